@@ -1,0 +1,1 @@
+"""Outcry: an exchange and a machine-learning platform on one Kafka log."""

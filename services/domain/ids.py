@@ -1,0 +1,44 @@
+"""Identifiers are functions of the input: the same submission has the same id at any door."""
+
+from typing import Final
+from uuid import UUID, uuid5
+
+# Fixed for ever: every order id ever issued depends on it.
+_NAMESPACE: Final = UUID("6f9d5c0e-93a4-5b0b-9a7e-0c72a1d3e5f1")
+
+ID_LENGTH_MAX: Final = 64
+"""Longest account, client order id or client command id, in characters."""
+
+ORDER_ID_LENGTH_MAX: Final = 64
+TICKER_LENGTH_MAX: Final = 12
+
+
+def make_order_id(account: str, client_order_id: str, ticker: str) -> str:
+    """`<TICKER>-<uuid5(account, client_order_id)>`: the id says by itself which book it is in.
+
+    NUL separates the two names, and no valid name contains it, so two pairs never collide.
+    """
+    return f"{ticker}-{uuid5(_NAMESPACE, f'{account}\0{client_order_id}')}"
+
+
+def ticker_of(order_id: str) -> str:
+    """The ticker an order id routes to; an id without a dash yields itself (an unknown ticker)."""
+    return order_id.partition("-")[0]
+
+
+def make_trade_id(ticker: str, matching_offset: int, fill_number: int) -> str:
+    """`<TICKER>-<offset of the aggressing command in matching>-<fill number, from 0>`."""
+    return f"{ticker}-{matching_offset}-{fill_number}"
+
+
+def is_valid_id(text: str) -> bool:
+    """Whether text may be an account, client order id or client command id.
+
+    1 to 64 printable ASCII characters without spaces: safe in logs, URLs, CSV and SQL output.
+    """
+    return (
+        0 < len(text) <= ID_LENGTH_MAX
+        and text.isascii()
+        and text.isprintable()
+        and (" " not in text)
+    )

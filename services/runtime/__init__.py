@@ -1,0 +1,1 @@
+"""The only plumbing: ports and their adapters, the transactional loop, snapshots, settings."""

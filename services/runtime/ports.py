@@ -1,0 +1,240 @@
+"""The ports the loop stands on, each defined by its docstring. Adapters: kafka.py, memory.py.
+
+Vocabulary. A partition's *position* is the offset of the next record to be polled. Its *committed*
+offset is the offset of the first record no committed transaction has consumed. Offsets have gaps
+(transaction markers, aborted records), so "next" is never "plus one" of what was read; it is plus
+one of the last record only as a lower bound.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class TopicPartition(msgspec.Struct, frozen=True, gc=False, order=True):
+    """A partition of a topic, by the topic's plain name (adapters add the deployment's prefix)."""
+
+    topic: str
+    partition: int
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One record as read from the log."""
+
+    topic: str
+    """The topic's plain name, without the deployment's prefix."""
+    partition: int
+    offset: int
+    timestamp_ms: int
+    """What the log says: LogAppendTime or the producer's CreateTime, ms since the epoch."""
+    key: bytes | None
+    value: bytes | None
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """One record to be written, partition chosen by the writer."""
+
+    topic: str
+    """The topic's plain name, without the deployment's prefix."""
+    partition: int
+    key: bytes | None
+    value: bytes
+
+
+class Batch[Token](msgspec.Struct, frozen=True, gc=False):
+    """What one poll fetched.
+
+    `token` is the consumer's group metadata taken at this very poll: committing with it is what
+    lets the broker refuse an instance that lost its partitions since.
+    """
+
+    records: Sequence[Record]
+    """In offset order within each partition; partitions may interleave."""
+    token: Token
+
+
+class Consumer[Token](Protocol):
+    """A member of a consumer group that reads only committed records.
+
+    Called from one thread. Never commits by itself: offsets travel in the producer's transaction.
+    """
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        on_assigned: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]],
+        on_revoked: Callable[[Sequence[TopicPartition]], None],
+    ) -> None:
+        """Join the group. Callbacks run inside `poll`, on the caller's thread.
+
+        `on_assigned` gets the newly owned partitions and returns the offset to start each at (it
+        restores state meanwhile, and may block up to the session timeout). `on_revoked` must
+        abort what is open and drop state before it returns; also called when partitions were lost.
+        """
+
+    def poll(self, records_max: int, timeout_ms: int) -> Batch[Token]:
+        """What has arrived, at most records_max; waits up to timeout_ms only for the first.
+
+        Raises:
+            RetriableError: the broker does not answer for now.
+            FencedError: this member was fenced out of its group.
+        """
+
+    def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Committed offsets with stable isolation (waits out pending transactions); -1: none.
+
+        Raises:
+            RetriableError: not to be had within the adapter's time limit.
+        """
+
+    def close(self) -> None:
+        """Leave (a static member keeps its place until its session times out). Never raises."""
+
+
+class Producer[Token](Protocol):
+    """A transactional writer. One transaction is open at a time. Called from one thread.
+
+    Order of calls: initialise once, then begin, send*, send_offsets, commit | abort, begin, ...
+    """
+
+    def initialise(self) -> None:
+        """Fence out every earlier holder of these transactional ids; ends their transactions.
+
+        Must return before committed offsets are read. May block up to the adapter's limit.
+
+        Raises:
+            RetriableError: not done within the limit; may be called again.
+        """
+
+    def begin(self) -> None:
+        """Open a transaction (on the next of the alternating transactional ids)."""
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        """Queue records into the transaction; may block while the local queue is full."""
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], token: Token) -> None:
+        """Put consumed offsets (next to read) into the transaction, under the batch's token.
+
+        Raises:
+            FencedError: the group has moved on since the token was taken; abort.
+        """
+
+    def commit(self) -> None:
+        """Make the transaction's records and offsets visible, together.
+
+        Raises:
+            UnknownOutcomeError: it may have happened; drop this producer and restore.
+            FencedError: another producer has these transactional ids; nothing happened.
+            RestoreNeededError: it was aborted; nothing happened.
+        """
+
+    def abort(self) -> None:
+        """Drop the open transaction, if any. Never raises: a failure leaves it to the timeout."""
+
+    def close(self) -> None:
+        """Give up the connection. Never raises."""
+
+
+class LogReader(Protocol):
+    """Reads ranges of committed records outside any group: restores, replays, audits, archives."""
+
+    def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        """First offset still there, and the last stable offset (exclusive)."""
+
+    def read(self, partition: TopicPartition, start: int, end: int) -> Iterator[Sequence[Record]]:
+        """Committed records with start <= offset < end, in order, in bounded chunks.
+
+        Ends when `end` is reached even if the last offsets are markers or aborted records.
+
+        Raises:
+            HistoryLostError: the log no longer reaches back to `start`.
+            RetriableError: the broker does not answer for now.
+        """
+
+    def topic_id(self, topic: str) -> str:
+        """The topic's UUID: a topic deleted and made again has another one."""
+
+    def close(self) -> None:
+        """Give up the connection. Never raises."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A fold's state at a committed position, in its envelope."""
+
+    room: str
+    topic: str
+    """The topic's plain name."""
+    partition: int
+    offset: int
+    """The next offset to fold: the state is the fold of everything below it."""
+    topic_id: str
+    format_version: int
+    genesis_hash: str
+    """Hexadecimal BLAKE2b-256 of the genesis; empty before it."""
+    state: bytes
+    """Canonical: equal states have equal bytes, whatever path led to them."""
+    state_hash: str
+    """Hexadecimal BLAKE2b-256 of `state`."""
+
+
+class Snapshots(Protocol):
+    """Where snapshots are kept, newest first.
+
+    Both methods may block; the loop calls `put` only through a background writer with room for one.
+    """
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot; keeping the same one twice is once.
+
+        Raises:
+            RetriableError: the store is away; the snapshot may be dropped, a later one serves.
+        """
+
+    def newest(self, room: str, topic: str, partition: int, limit: int) -> Sequence[Snapshot]:
+        """Up to `limit` snapshots, highest offset first, as stored: the reader checks hashes.
+
+        Raises:
+            RetriableError: the store is away.
+        """
+
+
+class Fold(Protocol):
+    """One input partition's state machine, as the loop sees it: records in, records out.
+
+    Pure and deterministic: no clock, no chance, no I/O. What `handle` returns follows from the
+    records so far alone; only what `at_batch_end` returns may depend on batching, and it must not
+    change what `handle` will return.
+    """
+
+    def handle(self, record: Record) -> Sequence[Outgoing]:
+        """Fold one record; raises only on a broken invariant."""
+
+    def at_batch_end(self) -> Sequence[Outgoing]:
+        """Views of the state (the book's depth), conflated to one a transaction."""
+
+    def dump(self) -> bytes:
+        """The state, canonical. Only called between a commit and the next batch."""
+
+    def genesis_hash(self) -> str:
+        """Hash of the genesis this state stands on; empty before it."""
+
+
+class FoldFactory(Protocol):
+    """Makes the folds of a room."""
+
+    format_version: int
+    """Of `Fold.dump`; snapshots of another version are passed over."""
+
+    stateful: bool
+    """False: nothing to restore or snapshot (ingest)."""
+
+    def fresh(self, partition: TopicPartition) -> Fold:
+        """The fold before the partition's first record."""
+
+    def load(self, partition: TopicPartition, state: bytes) -> Fold:
+        """The fold from its dump.
+
+        Raises:
+            ValueError: these bytes are no dump of this format.
+        """
