@@ -10,15 +10,15 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
-# Always name the interpreter: uv would otherwise follow an activated environment.
-UV_PIP = $(UV) pip
+OUTCRY := $(VENV)/bin/outcry
 STAMP := $(VENV)/.installed
 
 # A pyenv shim named python3.13 may be on PATH and still refuse to run, so a
-# candidate counts only when it runs. OUTCRY_PYTHON=/path/to/python wins.
+# candidate counts only when it runs. OUTCRY_PYTHON=/path/to/python3.13 overrides them.
 PYENV_VERSIONS := $(or $(PYENV_ROOT),$(HOME)/.pyenv)/versions
-PYTHON_CANDIDATES := python3.13 python3 $(wildcard $(PYENV_VERSIONS)/3.13*/bin/python3.13) \
-	/usr/local/bin/python3.13 /usr/bin/python3.13
+PYTHON_CANDIDATES := $(or $(OUTCRY_PYTHON),python3.13 python3 \
+	$(wildcard $(PYENV_VERSIONS)/3.13*/bin/python3.13) \
+	/usr/local/bin/python3.13 /usr/bin/python3.13)
 
 ##@ Start here
 
@@ -32,23 +32,81 @@ help: ## List the commands
 setup: $(STAMP) ## Make .venv with everything in it (nothing to do if nothing changed)
 	@:
 
+.PHONY: demo
+demo: setup ## From a clone to a running exchange; Ctrl-C stops it (DURATION=60 ends it by itself)
+	@$(OUTCRY) demo $(if $(DURATION),--duration $(DURATION))
+
+##@ The exchange
+
+.PHONY: up
+up: setup ## Start Kafka, registry, PostgreSQL and every room in the background
+	@$(OUTCRY) up --detach
+
+.PHONY: down
+down: setup ## Stop them; the data stays in .outcry
+	@$(OUTCRY) down
+
+##@ Checks
+
+.PHONY: check
+check: setup ## Style, formatting, types and the walls between rooms
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --quiet --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
+
+.PHONY: test
+test: setup check ## The checks, then every test, on the real stack (TESTS=tests/unit for a part)
+	@$(VENV)/bin/pytest --durations=15 --durations-min=1 $(or $(TESTS),tests)
+
+.PHONY: test-fast
+test-fast: setup ## The tests that start no server: unit, property, replay, contract on memory, tidy
+	@$(VENV)/bin/pytest -m "not kafka" \
+		$(wildcard tests/unit tests/property tests/replay tests/contract tests/tidy)
+
+.PHONY: format
+format: setup ## Rewrite the code in the house's format
+	@$(VENV)/bin/ruff check --quiet --fix-only .
+	@$(VENV)/bin/ruff format .
+
+##@ Upkeep
+
+.PHONY: lock
+lock: $(UV) ## Resolve pyproject.toml into requirements.lock (UPGRADE=1 for newer versions)
+	@$(UV) pip compile pyproject.toml --python $(PYTHON) --universal --all-extras --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		$(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
+	@$(PYTHON) -m tests.tidy.lock
+
+.PHONY: clean
+clean: ## Remove .venv and the caches (the exchange's data in .outcry stays)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
+		.coverage htmlcov build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- how .venv is made -----------------------------------------------------------------
+
 $(PYTHON):
-	@for candidate in $(or $(OUTCRY_PYTHON),$(PYTHON_CANDIDATES)); do \
+	@for candidate in $(PYTHON_CANDIDATES); do \
 		if "$$candidate" -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 13))' \
 			>/dev/null 2>&1; then \
 			echo "Making $(VENV) with $$("$$candidate" --version) ($$candidate)"; \
 			exec "$$candidate" -m venv --clear $(VENV); \
 		fi; \
 	done; \
-	echo "error: no working Python 3.13 (with venv) among: $(or $(OUTCRY_PYTHON),$(PYTHON_CANDIDATES))." \
-		"Install it (pyenv install 3.13, or your system's python3.13 and python3.13-venv)," \
+	echo "error: no Python 3.13 that runs (with venv) among: $(PYTHON_CANDIDATES)." \
+		"Install it (pyenv install 3.13, or your system's python3.13 and python3.13-venv)" \
 		"or name it: make setup OUTCRY_PYTHON=/path/to/python3.13" >&2; \
 	exit 1
 
-$(STAMP): requirements.lock pyproject.toml | $(PYTHON)
-	@test -x $(UV) || $(PYTHON) -m pip install --quiet --disable-pip-version-check \
+# uv's version stands in the lock like every other; pip only brings uv.
+$(UV): | $(PYTHON)
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check \
 		"$$(sed -n 's/^\(uv==[^ ]*\).*/\1/p' requirements.lock)"
+
+# The interpreter is always named: uv would otherwise follow an activated environment.
+$(STAMP): requirements.lock pyproject.toml | $(UV)
 	@echo "Installing requirements.lock into $(VENV)"
-	@$(UV_PIP) sync --python $(PYTHON) --quiet --require-hashes requirements.lock
-	@$(UV_PIP) install --python $(PYTHON) --quiet --no-deps --no-build-isolation --editable .
+	@$(UV) pip sync --python $(PYTHON) --quiet --require-hashes requirements.lock
+	@$(UV) pip install --python $(PYTHON) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
