@@ -1,0 +1,19 @@
+"""What every test shares: how Hypothesis searches, and readable asserts in tests/support."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("tests.support")
+
+# No deadline: a slow machine is not a broken invariant. On CI the same examples every
+# time, so that a red build is the change's; at a desk new ones, so that we keep learning.
+settings.register_profile("desk", deadline=None, print_blob=True)
+settings.register_profile(
+    "ci",
+    parent=settings.get_profile("desk"),
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
