@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
+# Trust whom the machine trusts, as pip does: networks may have an authority of their own.
+UV_PIP := $(UV) --system-certs pip
 OUTCRY := $(VENV)/bin/outcry
 STAMP := $(VENV)/.installed
 
@@ -73,7 +75,7 @@ format: setup ## Rewrite the code in the house's format
 
 .PHONY: lock
 lock: $(UV) ## Resolve pyproject.toml into requirements.lock (UPGRADE=1 for newer versions)
-	@$(UV) pip compile pyproject.toml --python $(PYTHON) --universal --all-extras --generate-hashes \
+	@$(UV_PIP) compile pyproject.toml --python $(PYTHON) --universal --all-extras --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 		$(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
 	@$(PYTHON) -m tests.tidy.lock
@@ -107,6 +109,6 @@ $(UV): | $(PYTHON)
 # The interpreter is always named: uv would otherwise follow an activated environment.
 $(STAMP): requirements.lock pyproject.toml | $(UV)
 	@echo "Installing requirements.lock into $(VENV)"
-	@$(UV) pip sync --python $(PYTHON) --quiet --require-hashes requirements.lock
-	@$(UV) pip install --python $(PYTHON) --quiet --no-deps --no-build-isolation --editable .
+	@$(UV_PIP) sync --python $(PYTHON) --quiet --require-hashes requirements.lock
+	@$(UV_PIP) install --python $(PYTHON) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
