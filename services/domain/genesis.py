@@ -94,7 +94,7 @@ def find_instrument_fault(instrument: Instrument) -> str:
         (instrument.tick > 0, "tick is not positive"),
         (instrument.sub_dollar_tick > 0, "sub_dollar_tick is not positive"),
         (instrument.lot > 0, "lot is not positive"),
-        (0 <= instrument.price_collar_bps, "price_collar_bps is negative"),
+        (instrument.price_collar_bps >= 0, "price_collar_bps is negative"),
         (0 <= instrument.market_band_bps < BPS, "market_band_bps is not in 0..9999"),
         (instrument.spread_limit >= 0, "spread_limit is negative"),
         (0 < instrument.order_quantity_max <= QUANTITY_MAX, "order_quantity_max is out of range"),

@@ -17,8 +17,7 @@ class Reason(IntEnum):
     NO_GENESIS = 1  # a command before the genesis control
     UNKNOWN_ACCOUNT = 2
     UNKNOWN_TICKER = 3
-    UNKNOWN_ORDER = 4  # no such order, or its time in the table of ended orders has passed
-    NOT_ORDER_OWNER = 5  # another account's order
+    UNKNOWN_ORDER = 4  # no such order of this account, or forgotten since it ended
     INVALID_SIDE = 6
     INVALID_ORDER_TYPE = 7
     INVALID_TIME_IN_FORCE = 8
@@ -44,7 +43,7 @@ class Reason(IntEnum):
     ACCOUNT_KILLED = 37
     TOO_MANY_LIVE_ORDERS = 38  # the table of live orders of this account is full
     TOO_MANY_ACCOUNTS = 39
-    REPLACE_PENDING = 40  # one pending replace or reduce an order
+    REPLACE_PENDING = 40  # one pending replace an order
     ORDER_ENDED = 41  # a cancel, reduce or replace that came too late
     TABLE_FULL = 42  # the shard's table of remembered commands is full
 
