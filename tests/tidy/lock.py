@@ -39,7 +39,7 @@ def direct_names(text: str) -> set[str]:
     requirements = list(project["dependencies"])
     for extra in project["optional-dependencies"].values():
         requirements += extra
-    return {_normalised(requirement) for requirement in requirements}
+    return {normalised(requirement) for requirement in requirements}
 
 
 def locked_names(lock: str) -> set[str]:
@@ -57,7 +57,8 @@ def with_record(lock: str, digest: str) -> str:
     return f"# resolved from dependencies with sha256 {digest}\n" + _RECORD.sub("", lock)
 
 
-def _normalised(requirement: str) -> str:
+def normalised(requirement: str) -> str:
+    """The name in a requirement, as an index compares it."""
     found = _NAME.match(requirement)
     assert found is not None, f"no name in the requirement {requirement!r}"
     return re.sub(r"[-_.]+", "-", found[0]).lower()
