@@ -9,7 +9,6 @@ _NAMESPACE: Final = UUID("6f9d5c0e-93a4-5b0b-9a7e-0c72a1d3e5f1")
 ID_LENGTH_MAX: Final = 64
 """Longest account, client order id or client command id, in characters."""
 
-ORDER_ID_LENGTH_MAX: Final = 64
 TICKER_LENGTH_MAX: Final = 12
 
 
