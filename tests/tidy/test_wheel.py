@@ -77,7 +77,10 @@ def test_an_import_that_is_not_promised_is_found() -> None:
 @cache
 def graph() -> grimp.ImportGraph:
     return grimp.build_graph(
-        "services", include_external_packages=True, exclude_type_checking_imports=True
+        "services",
+        include_external_packages=True,
+        exclude_type_checking_imports=True,
+        cache_dir=None,
     )
 
 

@@ -1,0 +1,23 @@
+import pytest
+
+from tests.support import optional
+
+
+def test_a_missing_part_skips_at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(optional.REQUIRE_SWITCH, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="no-such-program is not installed"):
+        optional.require_program("no-such-program")
+    with pytest.raises(pytest.skip.Exception, match="NONE.csv"):
+        optional.require_lobster("NONE.csv")
+
+
+def test_a_missing_part_fails_where_everything_is_required(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(optional.REQUIRE_SWITCH, "1")
+    with pytest.raises(pytest.fail.Exception, match="no-such-program is not installed"):
+        optional.require_program("no-such-program")
+
+
+def test_a_program_on_the_path_is_found() -> None:
+    assert optional.require_program("git").name == "git"
