@@ -7,7 +7,7 @@ def test_a_missing_part_skips_at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv(optional.REQUIRE_SWITCH, raising=False)
     with pytest.raises(pytest.skip.Exception, match="no-such-program is not installed"):
         optional.require_program("no-such-program")
-    with pytest.raises(pytest.skip.Exception, match="NONE.csv"):
+    with pytest.raises(pytest.skip.Exception, match=r"NONE\.csv"):
         optional.require_lobster("NONE.csv")
 
 
