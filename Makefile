@@ -71,6 +71,13 @@ format: setup ## Rewrite the code in the house's format
 	@$(VENV)/bin/ruff check --quiet --fix-only .
 	@$(VENV)/bin/ruff format .
 
+##@ Figures
+
+.PHONY: bench
+bench: setup ## Measure the matcher alone, then the whole pipeline
+	@$(OUTCRY) bench matcher-core
+	@$(OUTCRY) bench pipeline
+
 ##@ Upkeep
 
 .PHONY: lock
