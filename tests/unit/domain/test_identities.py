@@ -1,0 +1,72 @@
+"""Ids are functions of the input; genesis hashes and lineage ledgers."""
+
+import pytest
+
+from services.domain.genesis import default_genesis, find_genesis_fault, hash_genesis
+from services.domain.ids import is_valid_id, make_order_id, ticker_of
+from services.domain.lineage import Arrivals, Departures
+from services.domain.origin import Origin
+from services.domain.reasons import Reason
+
+
+def test_the_same_submission_has_the_same_order_id_for_ever() -> None:
+    order_id = make_order_id("alice", "a-1", "AAPL")
+    assert order_id == "AAPL-2002e864-18b2-5fd6-a64f-0c79906a384e"
+    assert ticker_of(order_id) == "AAPL"
+    assert make_order_id("alicea", "-1", "AAPL") != order_id
+
+
+@pytest.mark.parametrize(
+    "text,valid",
+    [("a", True), ("A-1_.:/", True), ("x" * 64, True), ("", False), ("x" * 65, False),
+     ("a b", False), ("a\0b", False), ("é", False), ("a\n", False)],
+)  # fmt: skip
+def test_ids_are_short_printable_ascii(text: str, valid: bool) -> None:  # noqa: FBT001
+    assert is_valid_id(text) is valid
+
+
+def test_a_genesis_hash_changes_with_every_parameter() -> None:
+    genesis = default_genesis()
+    assert hash_genesis(genesis) == hash_genesis(default_genesis())
+    assert hash_genesis(default_genesis("other")) != hash_genesis(genesis)
+
+
+def test_the_shipped_genesis_has_no_fault_and_faults_are_named() -> None:
+    assert find_genesis_fault(default_genesis(), 5, 4) == ""
+    assert "account_partitions" in find_genesis_fault(default_genesis(), 5, 3)
+    assert "instruments" in find_genesis_fault(default_genesis(), 4, 4)
+
+
+def test_reason_numbers_are_for_ever() -> None:
+    assert {reason.name: reason.value for reason in Reason} | {
+        "NO_GENESIS": 1,
+        "UNKNOWN_ACCOUNT": 2,
+        "SHORT_NOT_ALLOWED": 33,
+        "TICKER_HALTED": 60,
+        "SELF_TRADE": 83,
+    } == {reason.name: reason.value for reason in Reason}
+
+
+def origin(offset: int, index: int = 0, sequence: int = 0, partition: int = 0) -> Origin:
+    return Origin(0, partition, offset, index, sequence, 0, 0)
+
+
+def test_arrivals_stop_at_a_repeated_or_missing_message() -> None:
+    arrivals = Arrivals()
+    arrivals.accept(origin(5, 0, 1))
+    arrivals.accept(origin(5, 1, 2))
+    arrivals.accept(origin(1, 0, 1, partition=1))
+    reloaded = Arrivals.load(arrivals.dump())
+    for ledger in (arrivals, reloaded):
+        with pytest.raises(AssertionError, match="does not rise"):
+            ledger.accept(origin(5, 1, 3))
+        with pytest.raises(AssertionError, match="missing or repeated"):
+            ledger.accept(origin(6, 0, 4))
+    assert reloaded.dump() == arrivals.dump()
+
+
+def test_departures_count_each_destination_from_one() -> None:
+    departures = Departures()
+    sent = [departures.next("matching", 0), departures.next("matching", 1)]
+    sent += [Departures.load(departures.dump()).next("matching", 0)]
+    assert sent == [1, 1, 2]
