@@ -87,6 +87,10 @@ lock: $(UV) ## Resolve pyproject.toml into requirements.lock (UPGRADE=1 for newe
 		$(if $(UPGRADE),--upgrade) --quiet --output-file requirements.lock
 	@$(PYTHON) -m tests.tidy.lock
 
+.PHONY: docs
+docs: setup ## Draw the generated parts of the pages again
+	@$(PYTHON) -m tests.tidy.generated
+
 .PHONY: clean
 clean: ## Remove .venv and the caches (the exchange's data in .outcry stays)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
