@@ -1,0 +1,63 @@
+"""What a room is told from outside: the environment, read once at start and validated then."""
+
+from typing import Final, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.runtime.errors import ConfigurationError
+
+ENV_PREFIX: Final = "OUTCRY_"
+
+
+class RoomSettings(BaseSettings):
+    """What every room needs. A room with wishes of its own subclasses this.
+
+    Nothing that changes an outcome is here: that is in the genesis, which is in the log.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+
+    kafka_bootstrap: str = Field(pattern=r"^[^\s,:]+:\d+(,[^\s,:]+:\d+)*$")
+    """host:port of one or more brokers, separated by commas."""
+    registry_url: str = Field(pattern=r"^https?://\S+$")
+    """Where the schema registry speaks the Confluent API, its path included."""
+    pg_dsn: SecretStr | None = None
+    """PostgreSQL; a room that can do without snapshots runs without it."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
+    """Port of /metrics, /health and /ready; 0: any free one, unset: none."""
+    topic_prefix: str = Field(default="", pattern=r"^[a-z0-9.-]*$", max_length=40)
+    """Put before every topic, group and transactional id: one broker, many deployments."""
+    instance: str = Field(default="0", pattern=r"^[a-z0-9-]{1,40}$")
+    """Tells apart the processes of one room; a process that replaces another takes its name."""
+    batch_records_max: int = Field(default=2_000, ge=1, le=100_000)
+    snapshot_interval_s: float = Field(default=30.0, gt=0)
+    """Shortest time between two snapshots of a partition, seconds."""
+    snapshots_kept: int = Field(default=5, ge=2)
+    """How many snapshots of a partition stay; at least two, so that a bad one has one before it."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def deployment(self) -> str:
+        """What tells this deployment's rows apart in a shared PostgreSQL."""
+        return self.topic_prefix or "default"
+
+
+def read_settings[S: BaseSettings](settings: type[S]) -> S:
+    """Read a room's settings from the environment.
+
+    Raises:
+        ConfigurationError: one line that names every variable that is missing or wrong.
+    """
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = settings.model_config.get("env_prefix", "")
+        # The value itself stays out: it may be a secret.
+        faults = [
+            f"{prefix}{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        ]
+        msg = f"{'; '.join(faults)}. Set this in the environment (`outcry up` does for its rooms)"
+        raise ConfigurationError(msg) from error

@@ -1,0 +1,209 @@
+"""What a room says about itself: JSON log lines, metrics, and whether it is ready.
+
+One log line a meaningful event, none per order at INFO. Metrics are a closed list, counted once
+a batch, so that a record costs nothing.
+"""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any, Final, Literal, assert_never
+
+import msgspec
+import orjson
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from structlog.typing import FilteringBoundLogger
+
+from services.runtime.errors import ConfigurationError
+
+type Log = FilteringBoundLogger
+type Kind = Literal["counter", "gauge", "histogram"]
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One metric. Names end in their unit (and `_total` for counters), as Prometheus asks."""
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...]
+    meaning: str
+    buckets: tuple[float, ...] = ()
+
+
+_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_RECORDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
+_PLACE: Final = ("topic", "partition")
+
+RECORDS_CONSUMED: Final = "outcry_records_consumed_total"
+RECORDS_PRODUCED: Final = "outcry_records_produced_total"
+RECORDS_UNDECODABLE: Final = "outcry_records_undecodable_total"
+BATCH_RECORDS: Final = "outcry_batch_records"
+FOLD_SECONDS: Final = "outcry_fold_seconds"
+TRANSACTION_SECONDS: Final = "outcry_transaction_seconds"
+COMMITTED_OFFSET: Final = "outcry_committed_offset"
+RESTORES: Final = "outcry_restores_total"
+RESTORE_SECONDS: Final = "outcry_restore_seconds"
+RESTARTS: Final = "outcry_loop_restarts_total"
+SNAPSHOT_TIME: Final = "outcry_snapshot_timestamp_seconds"
+SNAPSHOT_BYTES: Final = "outcry_snapshot_bytes"
+SNAPSHOTS_LOST: Final = "outcry_snapshots_lost_total"
+
+METRICS: Final = (
+    Metric(RECORDS_CONSUMED, "counter", ("topic",), "Records read and committed"),
+    Metric(RECORDS_PRODUCED, "counter", ("topic",), "Records written and committed"),
+    Metric(RECORDS_UNDECODABLE, "counter", ("topic",), "Records of an inbox passed over as junk"),
+    Metric(BATCH_RECORDS, "histogram", (), "Records of one transaction", _RECORDS),
+    Metric(FOLD_SECONDS, "histogram", (), "Decode, fold and encode of one batch", _SECONDS),
+    Metric(TRANSACTION_SECONDS, "histogram", (), "From begin to committed", _SECONDS),
+    Metric(COMMITTED_OFFSET, "gauge", _PLACE, "The next offset to read"),
+    Metric(RESTORES, "counter", ("source",), "Partitions restored, from a snapshot or fresh"),
+    Metric(RESTORE_SECONDS, "gauge", _PLACE, "How long the last restore took"),
+    Metric(RESTARTS, "counter", ("error",), "Loops started anew after an operating error"),
+    Metric(SNAPSHOT_TIME, "gauge", _PLACE, "When the newest snapshot was stored, Unix time"),
+    Metric(SNAPSHOT_BYTES, "gauge", _PLACE, "Size of the newest snapshot's state"),
+    Metric(SNAPSHOTS_LOST, "counter", ("cause",), "Snapshots dropped: superseded, or store away"),
+)
+"""Every metric of the runtime. A room with metrics of its own passes its table to Telemetry."""
+
+
+class Telemetry:
+    """A room's log, metrics and readiness. Its methods may be called from any thread.
+
+    Args:
+        room: the room's name; stands in every log line.
+        metrics: the room's own metrics, beside those of the runtime.
+    """
+
+    def __init__(self, room: str, instance: str = "0", metrics: Sequence[Metric] = ()) -> None:
+        self.log: Log = structlog.get_logger().bind(room=room, instance=instance)
+        self.ready = Event()
+        """Set while the room does its work; cleared before, and while it restores."""
+        self._registry = CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        for metric in (*METRICS, *metrics):
+            self._register(metric)
+
+    def _register(self, metric: Metric) -> None:
+        name, meaning, labels = metric.name, metric.meaning, metric.labels
+        match metric.kind:
+            case "counter":
+                self._counters[name] = Counter(name, meaning, labels, registry=self._registry)
+            case "gauge":
+                self._gauges[name] = Gauge(name, meaning, labels, registry=self._registry)
+            case "histogram":
+                self._histograms[name] = Histogram(
+                    name, meaning, labels, registry=self._registry, buckets=metric.buckets
+                )
+            case never:
+                assert_never(never)
+
+    def count(self, name: str, amount: int = 1, **labels: str) -> None:
+        """Add to a counter."""
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        gauge = self._gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Note one value in a histogram."""
+        histogram = self._histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(value)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+def configure_logging(level: str) -> None:
+    """Log JSON lines to standard output, for a room's own process only.
+
+    Call once, before the first Telemetry is made.
+    """
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_to_json),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _to_json(event: object, **_: object) -> bytes:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+class TelemetryServer:
+    """Serves /metrics, /health (the process is alive) and /ready (200 once it works, else 503).
+
+    Raises:
+        ConfigurationError: the port is taken.
+    """
+
+    def __init__(self, telemetry: Telemetry, host: str, port: int) -> None:
+        try:
+            self._server = _QuietServer((host, port), partial(_Handler, telemetry))
+        except OSError as error:
+            msg = f"can't listen on {host}:{port} ({error.strerror}); set OUTCRY_METRICS_PORT"
+            raise ConfigurationError(msg) from error
+        self.port: int = self._server.server_address[1]
+        self._thread = Thread(
+            target=self._server.serve_forever, name="telemetry", kwargs={"poll_interval": 0.2}
+        )
+        self._thread.daemon = True
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering. Returns when the port is free."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's
+        """A scraper that hangs up is no event."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def __init__(self, telemetry: Telemetry, *args: Any) -> None:  # noqa: ANN401 - http.server's
+        self._telemetry = telemetry
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        match self.path.partition("?")[0]:
+            case "/metrics":
+                self._answer(HTTPStatus.OK, CONTENT_TYPE_LATEST, self._telemetry.exposition())
+            case "/health":
+                self._answer(HTTPStatus.OK, "text/plain", b"alive\n")
+            case "/ready" if self._telemetry.ready.is_set():
+                self._answer(HTTPStatus.OK, "text/plain", b"ready\n")
+            case "/ready":
+                self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "text/plain", b"not ready\n")
+            case _:
+                self._answer(HTTPStatus.NOT_FOUND, "text/plain", b"/metrics /health /ready\n")
+
+    def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Requests are not logged."""
