@@ -1,0 +1,78 @@
+"""The rooms as components: one process each, `python -m services.<room>`."""
+
+import os
+import sys
+from typing import Final
+
+import msgspec
+
+from services.tools.stack.components import Component
+from services.tools.stack.plan import Plan
+from services.tools.stack.readiness import http_ok
+from services.tools.stack.settings import HOST, PORT_OFFSETS
+
+PREPARE: Final = "prepare"
+
+
+class Room(msgspec.Struct, frozen=True):
+    """One row of the table of rooms."""
+
+    name: str
+    metrics_port: str
+    """Its name in `PORT_OFFSETS`; `/ready` answers there."""
+    after: tuple[str, ...] = ()
+
+
+# The gateway takes orders, so it comes last, and goes first, to leave the others a drained log.
+ROOMS: Final = (
+    Room("ingest", "ingest"),
+    Room("risk", "risk"),
+    Room("matcher", "matcher"),
+    Room("recorder", "recorder"),
+    Room("gateway", "gateway-metrics", after=("ingest", "risk", "matcher", "recorder")),
+)
+ROOM_NAMES: Final = tuple(room.name for room in ROOMS)
+
+
+def room_environment(plan: Plan) -> dict[str, str]:
+    """What every room, and the preparation before them, is told about the stack."""
+    return os.environ | {
+        "OUTCRY_HOME": plan.home,
+        "OUTCRY_KAFKA_BOOTSTRAP": plan.addresses.kafka_bootstrap,
+        "OUTCRY_REGISTRY_URL": plan.addresses.registry_url,
+        "OUTCRY_PG_DSN": plan.addresses.pg_dsn,
+        "OUTCRY_TOPIC_PREFIX": plan.topic_prefix,
+    }
+
+
+def room(plan: Plan, row: Room) -> Component:
+    metrics_port = plan.port_base + PORT_OFFSETS[row.metrics_port]
+    ports = {f"{row.name} metrics": metrics_port}
+    env = room_environment(plan) | {
+        "OUTCRY_METRICS_PORT": str(metrics_port),
+        "OUTCRY_INSTANCE": "0",
+    }
+    if row.name == "gateway":
+        port = plan.port_base + PORT_OFFSETS["gateway"]
+        ports = {"gateway": port} | ports
+        env |= {"OUTCRY_GATEWAY_HOST": HOST, "OUTCRY_GATEWAY_PORT": str(port)}
+    return Component(
+        name=row.name,
+        argv=(sys.executable, "-m", f"services.{row.name}"),
+        env=env,
+        ready=http_ok(metrics_port, "/ready"),
+        ports=ports,
+        needs=(*plan.infra, PREPARE),
+        after=row.after,
+    )
+
+
+def prepare(plan: Plan) -> Component:
+    """Topics, schemas, database: everything rooms find in place; runs once at each start."""
+    return Component(
+        name=PREPARE,
+        argv=(sys.executable, "-m", "services.tools.stack.prepare", *plan.rooms),
+        env=room_environment(plan),
+        ready=None,
+        needs=plan.infra,
+    )

@@ -1,0 +1,56 @@
+"""Where a stack lives and which ports it takes: all of it, so that two can run side by side."""
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+HOST: Final = "127.0.0.1"
+"""Everything binds to loopback alone: no part of the local stack asks who is calling."""
+
+PORT_OFFSETS: Final = MappingProxyType(
+    {
+        "ingest": 11,
+        "risk": 12,
+        "matcher": 13,
+        "recorder": 14,
+        "gateway-metrics": 15,
+        "postgres": 54,
+        "gateway": 80,
+        "registry": 81,
+        "kafka": 92,
+        "kafka-controller": 93,
+    }
+)
+"""Each port is OUTCRY_PORT_BASE plus one of these; a room's own name is its metrics port."""
+
+PORT_SPAN: Final = 100
+"""Bases at least this far apart never meet."""
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().resolve()
+
+
+type AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class StackSettings(BaseSettings):
+    """Read from the environment (`OUTCRY_HOME`, `OUTCRY_PORT_BASE`, ...), once, by the caller."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTCRY_", frozen=True, validate_default=True)
+
+    home: AbsolutePath = Path(".outcry")
+    """All data, logs and process files of one stack."""
+    port_base: int = Field(default=19000, ge=1024, le=65535 - PORT_SPAN)
+    components: AbsolutePath = Path(".components")
+    """Kafka and the registry as downloaded. Outside `home`, so that all stacks share them."""
+    pg_dsn: str | None = None
+    """An existing PostgreSQL to use instead of the embedded one."""
+    topic_prefix: str = Field(default="", pattern=r"^[a-z0-9.-]*$", max_length=40)
+
+    def port(self, name: str) -> int:
+        """The port of a name in `PORT_OFFSETS`."""
+        return self.port_base + PORT_OFFSETS[name]

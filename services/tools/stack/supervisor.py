@@ -1,0 +1,340 @@
+"""Start in order of readiness, restart what dies, stop in reverse: one loop, one thread.
+
+A component's way: WAITING until what it needs is ready, STARTING until its probe says yes, then UP
+(or UNREADY while the probe says no). When it dies: BACKOFF, and again from STARTING. During the
+first start a component has a few attempts; once everything has been up, it is tried for ever.
+"""
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from services.tools.stack.backoff import Backoff
+from services.tools.stack.components import Component, start_layers
+from services.tools.stack.errors import StackError
+from services.tools.stack.identity import (
+    ProcessIdentity,
+    identify,
+    is_alive,
+    read_pid_file,
+    send_signal,
+    write_pid_file,
+)
+from services.tools.stack.logfiles import rotate
+from services.tools.stack.spawn import account_to_use, spawn
+from services.tools.stack.status import (
+    ComponentStatus,
+    Phase,
+    StackStatus,
+    State,
+    run_directory,
+    write_status,
+)
+
+START_ATTEMPTS_MAX: Final = 3
+STARTING_POLL_S: Final = 0.1
+STEADY_POLL_S: Final = 1.0
+PROBE_INTERVAL_S: Final = 5.0
+"""Between probes of a component that is up."""
+ROTATE_INTERVAL_S: Final = 10.0
+LEFTOVER_WAIT_S: Final = 5.0
+"""How long the children of a killed supervisor may take to die before they are killed again."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Child:
+    """A component and what became of it."""
+
+    component: Component
+    state: State = State.WAITING
+    process: subprocess.Popen[bytes] | None = None
+    identity: ProcessIdentity | None = None
+    backoff: Backoff = field(default_factory=Backoff)
+    attempts: int = 0
+    restarts: int = 0
+    was_up: bool = False
+    initialised: bool = False
+    started_s: float = 0.0
+    """By the monotonic clock, like the other times here without a date."""
+    started_at_s: float | None = None
+    """By the calendar, for people."""
+    restart_due_s: float = 0.0
+    probe_due_s: float = 0.0
+    note: str = ""
+
+
+class Supervisor:
+    """Runs components until told to stop. The caller holds the lock on `home`."""
+
+    def __init__(self, home: Path, components: tuple[Component, ...]) -> None:
+        self._home = home
+        self._children = {component.name: _Child(component) for component in components}
+        self._layers = start_layers(components)
+        self._phase = Phase.STARTING
+        self._failed = ""
+        self._cause = ""
+        self._stop_requests = 0
+        self._rotate_due_s = 0.0
+        self._wakeup_read, self._wakeup_write = os.pipe()
+        for end in (self._wakeup_read, self._wakeup_write):
+            os.set_blocking(end, False)
+        identity = identify(os.getpid())
+        assert identity is not None, "this process runs"
+        self._identity = identity
+
+    def run(self) -> int:
+        """Block until stopped by SIGTERM or SIGINT; 0, or 1 if the stack could not start.
+
+        A second signal kills at once what is still stopping.
+        """
+        signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sig, self._request_stop)
+        signal.signal(signal.SIGCHLD, _wake_only)
+        self._end_leftovers()
+        self._publish()
+        while not self._stop_requests and self._phase is not Phase.FAILED:
+            self._tick()
+            self._publish()
+            settled = self._phase is Phase.UP and all(
+                child.state in (State.UP, State.DONE) for child in self._children.values()
+            )
+            self._wait(STEADY_POLL_S if settled else STARTING_POLL_S)
+        self._stop()
+        self._publish()
+        return 1 if self._phase is Phase.FAILED else 0
+
+    def _request_stop(self, _signal: int, _frame: FrameType | None) -> None:
+        self._stop_requests += 1
+
+    def _wait(self, timeout_s: float) -> None:
+        """Sleep, but not past a signal: a child's death or a request to stop."""
+        select.select([self._wakeup_read], [], [], timeout_s)
+        try:
+            os.read(self._wakeup_read, 4096)
+        except BlockingIOError:
+            return
+
+    # --- one round -----------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        for child in self._children.values():
+            if child.process is not None and child.process.poll() is not None:
+                self._on_exit(child, child.process.returncode)
+        for child in self._children.values():
+            if child.state is State.STARTING:
+                self._check_start(child)
+            elif child.state in (State.UP, State.UNREADY) and now_s >= child.probe_due_s:
+                self._check_health(child)
+        for child in self._children.values():
+            if self._is_due(child, now_s):
+                self._start(child)
+        if self._phase is Phase.STARTING and all(child.was_up for child in self._children.values()):
+            self._phase = Phase.UP
+            _log.info("everything is up")
+        if now_s >= self._rotate_due_s:
+            self._rotate_due_s = now_s + ROTATE_INTERVAL_S
+            for log in self._log_directory.glob("*.log"):
+                rotate(log)
+
+    def _is_due(self, child: _Child, now_s: float) -> bool:
+        if child.state is State.WAITING or (
+            child.state is State.BACKOFF and now_s >= child.restart_due_s
+        ):
+            component = child.component
+            first = () if child.was_up else component.after
+            return all(self._is_ready(name) for name in (*component.needs, *first))
+        return False
+
+    def _is_ready(self, name: str) -> bool:
+        other = self._children.get(name)
+        return other is None or other.state in (State.UP, State.DONE)
+
+    def _start(self, child: _Child) -> None:
+        component = child.component
+        child.attempts += 1
+        try:
+            if component.initialise is not None and not child.initialised:
+                component.initialise()
+                child.initialised = True
+            child.process = spawn(
+                component.argv,
+                env=component.env,
+                cwd=self._home,
+                log=self._log_of(component.name),
+                account=account_to_use(component.account),
+            )
+        except (StackError, OSError, subprocess.SubprocessError) as error:
+            self._on_death(child, f"could not be started: {error}", ran_s=0.0)
+            return
+        child.identity = identify(child.process.pid)
+        if child.identity is not None:
+            write_pid_file(self._pid_file_of(component.name), child.identity)
+        child.state = State.STARTING
+        child.started_s = time.monotonic()
+        child.started_at_s = time.time()
+        _log.info("%s started, pid %d", component.name, child.process.pid)
+
+    def _check_start(self, child: _Child) -> None:
+        component = child.component
+        assert child.process is not None
+        if component.ready is not None and component.ready(child.process.pid):
+            child.state = State.UP
+            child.was_up = True
+            child.note = ""
+            child.probe_due_s = time.monotonic() + PROBE_INTERVAL_S
+            _log.info("%s is ready", component.name)
+        elif time.monotonic() - child.started_s > component.ready_timeout_s:
+            child.note = f"was not ready after {component.ready_timeout_s:.0f} s"
+            _log.error("%s %s: killed", component.name, child.note)
+            child.process.kill()  # its exit is met in the next round
+
+    def _check_health(self, child: _Child) -> None:
+        """A live process that isn't ready is shown, not restarted: it may be catching up."""
+        assert child.process is not None
+        assert child.component.ready is not None
+        ready = child.component.ready(child.process.pid)
+        if ready != (child.state is State.UP):
+            _log.warning("%s is %s", child.component.name, "ready again" if ready else "not ready")
+        child.state = State.UP if ready else State.UNREADY
+        child.note = "" if ready else "its ready check fails"
+        child.probe_due_s = time.monotonic() + (PROBE_INTERVAL_S if ready else STEADY_POLL_S)
+
+    # --- deaths --------------------------------------------------------------------------
+
+    def _on_exit(self, child: _Child, code: int) -> None:
+        self._forget_process(child)
+        if child.component.ready is None and code == 0:
+            child.state = State.DONE
+            child.was_up = True
+            _log.info("%s is done", child.component.name)
+            return
+        timed_out = child.state is State.STARTING and child.note
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        cause = child.note if timed_out else how
+        self._on_death(child, cause, ran_s=time.monotonic() - child.started_s)
+
+    def _on_death(self, child: _Child, cause: str, ran_s: float) -> None:
+        child.note = cause
+        delay_s = child.backoff.delay_s(ran_s)
+        attempts_max = 1 if child.component.ready is None else START_ATTEMPTS_MAX
+        if self._phase is Phase.STARTING and child.attempts >= attempts_max:
+            child.state = State.FAILED
+            self._phase = Phase.FAILED
+            self._failed, self._cause = child.component.name, cause
+            _log.error("%s %s: giving up", child.component.name, cause)
+            return
+        child.state = State.BACKOFF
+        child.restarts += 1
+        child.restart_due_s = time.monotonic() + delay_s
+        _log.warning("%s %s: again in %.1f s", child.component.name, cause, delay_s)
+
+    def _forget_process(self, child: _Child) -> None:
+        child.process = None
+        child.identity = None
+        child.started_at_s = None
+        self._pid_file_of(child.component.name).unlink(missing_ok=True)
+
+    # --- the end -------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        """Layer by layer, the last started first: each has its time, then it is killed."""
+        if self._phase is not Phase.FAILED:
+            self._phase = Phase.STOPPING
+        requests_before = self._stop_requests
+        for layer in reversed(self._layers):
+            running = [
+                child
+                for child in (self._children[component.name] for component in layer)
+                if child.process is not None
+            ]
+            for child in running:
+                assert child.process is not None
+                child.state = State.STOPPING
+                child.process.send_signal(child.component.stop_signal)
+            self._publish()
+            deadline_s = time.monotonic()
+            for child in running:
+                self._await_end(child, deadline_s, requests_before)
+        for child in self._children.values():
+            if child.state not in (State.FAILED, State.DONE):
+                child.state = State.STOPPED
+        if self._phase is not Phase.FAILED:
+            self._phase = Phase.STOPPED
+        _log.info("stopped")
+
+    def _await_end(self, child: _Child, since_s: float, requests_before: int) -> None:
+        process = child.process
+        assert process is not None
+        while process.poll() is None:
+            impatient = self._stop_requests > requests_before
+            if impatient or time.monotonic() - since_s > child.component.stop_timeout_s:
+                _log.warning("%s does not stop: killed", child.component.name)
+                child.note = "did not stop in time and was killed"
+                process.kill()
+                process.wait()
+            else:
+                self._wait(STARTING_POLL_S)
+        self._forget_process(child)
+        if child.state is not State.FAILED:
+            child.state = State.STOPPED
+        _log.info("%s stopped", child.component.name)
+        self._publish()
+
+    def _end_leftovers(self) -> None:
+        """Children of a supervisor that was killed die with it; make sure that they have."""
+        deadline_s = time.monotonic() + LEFTOVER_WAIT_S
+        for name in self._children:
+            path = self._pid_file_of(name)
+            leftover = read_pid_file(path)
+            while leftover is not None and is_alive(leftover):
+                if time.monotonic() > deadline_s:
+                    _log.warning("%s of an earlier stack still runs: killed", name)
+                    send_signal(leftover, signal.SIGKILL)
+                time.sleep(STARTING_POLL_S)
+            path.unlink(missing_ok=True)
+
+    # --- what others see -----------------------------------------------------------------
+
+    @property
+    def _log_directory(self) -> Path:
+        return self._home / "logs"
+
+    def _log_of(self, name: str) -> Path:
+        return self._log_directory / f"{name}.log"
+
+    def _pid_file_of(self, name: str) -> Path:
+        return run_directory(self._home) / f"{name}.pid"
+
+    def _publish(self) -> None:
+        rows = tuple(
+            ComponentStatus(
+                name=child.component.name,
+                state=child.state,
+                process=child.identity,
+                port=next(iter(child.component.ports.values()), None),
+                restarts=child.restarts,
+                started_at_s=child.started_at_s,
+                log=str(self._log_of(child.component.name)),
+                note=child.note,
+            )
+            for child in self._children.values()
+        )
+        write_status(
+            self._home,
+            StackStatus(self._phase, self._identity, rows, failed=self._failed, cause=self._cause),
+        )
+
+
+def _wake_only(_signal: int, _frame: FrameType | None) -> None:
+    """A handler, so that the death of a child ends the wait."""
