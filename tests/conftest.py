@@ -7,6 +7,9 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.support")
 
+# One real stack for the whole session, started only when a test asks for it.
+pytest_plugins = ["tests.support.stack_fixture"]
+
 # No deadline: a slow machine is not a broken invariant. On CI the same examples every
 # time, so that a red build is the change's; at a desk new ones, so that we keep learning.
 settings.register_profile("desk", deadline=None, print_blob=True)

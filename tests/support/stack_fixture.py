@@ -1,0 +1,66 @@
+"""One stack for a test session: Kafka, registry and PostgreSQL, without rooms.
+
+Ask for the fixture `stack_infra`; take a topic prefix of your own, since all tests of the session
+share it. Its servers have their own ports and data, and die with the test session, also if that is
+killed. The components are those of the checkout, downloaded at first use.
+"""
+
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from services.tools.stack.errors import PortTakenError
+from services.tools.stack.plan import Addresses
+from services.tools.stack.portcheck import find_free_base
+from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.stack import Stack, running_stack
+
+COMPONENTS: Final = Path(__file__).parents[2] / ".components"
+# Below 32768, where Linux begins to give out ports to clients.
+_BASES: Final = range(23000, 32600, PORT_SPAN)
+
+
+@dataclass(frozen=True)
+class StackInfra:
+    """The session's stack, and the settings to give to a `RoomSet` on top of it."""
+
+    settings: StackSettings
+    stack: Stack
+
+    @property
+    def addresses(self) -> Addresses:
+        return self.stack.addresses
+
+
+@contextmanager
+def reserved_port_base() -> Iterator[int]:
+    """A base whose ports are free and which no other test session chooses meanwhile."""
+    for base in _BASES:
+        path = Path(tempfile.gettempdir()) / f"outcry-test-ports-{base}.lock"
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                find_free_base([base])
+            except (BlockingIOError, PortTakenError):
+                continue
+            yield base
+            return
+    raise PortTakenError("no free range of ports for a test stack; stop something")
+
+
+@pytest.fixture(scope="session")
+def stack_infra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInfra]:
+    """Kafka, registry (FULL_TRANSITIVE) and PostgreSQL, ready; stopped at the session's end."""
+    home = tmp_path_factory.mktemp("stack")
+    with reserved_port_base() as base:
+        settings = StackSettings(
+            home=home, port_base=base, components=COMPONENTS, pg_dsn=None, topic_prefix=""
+        )
+        with running_stack(settings, rooms=()) as stack:
+            yield StackInfra(settings, stack)
