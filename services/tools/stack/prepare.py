@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from services.runtime.errors import ConfigurationError, OperatingError
 from services.tools.stack.plan import Addresses
 
 type StepFunction = Callable[[Addresses, str], str]
@@ -36,7 +37,11 @@ INFRA_STEPS: Final = (
     Step("registry compatibility", "services.tools.stack.prepare:require_compatibility"),
     Step("database", "services.tools.stack.prepare:create_database"),
 )
-ROOM_STEPS: Final[tuple[Step, ...]] = ()
+ROOM_STEPS: Final = (
+    Step("topics", "services.tools.stack.deployment:create_topics"),
+    Step("schemas", "services.tools.stack.deployment:register_schemas"),
+    Step("tables", "services.tools.stack.deployment:migrate_database"),
+)
 
 
 def require_compatibility(addresses: Addresses, _topic_prefix: str) -> str:
@@ -56,7 +61,7 @@ def require_compatibility(addresses: Addresses, _topic_prefix: str) -> str:
     finally:
         connection.close()
     if answer.status != http.HTTPStatus.OK:
-        raise RuntimeError(f"the registry refused {COMPATIBILITY}: {answer.status} {body}")
+        raise ConfigurationError(f"the registry refused {COMPATIBILITY}: {answer.status} {body}")
     return COMPATIBILITY
 
 
@@ -87,8 +92,10 @@ def _load(step: Step) -> StepFunction:
     return loaded
 
 
-def main(rooms: list[str]) -> None:
-    """Run the steps in order, one line each to the log; any failure ends the process with it."""
+def main(rooms: list[str]) -> int:
+    """Run the steps in order, one line each to the log; 1 at the first that fails."""
+    import psycopg
+
     addresses = Addresses(
         kafka_bootstrap=os.environ["OUTCRY_KAFKA_BOOTSTRAP"],
         registry_url=os.environ["OUTCRY_REGISTRY_URL"],
@@ -97,9 +104,14 @@ def main(rooms: list[str]) -> None:
     topic_prefix = os.environ["OUTCRY_TOPIC_PREFIX"]
     for step in INFRA_STEPS + (ROOM_STEPS if rooms else ()):
         started = time.monotonic()
-        found = _load(step)(addresses, topic_prefix)
-        print(f"{step.name}: {found} ({time.monotonic() - started:.1f} s)", flush=True)  # noqa: T201
+        try:
+            found = _load(step)(addresses, topic_prefix)
+        except (OperatingError, OSError, psycopg.Error) as error:
+            print(f"error: {step.name}: {error}", flush=True)  # noqa: T201 - its output is its log
+            return 1
+        print(f"{step.name}: {found} ({time.monotonic() - started:.1f} s)", flush=True)  # noqa: T201 - as above
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

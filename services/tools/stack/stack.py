@@ -77,7 +77,7 @@ class Stack:
         stops when the calling thread ends. Data of an earlier run is kept.
         Raises a StackError: FetchError, AlreadyRunningError, PortTakenError or StartError.
         """
-        self._fetch(report or (lambda _line: None))
+        self.fetch(report or (lambda _line: None))
         for directory in (run_directory(self._home), self.log.parent):
             directory.mkdir(parents=True, exist_ok=True)
         with _home_lock(self._home) as lock:
@@ -132,7 +132,8 @@ class Stack:
 
     # --- steps of start ------------------------------------------------------------------
 
-    def _fetch(self, report: Report) -> None:
+    def fetch(self, report: Report) -> None:
+        """Download what the plan needs and is not there; blocks. Raises FetchError."""
         components = Path(self.plan.components)
         for name, download in (("kafka", KAFKA), ("registry", REGISTRY)):
             if name in self.plan.infra:

@@ -1,6 +1,5 @@
 """What the supervisor says of itself: a file that anyone may read at any time."""
 
-import os
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -108,11 +107,26 @@ def uptime_s(row: ComponentStatus) -> float | None:
 
 
 def memory_mb(row: ComponentStatus) -> int | None:
-    """Resident memory of the component's process alone, now; None if it doesn't run."""
+    """Memory of the component's process and its children now, shared pages counted once.
+
+    None if it doesn't run.
+    """
+    import psutil
+
     if row.process is None or not is_alive(row.process):
         return None
     try:
-        pages = int(Path(f"/proc/{row.process.pid}/statm").read_text(encoding="ascii").split()[1])
-    except (FileNotFoundError, ProcessLookupError):
+        process = psutil.Process(row.process.pid)
+        tree = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
         return None
-    return pages * os.sysconf("SC_PAGE_SIZE") // (1024 * 1024)
+    return sum(_own_share_kb(member.pid) for member in tree) // 1024
+
+
+def _own_share_kb(pid: int) -> int:
+    """A process's memory, each shared page divided by its sharers; 0 once the process is gone."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))

@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -84,6 +85,7 @@ class Supervisor:
         self._cause = ""
         self._stop_requests = 0
         self._rotate_due_s = 0.0
+        self._published: StackStatus | None = None
         self._wakeup_read, self._wakeup_write = os.pipe()
         for end in (self._wakeup_read, self._wakeup_write):
             os.set_blocking(end, False)
@@ -145,7 +147,8 @@ class Supervisor:
         if now_s >= self._rotate_due_s:
             self._rotate_due_s = now_s + ROTATE_INTERVAL_S
             for log in self._log_directory.glob("*.log"):
-                rotate(log)
+                with suppress(OSError):  # no room to move it now; tried again soon
+                    rotate(log)
 
     def _is_due(self, child: _Child, now_s: float) -> bool:
         if child.state is State.WAITING or (
@@ -179,7 +182,8 @@ class Supervisor:
             return
         child.identity = identify(child.process.pid)
         if child.identity is not None:
-            write_pid_file(self._pid_file_of(component.name), child.identity)
+            with suppress(OSError):  # a full disk must not stop what runs
+                write_pid_file(self._pid_file_of(component.name), child.identity)
         child.state = State.STARTING
         child.started_s = time.monotonic()
         child.started_at_s = time.time()
@@ -330,10 +334,13 @@ class Supervisor:
             )
             for child in self._children.values()
         )
-        write_status(
-            self._home,
-            StackStatus(self._phase, self._identity, rows, failed=self._failed, cause=self._cause),
+        status = StackStatus(
+            self._phase, self._identity, rows, failed=self._failed, cause=self._cause
         )
+        if status != self._published:
+            with suppress(OSError):  # as above; tried again in the next round
+                write_status(self._home, status)
+                self._published = status
 
 
 def _wake_only(_signal: int, _frame: FrameType | None) -> None:

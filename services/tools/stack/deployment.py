@@ -1,0 +1,29 @@
+"""The steps that make a deployment out of a bare stack: topics, schemas, tables.
+
+Each is a step of `prepare`; what does the work is the rooms' own code, imported when it is called.
+"""
+
+from services.tools.stack.plan import Addresses
+
+
+def create_topics(addresses: Addresses, topic_prefix: str) -> str:
+    """Make the topics that are missing and check all of them against the table."""
+    from services.runtime.kafka_admin import create_topics as create
+
+    made = create(addresses.kafka_bootstrap, topic_prefix)
+    return f"made {', '.join(made)}" if made else "all are there"
+
+
+def register_schemas(addresses: Addresses, _topic_prefix: str) -> str:
+    """Register every schema file; all deployments on one registry share them."""
+    from services.runtime.registry import register_schemas as register
+
+    return f"{len(register(addresses.registry_url))} versions are registered"
+
+
+def migrate_database(addresses: Addresses, _topic_prefix: str) -> str:
+    """Bring the tables to this code's shape; rows of deployments are told apart in them."""
+    from services.recorder.migrations import migrate
+
+    applied = migrate(addresses.pg_dsn)
+    return f"applied {', '.join(applied)}" if applied else "up to date"

@@ -1,0 +1,55 @@
+"""Kafka's own console tools, run from the jars of the broker."""
+
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Final
+
+from services.tools.stack.errors import StackError
+from services.tools.stack.fetch import INFRA_DIRECTORY, KAFKA, directory_of
+from services.tools.stack.programs import java
+from services.tools.stack.settings import HOST, StackSettings
+
+_TOOLS: Final = "org.apache.kafka.tools"
+TOOLS: Final = MappingProxyType(
+    {
+        "broker-api-versions": f"{_TOOLS}.BrokerApiVersionsCommand",
+        "configs": "kafka.admin.ConfigCommand",
+        "console-consumer": f"{_TOOLS}.consumer.ConsoleConsumer",
+        "console-producer": f"{_TOOLS}.ConsoleProducer",
+        "consumer-groups": f"{_TOOLS}.consumer.group.ConsumerGroupCommand",
+        "consumer-perf-test": f"{_TOOLS}.ConsumerPerformance",
+        "delete-records": f"{_TOOLS}.DeleteRecordsCommand",
+        "dump-log": f"{_TOOLS}.DumpLogSegments",
+        "features": f"{_TOOLS}.FeatureCommand",
+        "get-offsets": f"{_TOOLS}.GetOffsetShell",
+        "log-dirs": f"{_TOOLS}.LogDirsCommand",
+        "producer-perf-test": f"{_TOOLS}.ProducerPerformance",
+        "topics": f"{_TOOLS}.TopicCommand",
+        "transactions": f"{_TOOLS}.TransactionsCommand",
+    }
+)
+"""By the names of Kafka's own scripts (`kafka-topics.sh` is `topics`)."""
+
+_READS_FILES: Final = frozenset({"dump-log"})
+_SERVER: Final = "--bootstrap-server"
+
+
+def command_line(settings: StackSettings, tool: str, arguments: Sequence[str]) -> list[str]:
+    """What to execute: the tool, told where this stack's broker is unless `arguments` say."""
+    if tool not in TOOLS:
+        raise StackError(f"no Kafka tool named {tool}; there are: {', '.join(TOOLS)}")
+    server = [_SERVER, f"{HOST}:{settings.port('kafka')}"]
+    named = any(argument.split("=")[0] == _SERVER for argument in arguments)
+    logging = INFRA_DIRECTORY / "kafka" / "tools-log4j2.properties"
+    return [
+        java(),
+        "-Xmx256m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        f"-Dlog4j2.configurationFile={logging}",
+        "-cp",
+        f"{directory_of(KAFKA, settings.components)}/*",
+        TOOLS[tool],
+        *([] if named or tool in _READS_FILES else server),
+        *arguments,
+    ]
