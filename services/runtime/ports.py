@@ -68,24 +68,33 @@ class Consumer[Token](Protocol):
     ) -> None:
         """Join the group. Callbacks run inside `poll`, on the caller's thread.
 
-        `on_assigned` gets the newly owned partitions and returns the offset to start each at (it
-        restores state meanwhile, and may block up to the session timeout). `on_revoked` must
-        abort what is open and drop state before it returns; also called when partitions were lost.
+        Eager: a rebalance revokes all partitions, then assigns all anew. `on_assigned` gets them
+        (none, if others own all) and returns the offset to start each at. It restores state
+        meanwhile and may block: the member keeps its place by a thread of its own, up to the
+        adapter's limit between two polls. `on_revoked` must abort what is open and drop state
+        before it returns; it is also called when partitions were lost. What a callback raises,
+        `poll` raises; close the consumer then.
         """
 
     def poll(self, records_max: int, timeout_ms: int) -> Batch[Token]:
         """What has arrived, at most records_max; waits up to timeout_ms only for the first.
 
+        Empty while a rebalance is under way. Records and token belong to one assignment.
+
         Raises:
-            RetriableError: the broker does not answer for now.
-            FencedError: this member was fenced out of its group.
+            RetriableError: the broker does not answer for now; poll again.
+            RestoreNeededError: close this consumer and join anew.
+            FencedError: another process joined under this instance's name.
+            HistoryLostError: the log no longer reaches back to this member's position.
         """
 
     def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Committed offsets with stable isolation (waits out pending transactions); -1: none.
 
+        May be called from within `on_assigned`.
+
         Raises:
-            RetriableError: not to be had within the adapter's time limit.
+            RetriableError: not to be had within the adapter's time limit; ask again.
         """
 
     def close(self) -> None:
@@ -95,38 +104,54 @@ class Consumer[Token](Protocol):
 class Producer[Token](Protocol):
     """A transactional writer. One transaction is open at a time. Called from one thread.
 
-    Order of calls: initialise once, then begin, send*, send_offsets, commit | abort, begin, ...
+    Order of calls: initialise, then begin, send*, send_offsets, commit | abort, begin, ...
+    After any error: abort, then initialise again (or close). The loop restores in between,
+    so that it need not matter to it whether a failed commit happened.
     """
 
     def initialise(self) -> None:
         """Fence out every earlier holder of these transactional ids; ends their transactions.
 
-        Must return before committed offsets are read. May block up to the adapter's limit.
+        Also this producer's own: may be called again, whatever happened before. Must return
+        before committed offsets are read. May block up to the adapter's limit.
 
         Raises:
-            RetriableError: not done within the limit; may be called again.
+            RetriableError: not done within the limit; call again.
+            ConfigurationError: the broker refuses such a producer.
         """
 
     def begin(self) -> None:
-        """Open a transaction (on the next of the alternating transactional ids)."""
+        """Open a transaction (on the next of the alternating transactional ids). Never blocks.
+
+        Raises:
+            RestoreNeededError: this producer is of no use any more.
+        """
 
     def send(self, records: Sequence[Outgoing]) -> None:
-        """Queue records into the transaction; may block while the local queue is full."""
+        """Queue records into the transaction; may block while the local queue is full.
+
+        That a record was refused may show only at a later call.
+
+        Raises:
+            RestoreNeededError: abort.
+            ConfigurationError: a record no broker will take: too large, or no such partition.
+        """
 
     def send_offsets(self, offsets: Mapping[TopicPartition, int], token: Token) -> None:
         """Put consumed offsets (next to read) into the transaction, under the batch's token.
 
         Raises:
-            FencedError: the group has moved on since the token was taken; abort.
+            FencedError: the group or the transactional id has moved on; abort.
+            RestoreNeededError: abort.
         """
 
     def commit(self) -> None:
         """Make the transaction's records and offsets visible, together.
 
         Raises:
-            UnknownOutcomeError: it may have happened; drop this producer and restore.
-            FencedError: another producer has these transactional ids; nothing happened.
-            RestoreNeededError: it was aborted; nothing happened.
+            UnknownOutcomeError: it may have happened.
+            FencedError: another producer has these transactional ids.
+            RestoreNeededError: it did not happen.
         """
 
     def abort(self) -> None:
@@ -179,9 +204,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Snapshots(Protocol):
-    """Where snapshots are kept, newest first.
+    """Where one deployment's snapshots are kept, and what its topics were when first seen.
 
-    Both methods may block; the loop calls `put` only through a background writer with room for one.
+    All methods may block; the loop calls `put` only through a background writer with room for one,
+    whose thread is not that of the other methods.
     """
 
     def put(self, snapshot: Snapshot) -> None:
@@ -197,6 +223,16 @@ class Snapshots(Protocol):
         Raises:
             RetriableError: the store is away.
         """
+
+    def remember_topic(self, topic: str, topic_id: str) -> str:
+        """Note a topic's id when it is first seen; returns the one first seen.
+
+        Raises:
+            RetriableError: the store is away.
+        """
+
+    def close(self) -> None:
+        """Give up the connection. Never raises."""
 
 
 class Fold(Protocol):
@@ -223,11 +259,13 @@ class Fold(Protocol):
 class FoldFactory(Protocol):
     """Makes the folds of a room."""
 
-    format_version: int
-    """Of `Fold.dump`; snapshots of another version are passed over."""
+    @property
+    def format_version(self) -> int:
+        """Of `Fold.dump`; snapshots of another version are passed over."""
 
-    stateful: bool
-    """False: nothing to restore or snapshot (ingest)."""
+    @property
+    def stateful(self) -> bool:
+        """False: nothing to restore or snapshot (ingest)."""
 
     def fresh(self, partition: TopicPartition) -> Fold:
         """The fold before the partition's first record."""

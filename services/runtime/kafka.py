@@ -1,0 +1,410 @@
+"""The ports over Kafka: one consumer and one transactional writer, for the loop.
+
+Exactly once as Kafka Streams' exactly_once_v2 does it: the batch's offsets are committed in the
+batch's transaction, under the group metadata taken at the poll that fetched it.
+"""
+
+import struct
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaException, Message, Producer
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from services.runtime.errors import (
+    FencedError,
+    RestoreNeededError,
+    RetriableError,
+    UnknownOutcomeError,
+)
+from services.runtime.kafka_faults import error_of, read_fault, write_fault
+from services.runtime.ports import Batch, Outgoing, Record, TopicPartition
+
+SESSION_TIMEOUT_MS: Final = 6_000
+TRANSACTION_TIMEOUT_MS: Final = 3_000
+"""Below the session's timeout: whoever takes over finds no transaction open for long."""
+POLL_INTERVAL_MS_MAX: Final = 600_000
+"""Longest restore or fold between two polls, before the group gives the partitions to others."""
+_COMMIT_WAIT_MS: Final = 5_000
+_ABORT_WAIT_MS: Final = 3_000
+_INITIALISE_WAIT_MS: Final = 10_000
+_COMMITTED_WAIT_MS: Final = 5_000
+_QUEUE_FULL_PAUSE_S: Final = 0.005
+
+ALTERNATING: Final = ("a", "b", "c")
+"""The broker still writes the markers of one transaction while the next begins; under the same
+transactional id librdkafka would wait 20 ms for that."""
+
+type GroupMetadata = bytes
+
+
+class KafkaConnection(msgspec.Struct, frozen=True):
+    """Which cluster, and which deployment on it."""
+
+    bootstrap: str
+    prefix: str = ""
+    """Put before every topic, group and transactional id."""
+    on_client_error: Callable[[str], None] = lambda _: None
+    """Told what librdkafka says about connections; it mends them itself."""
+
+    def client_config(self) -> dict[str, Any]:
+        """What every client is told."""
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "error_cb": lambda error: self.on_client_error(f"{error.str()} ({error.name()})"),
+            "log_level": 2,
+            "socket.nagle.disable": True,
+            "socket.keepalive.enable": True,
+            "reconnect.backoff.ms": 50,
+            "reconnect.backoff.max.ms": 1_000,
+            # librdkafka's default of 100 ms would be the time of a small transaction.
+            "retry.backoff.ms": 1,
+            "retry.backoff.max.ms": 5,
+        }
+
+    def reader_config(self) -> dict[str, Any]:
+        """What everything that reads is told, beside that."""
+        return self.client_config() | {
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "allow.auto.create.topics": False,
+            # An offset that is gone is for a person to decide on, not for a default.
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 100,
+            # Bounds the memory of what is fetched ahead, and the pause once it is full.
+            "queued.min.messages": 10_000,
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.queue.backoff.ms": 2,
+            "fetch.error.backoff.ms": 100,
+        }
+
+
+class KafkaConsumer:
+    """`ports.Consumer`: a static member of `<prefix><group>`."""
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        group: str,
+        instance: str,
+        session_timeout_ms: int = SESSION_TIMEOUT_MS,
+    ) -> None:
+        self._prefix = connection.prefix
+        self._consumer: Consumer = Consumer(
+            connection.reader_config()
+            | {
+                "group.id": connection.prefix + group,
+                "group.instance.id": f"{connection.prefix}{group}-{instance}",
+                # Eager: a revoke means everything, so dropping all state is right and simple.
+                "partition.assignment.strategy": "range",
+                "session.timeout.ms": session_timeout_ms,
+                "heartbeat.interval.ms": session_timeout_ms // 4,
+                "max.poll.interval.ms": POLL_INTERVAL_MS_MAX,
+            }
+        )
+        self._on_client_error = connection.on_client_error
+        self._assignments = 0
+        self._owned: list[TopicPartition] | None = None
+        self._plain_names: dict[str, str] = {}
+        self._closing = False
+
+    def subscribe(
+        self,
+        topics: Sequence[str],
+        on_assigned: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]],
+        on_revoked: Callable[[Sequence[TopicPartition]], None],
+    ) -> None:
+        """Join in the background; callbacks run inside `poll`."""
+        self._plain_names = {self._prefix + topic: topic for topic in topics}
+
+        def assign(consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+            owned = sorted(self._plain(partition) for partition in partitions)
+            starts = on_assigned(owned)
+            self._assignments += 1
+            self._owned = owned
+            consumer.assign([self._full(at, starts[at]) for at in owned])
+
+        def revoke(consumer: Consumer, _: list[KafkaPartition]) -> None:
+            owned, self._owned = self._owned, None
+            if owned is not None and not self._closing:
+                on_revoked(owned)
+            consumer.unassign()
+
+        self._consumer.subscribe(
+            list(self._plain_names), on_assign=assign, on_revoke=revoke, on_lost=revoke
+        )
+
+    def poll(self, records_max: int, timeout_ms: int) -> Batch[GroupMetadata]:
+        """Wait for the first record, then take what else has arrived.
+
+        `Consumer.consume` alone would wait its whole timeout for a full batch.
+        """
+        try:
+            first = self._consumer.poll(timeout_ms / 1_000)
+            if first is None:
+                return Batch((), b"")
+            assignment = self._assignments
+            rest = self._consumer.consume(records_max - 1, 0) if records_max > 1 else []
+        except KafkaException as error:
+            raise read_fault(error_of(error), "reading") from error
+        if self._owned is None:
+            return Batch((), b"")  # revoked meanwhile: these records are another member's now
+        if self._assignments != assignment:
+            raise RestoreNeededError("partitions changed hands within one read; join again")
+        records = self._records([first, *rest])
+        return Batch(records, self._joined_metadata() if records else b"")
+
+    def _records(self, messages: list[Message]) -> list[Record]:
+        records = []
+        passing: RetriableError | None = None
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                fault = read_fault(error, "reading")
+                if not isinstance(fault, RetriableError):
+                    raise fault
+                self._on_client_error(str(fault))
+                passing = fault
+                continue
+            records.append(to_record(message, self._plain_names))
+        if passing is not None and not records:
+            raise passing
+        return records
+
+    def _joined_metadata(self) -> GroupMetadata:
+        """The group metadata of now.
+
+        Metadata of a consumer that is in no generation would make the broker skip its check.
+        """
+        metadata: GroupMetadata = self._consumer.consumer_group_metadata()
+        generation, member_id = parse_group_metadata(metadata)
+        if generation < 0 or not member_id:
+            raise FencedError("this member lost its place in the group; join again")
+        return metadata
+
+    def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Asked with stable isolation, since this reads committed data only."""
+        if not partitions:
+            return {}
+        wanted = [self._full(at) for at in partitions]
+        try:
+            found = self._consumer.committed(wanted, _COMMITTED_WAIT_MS / 1_000)
+        except KafkaException as error:
+            raise read_fault(error_of(error), "asking for committed offsets") from error
+        for partition in found:
+            if partition.error is not None:
+                raise read_fault(partition.error, f"committed offset of {partition.topic}")
+        return {self._plain(partition): max(partition.offset, -1) for partition in found}
+
+    def close(self) -> None:
+        """Stop reading, and keep the place in the group until the session times out."""
+        self._closing = True
+        try:
+            self._consumer.close()
+        except (KafkaException, RuntimeError) as error:
+            self._on_client_error(f"closing the consumer: {error}")
+
+    def _plain(self, partition: KafkaPartition) -> TopicPartition:
+        return TopicPartition(self._plain_names[partition.topic], partition.partition)
+
+    def _full(self, at: TopicPartition, offset: int = -1001) -> KafkaPartition:
+        return KafkaPartition(self._prefix + at.topic, at.partition, offset)
+
+
+def to_record(message: Message, plain_names: Mapping[str, str]) -> Record:
+    """A message of librdkafka that carries no error, under its plain topic name."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    return Record(
+        plain_names[topic],
+        partition,
+        offset,
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+    )
+
+
+_METADATA_MAGIC: Final = b"CGMDv2:"
+_GENERATION: Final = struct.Struct("=i")
+
+
+def parse_group_metadata(metadata: GroupMetadata) -> tuple[int, str]:
+    """Generation and member id in librdkafka's serialised group metadata.
+
+    `CGMDv2:`, generation (int32, native), group id, member id, instance id, each ended by NUL.
+    """
+    assert metadata.startswith(_METADATA_MAGIC), f"group metadata begins {metadata[:8]!r}"
+    (generation,) = _GENERATION.unpack_from(metadata, len(_METADATA_MAGIC))
+    names = metadata[len(_METADATA_MAGIC) + _GENERATION.size :].split(b"\0")
+    return generation, names[1].decode()
+
+
+class KafkaProducer:
+    """`ports.Producer`: transactional ids `<prefix><writer>-a`, `-b` and `-c`, used in turn."""
+
+    def __init__(
+        self,
+        connection: KafkaConnection,
+        writer: str,
+        transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
+        alternating: Sequence[str] = ALTERNATING,
+    ) -> None:
+        self._connection = connection
+        self._ids = [f"{connection.prefix}{writer}-{letter}" for letter in alternating]
+        self._transaction_timeout_ms = transaction_timeout_ms
+        self._producers: list[Producer] = []
+        self._turn = 0
+        self._open: Producer | None = None
+        self._full_names: dict[str, str] = {}
+
+    def initialise(self) -> None:
+        """Make new producers: librdkafka initialises each once only."""
+        self.close()
+        made = [Producer(self._config(name)) for name in self._ids]
+        try:
+            for producer in made:
+                producer.init_transactions(_INITIALISE_WAIT_MS / 1_000)
+        except KafkaException as exception:
+            _drop(made)
+            fault = write_fault(error_of(exception), "initialising transactional ids")
+            if isinstance(fault, RestoreNeededError):
+                raise RetriableError(str(fault)) from exception
+            raise fault from exception
+        self._producers = made
+
+    def _config(self, transactional_id: str) -> dict[str, Any]:
+        return self._connection.client_config() | {
+            "transactional.id": transactional_id,
+            "transaction.timeout.ms": self._transaction_timeout_ms,
+            "acks": "all",
+            "max.in.flight.requests.per.connection": 5,
+            "linger.ms": 1,
+            "batch.num.messages": 10_000,
+            "message.max.bytes": 16 * 1024 * 1024,
+            "queue.buffering.max.messages": 200_000,
+            "queue.buffering.max.kbytes": 65_536,
+            # Success of each record is what the commit says.
+            "delivery.report.only.error": True,
+        }
+
+    def begin(self) -> None:
+        """Local: the broker hears of a transaction with its first record or offset."""
+        assert self._open is None, "a transaction is open already"
+        assert self._producers, "initialise first"
+        producer = self._producers[self._turn % len(self._producers)]
+        self._turn += 1
+        try:
+            producer.begin_transaction()
+        except KafkaException as error:
+            raise write_fault(error_of(error), "opening a transaction") from error
+        self._open = producer
+
+    def send(self, records: Sequence[Outgoing]) -> None:
+        """Queue; a full queue is waited for, as long as a transaction may last."""
+        producer = self._transaction()
+        prefix = self._connection.prefix
+        for record in records:
+            topic = self._full_names.get(record.topic)
+            if topic is None:
+                topic = self._full_names[record.topic] = prefix + record.topic
+            try:
+                producer.produce(topic, record.value, record.key, record.partition)
+            except BufferError:
+                self._send_when_drained(producer, topic, record)
+            except KafkaException as error:
+                raise _refusal(error, topic, record) from error
+
+    def _send_when_drained(self, producer: Producer, topic: str, record: Outgoing) -> None:
+        give_up_at_s = time.monotonic() + self._transaction_timeout_ms / 1_000
+        while time.monotonic() < give_up_at_s:
+            producer.poll(_QUEUE_FULL_PAUSE_S)
+            try:
+                producer.produce(topic, record.value, record.key, record.partition)
+            except BufferError:
+                continue
+            except KafkaException as error:
+                raise _refusal(error, topic, record) from error
+            return
+        raise RestoreNeededError("the broker takes no records; restore from the committed offset")
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], token: GroupMetadata) -> None:
+        """Waits for the group's coordinator."""
+        producer = self._transaction()
+        generation, member_id = parse_group_metadata(token) if token else (-1, "")
+        if generation < 0 or not member_id:
+            raise FencedError("these records were read by no member of a group; join again")
+        prefix = self._connection.prefix
+        wanted = [
+            KafkaPartition(prefix + at.topic, at.partition, offset)
+            for at, offset in offsets.items()
+        ]
+        give_up_at_s = time.monotonic() + _COMMIT_WAIT_MS / 1_000
+        while True:
+            left_s = give_up_at_s - time.monotonic()
+            try:
+                producer.send_offsets_to_transaction(wanted, token, max(left_s, 0.001))
+            except KafkaException as exception:
+                error = error_of(exception)
+                if error.retriable() and left_s > 0:
+                    continue
+                raise write_fault(error, "adding offsets to the transaction") from exception
+            return
+
+    def commit(self) -> None:
+        """Delivers what is queued, then waits for the coordinator."""
+        producer = self._transaction()
+        give_up_at_s = time.monotonic() + _COMMIT_WAIT_MS / 1_000
+        while True:
+            left_s = give_up_at_s - time.monotonic()
+            try:
+                producer.commit_transaction(max(left_s, 0.001))
+            except KafkaException as exception:
+                error = error_of(exception)
+                if error.txn_requires_abort() or error.fatal():
+                    raise write_fault(error, "committing") from exception
+                if error.retriable() and left_s > 0:
+                    continue
+                msg = f"committing: {error.str()} ({error.name()}); the outcome is unknown"
+                raise UnknownOutcomeError(msg) from exception
+            self._open = None
+            return
+
+    def abort(self) -> None:
+        """A producer that can't abort is dropped, and the broker aborts when its time is up."""
+        producer, self._open = self._open, None
+        if producer is None:
+            return
+        try:
+            producer.abort_transaction(_ABORT_WAIT_MS / 1_000)
+        except KafkaException as error:
+            self._connection.on_client_error(f"aborting: {error_of(error).str()}")
+            self.close()
+
+    def close(self) -> None:
+        """What is queued is purged: whatever was to be kept has been committed."""
+        self._open = None
+        producers, self._producers = self._producers, []
+        _drop(producers)
+
+    def _transaction(self) -> Producer:
+        assert self._open is not None, "begin first"
+        return self._open
+
+
+def _drop(producers: list[Producer]) -> None:
+    for producer in producers:
+        with suppress(KafkaException, RuntimeError):
+            producer.purge()
+            producer.close()
+
+
+def _refusal(error: KafkaException, topic: str, record: Outgoing) -> Exception:
+    doing = f"writing {len(record.value)} bytes to {topic}/{record.partition}"
+    return write_fault(error_of(error), doing)

@@ -1,0 +1,207 @@
+"""From a room's folds to its process: settings, telemetry, signals, adapters, loop, exit code."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from threading import Event
+from types import FrameType
+from typing import Final
+
+from services.runtime.background import BackgroundSnapshots
+from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
+from services.runtime.fold import FoldMaker, OnUndecodable
+from services.runtime.kafka import GroupMetadata, KafkaConnection, KafkaConsumer, KafkaProducer
+from services.runtime.kafka_admin import check_topics
+from services.runtime.kafka_reader import KafkaReader
+from services.runtime.loop import Loop, LoopPlan, LoopPorts, backoff_s
+from services.runtime.ports import Record, Snapshot, Snapshots
+from services.runtime.registry import load_codec
+from services.runtime.restore import RestoreInterruptedError, Restorer
+from services.runtime.settings import RoomSettings, read_settings
+from services.runtime.telemetry import (
+    RECORDS_UNDECODABLE,
+    Telemetry,
+    TelemetryServer,
+    configure_logging,
+)
+from services.wire.codec import UndecodableError
+from services.wire.topics import TOPICS, Topic
+
+EXIT_OK: Final = 0
+EXIT_FATAL: Final = 1
+EXIT_ENVIRONMENT: Final = 2
+
+_LAST_SNAPSHOTS_WAIT_S: Final = 5.0
+
+type StoreOpener = Callable[[RoomSettings], Snapshots | None]
+"""Opens where a stateful room keeps snapshots; `snapshots.open_postgres` is one."""
+
+
+class ProcessPacer:
+    """`restore.Pacer` of a process: the system's clock, and SIGTERM and SIGINT as the stop."""
+
+    def __init__(self) -> None:
+        self._stop = Event()
+
+    def install(self) -> None:
+        """Take the two signals. Main thread only."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._stop.set()
+
+    def now_s(self) -> float:
+        """Monotonic."""
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless stopped."""
+        self._stop.wait(seconds)
+
+    def stopping(self) -> bool:
+        """Whether a signal came."""
+        return self._stop.is_set()
+
+
+@dataclass(frozen=True)
+class _Room:
+    """What one process is made of."""
+
+    name: str
+    make_folds: FoldMaker
+    inputs: Sequence[Topic]
+    open_store: StoreOpener | None
+    settings: RoomSettings
+    telemetry: Telemetry
+    pacer: ProcessPacer
+
+
+def run_room(
+    name: str,
+    make_folds: FoldMaker,
+    inputs: Sequence[Topic],
+    open_store: StoreOpener | None = None,
+) -> int:
+    """Run a room of folds until SIGTERM or SIGINT; returns the process's exit code.
+
+    Called by a room's `__main__`, in the main thread. 0: stopped as asked. 1: an operating error
+    that a person has to act on; the last log line says which. 2: the environment is wrong; a line
+    on standard error says how. A broken invariant is raised, with its traceback.
+    """
+    try:
+        refuse_optimised()
+        settings = read_settings(RoomSettings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return EXIT_ENVIRONMENT
+    configure_logging(settings.log_level)
+    telemetry = Telemetry(name, settings.instance)
+    pacer = ProcessPacer()
+    pacer.install()
+    telemetry.log.info("starting", inputs=[topic.name for topic in inputs])
+    room = _Room(name, make_folds, inputs, open_store, settings, telemetry, pacer)
+    try:
+        with ExitStack() as resources:
+            _assemble(room, resources).run()
+    except RestoreInterruptedError:
+        telemetry.log.info("stopped_before_ready")
+        return EXIT_OK
+    except OperatingError as error:
+        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
+        return EXIT_FATAL
+    except AssertionError:
+        telemetry.log.exception("invariant_broken")
+        raise
+    telemetry.log.info("stopped")
+    return EXIT_OK
+
+
+def refuse_optimised() -> None:
+    """Broken invariants are asserts; `python -O` would run on over them.
+
+    Raises:
+        ConfigurationError: asserts are off.
+    """
+    if sys.flags.optimize:
+        raise ConfigurationError("asserts are off; run without -O and PYTHONOPTIMIZE")
+
+
+def _assemble(room: _Room, resources: ExitStack) -> Loop[GroupMetadata]:
+    settings, telemetry = room.settings, room.telemetry
+    if settings.metrics_port is not None:
+        server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
+        resources.callback(server.close)
+        telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
+    codec = _persist(room, lambda: load_codec(settings.registry_url))
+    needed = [t for t in TOPICS if t in room.inputs or room.name in t.writers]
+    _persist(room, lambda: check_topics(settings.kafka_bootstrap, settings.topic_prefix, needed))
+    factory = room.make_folds(codec, undecodable_reporter(telemetry))
+    connection = KafkaConnection(
+        settings.kafka_bootstrap,
+        settings.topic_prefix,
+        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
+    )
+    reader = KafkaReader(connection)
+    resources.callback(reader.close)
+    store = room.open_store(settings) if room.open_store else None
+    offer = _offer_to(store, telemetry, resources) if store else None
+    if store is None and factory.stateful:
+        telemetry.log.warning("no_snapshots", cause="OUTCRY_PG_DSN is not set")
+    plan = LoopPlan(
+        room.name,
+        tuple(topic.name for topic in room.inputs),
+        batch_records_max=settings.batch_records_max,
+        snapshot_interval_s=settings.snapshot_interval_s,
+    )
+    ports = LoopPorts(
+        lambda: KafkaConsumer(connection, room.name, settings.instance),
+        lambda: KafkaProducer(connection, f"{room.name}-{settings.instance}"),
+        Restorer(room.name, factory, reader, store, telemetry, room.pacer),
+        offer if factory.stateful else None,
+    )
+    return Loop(plan, ports, factory, telemetry, room.pacer)
+
+
+def _offer_to(
+    store: Snapshots, telemetry: Telemetry, resources: ExitStack
+) -> Callable[[Snapshot], None]:
+    background = BackgroundSnapshots(store, telemetry)
+    resources.callback(store.close)
+    resources.callback(background.close, _LAST_SNAPSHOTS_WAIT_S)
+    return background.offer
+
+
+def _persist[T](room: _Room, ask: Callable[[], T]) -> T:
+    """Ask until there is an answer: what a room stands on may still be starting."""
+    tried = 0
+    while True:
+        try:
+            return ask()
+        except RetriableError as error:
+            tried += 1
+            room.telemetry.log.warning("waiting", error=str(error), tried=tried)
+            if room.pacer.stopping():
+                raise RestoreInterruptedError from error
+            room.pacer.wait(backoff_s(tried))
+
+
+def undecodable_reporter(telemetry: Telemetry) -> OnUndecodable:
+    """Counts and logs what a fold passes over, with its position."""
+
+    def report(record: Record, error: UndecodableError) -> None:
+        telemetry.count(RECORDS_UNDECODABLE, topic=record.topic)
+        telemetry.log.warning(
+            "undecodable_record",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            cause=error.cause,
+            detail=error.detail,
+        )
+
+    return report

@@ -1,0 +1,123 @@
+"""Snapshots in PostgreSQL, written off the hot path."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import psycopg
+from psycopg.rows import class_row
+
+from services.runtime.errors import ConfigurationError, RetriableError
+from services.runtime.ports import Snapshot
+from services.runtime.settings import RoomSettings
+
+_CONNECT_TIMEOUT_S: Final = 5
+_STATEMENT_TIMEOUT_MS: Final = 30_000
+
+_INSERT: Final = """
+INSERT INTO outcry.snapshots (deployment, room, topic, partition, "offset", topic_id,
+                              format_version, genesis_hash, state, state_hash)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+_DELETE_OLD: Final = """
+DELETE FROM outcry.snapshots
+WHERE deployment = %(deployment)s AND room = %(room)s AND topic = %(topic)s
+  AND partition = %(partition)s
+  AND "offset" < (SELECT min("offset") FROM (
+      SELECT "offset" FROM outcry.snapshots
+      WHERE deployment = %(deployment)s AND room = %(room)s AND topic = %(topic)s
+        AND partition = %(partition)s
+      ORDER BY "offset" DESC LIMIT %(kept)s) AS newest)
+"""
+_SELECT_NEWEST: Final = """
+SELECT room, topic, partition, "offset", topic_id, format_version, genesis_hash, state, state_hash
+FROM outcry.snapshots
+WHERE deployment = %s AND room = %s AND topic = %s AND partition = %s
+ORDER BY "offset" DESC LIMIT %s
+"""
+_REMEMBER_TOPIC: Final = """
+INSERT INTO outcry.topics (deployment, topic, topic_id) VALUES (%s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
+_SELECT_TOPIC: Final = "SELECT topic_id FROM outcry.topics WHERE deployment = %s AND topic = %s"
+
+
+class PostgresSnapshots:
+    """`ports.Snapshots`. Calls are rare, so each makes a connection of its own.
+
+    Args:
+        kept: how many snapshots of a partition stay.
+    """
+
+    def __init__(self, dsn: str, deployment: str, kept: int) -> None:
+        self._dsn = dsn
+        self._deployment = deployment
+        self._kept = kept
+
+    def put(self, snapshot: Snapshot) -> None:
+        """Keep it, and drop those too old to be kept, in one transaction."""
+        place = {
+            "deployment": self._deployment,
+            "room": snapshot.room,
+            "topic": snapshot.topic,
+            "partition": snapshot.partition,
+        }
+        row = (
+            snapshot.offset, snapshot.topic_id, snapshot.format_version, snapshot.genesis_hash,
+            snapshot.state, snapshot.state_hash,
+        )  # fmt: skip
+
+        def write(connection: psycopg.Connection) -> None:
+            connection.execute(_INSERT, (*place.values(), *row))
+            connection.execute(_DELETE_OLD, place | {"kept": self._kept})
+
+        self._run(write)
+
+    def newest(self, room: str, topic: str, partition: int, limit: int) -> Sequence[Snapshot]:
+        """Highest offset first."""
+
+        def read(connection: psycopg.Connection) -> list[Snapshot]:
+            with connection.cursor(row_factory=class_row(Snapshot), binary=True) as cursor:
+                cursor.execute(_SELECT_NEWEST, (self._deployment, room, topic, partition, limit))
+                return cursor.fetchall()
+
+        return self._run(read)
+
+    def remember_topic(self, topic: str, topic_id: str) -> str:
+        """The id this topic had when it was first seen."""
+
+        def note(connection: psycopg.Connection) -> str:
+            connection.execute(_REMEMBER_TOPIC, (self._deployment, topic, topic_id))
+            row = connection.execute(_SELECT_TOPIC, (self._deployment, topic)).fetchone()
+            assert row is not None, "just inserted"
+            return str(row[0])
+
+        return self._run(note)
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    def _run[T](self, work: Callable[[psycopg.Connection], T]) -> T:
+        options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS}"
+        try:
+            with psycopg.connect(
+                self._dsn, connect_timeout=_CONNECT_TIMEOUT_S, options=options
+            ) as connection:
+                return work(connection)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            msg = f"PostgreSQL has no tables of Outcry ({_one_line(error)}); run `outcry up`"
+            raise ConfigurationError(msg) from error
+        except psycopg.Error as error:
+            raise RetriableError(f"PostgreSQL: {_one_line(error)}; snapshots wait") from error
+
+
+def _one_line(error: psycopg.Error) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def open_postgres(settings: RoomSettings) -> PostgresSnapshots | None:
+    """The deployment's snapshots, for `run_room`; None where no PostgreSQL is configured."""
+    if settings.pg_dsn is None:
+        return None
+    dsn = settings.pg_dsn.get_secret_value()
+    return PostgresSnapshots(dsn, settings.deployment, settings.snapshots_kept)
