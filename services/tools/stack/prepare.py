@@ -41,6 +41,7 @@ ROOM_STEPS: Final = (
     Step("topics", "services.tools.stack.deployment:create_topics"),
     Step("schemas", "services.tools.stack.deployment:register_schemas"),
     Step("tables", "services.tools.stack.deployment:migrate_database"),
+    Step("genesis", "services.tools.operate.steps:publish_genesis"),
 )
 
 

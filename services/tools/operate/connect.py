@@ -1,0 +1,147 @@
+"""Which exchange a command speaks to: that of the stack settings in the environment."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from services.tools.operate.errors import UnreachableError
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from services.runtime.ports import LogReader
+    from services.tools.operate.exchange import KafkaExchange
+    from services.wire.codec import Codec
+
+_CONNECT_TIMEOUT_S: Final = 2.0
+_START_IT: Final = "start it with `outcry up`, or set OUTCRY_PORT_BASE"
+
+
+class Deployment(msgspec.Struct, frozen=True):
+    """Addresses and names of one exchange."""
+
+    bootstrap: str
+    registry_url: str
+    pg_dsn: str
+    prefix: str
+    """Put before the name of every topic."""
+
+    @property
+    def name(self) -> str:
+        """What tells its rows apart in PostgreSQL."""
+        return self.prefix or "default"
+
+
+def read_deployment() -> Deployment:
+    """From OUTCRY_PORT_BASE, OUTCRY_TOPIC_PREFIX and OUTCRY_PG_DSN, as the stack reads them.
+
+    Raises:
+        ConfigurationError: a setting makes no sense; the message names it.
+    """
+    from services.runtime.settings import read_settings
+    from services.tools.stack.plan import stack_plan
+    from services.tools.stack.settings import StackSettings
+
+    settings = read_settings(StackSettings)
+    addresses = stack_plan(settings, ()).addresses
+    return Deployment(
+        addresses.kafka_bootstrap,
+        addresses.registry_url,
+        addresses.pg_dsn,
+        settings.topic_prefix,
+    )
+
+
+def load_codec(deployment: Deployment) -> "Codec":
+    """The codec, from the registry.
+
+    Raises:
+        UnreachableError: the registry does not answer.
+    """
+    from services.runtime.registry import load_codec as load
+
+    require_registry(deployment)
+    return load(deployment.registry_url)
+
+
+@contextmanager
+def open_exchange(deployment: Deployment) -> Iterator["KafkaExchange"]:
+    """A client of the exchange.
+
+    Raises:
+        UnreachableError: Kafka or the registry does not answer.
+    """
+    from services.tools.operate.exchange import KafkaExchange
+
+    require_listening("Kafka", deployment.bootstrap)
+    with KafkaExchange(deployment.bootstrap, deployment.prefix, load_codec(deployment)) as exchange:
+        yield exchange
+
+
+@contextmanager
+def open_log(deployment: Deployment) -> Iterator["LogReader"]:
+    """A reader of committed records.
+
+    Raises:
+        UnreachableError: Kafka does not answer.
+    """
+    from services.runtime.kafka import KafkaConnection
+    from services.runtime.kafka_reader import KafkaReader
+
+    require_listening("Kafka", deployment.bootstrap)
+    log = KafkaReader(KafkaConnection(deployment.bootstrap, deployment.prefix))
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+@contextmanager
+def open_database(deployment: Deployment) -> Iterator["psycopg.Connection"]:
+    """A read-only connection to what the recorder wrote, one transaction long.
+
+    Raises:
+        UnreachableError: PostgreSQL does not answer, or was never prepared.
+    """
+    import psycopg
+
+    try:
+        with psycopg.connect(deployment.pg_dsn, connect_timeout=int(_CONNECT_TIMEOUT_S)) as session:
+            session.read_only = True
+            yield session
+    except psycopg.errors.UndefinedTable as error:
+        raise UnreachableError(
+            "the database was never prepared: start the exchange with `outcry up`"
+        ) from error
+    except psycopg.OperationalError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UnreachableError(
+            f"PostgreSQL does not answer ({reason}): {_START_IT} or OUTCRY_PG_DSN"
+        ) from error
+
+
+def require_registry(deployment: Deployment) -> None:
+    """Find out at once whether the schema registry is there.
+
+    Raises:
+        UnreachableError: it is not.
+    """
+    location = urlsplit(deployment.registry_url)
+    require_listening("the schema registry", f"{location.hostname}:{location.port}")
+
+
+def require_listening(name: str, address: str) -> None:
+    """Find out at once that nobody is there, instead of after a client library's retries.
+
+    Raises:
+        UnreachableError: nothing accepts connections at `host:port`.
+    """
+    host, _, port = address.partition(",")[0].rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise UnreachableError(f"{name} does not answer at {address}: {_START_IT}") from error
