@@ -1,0 +1,59 @@
+"""`outcry`: the command line. Each tool adds its own commands; this file only gathers them.
+
+Nothing heavy is imported here or at the top of what is imported here, so that `outcry --help`
+answers at once; tests/tidy holds that.
+"""
+
+import sys
+from typing import Final
+
+import typer
+
+from services.runtime.errors import OperatingError
+from services.tools.operate import commands as operate
+from services.tools.operate.errors import OperateError
+from services.tools.proof import commands as proof
+from services.tools.stack import commands as stack
+from services.tools.stack.errors import StackError
+
+EXPECTED: Final = (OperateError, OperatingError, StackError)
+"""Errors whose message is one line for people: the cause and the next step."""
+
+_EXTRAS: Final = {"psycopg": "tools", "psutil": "tools", "httpx": "stack"}
+"""Which part of the product brings a library that a room alone does not need."""
+
+app = typer.Typer(
+    name="outcry",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+@app.callback()
+def outcry() -> None:
+    """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
+
+
+for tool in (stack, operate, proof):
+    tool.register(app)
+
+
+def main() -> None:
+    """Run the command line; errors that people can act on are one line, exit code 1."""
+    if not __debug__:
+        sys.exit("error: assertions guard the exchange's invariants: run Python without -O")
+    try:
+        app()
+    except EXPECTED as error:
+        sys.exit(f"error: {error}")
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(error.name or "")
+        if extra is None:
+            raise
+        sys.exit(f"error: {error.name} is not installed: pip install 'outcry[{extra}]'")
+
+
+if __name__ == "__main__":
+    main()

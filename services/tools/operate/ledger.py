@@ -1,0 +1,161 @@
+"""What the recorder wrote to PostgreSQL, read for people. Every function is one query or two."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from services.domain.codes import EXEC_TRADE
+from services.tools.operate.errors import UnknownError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+type Row = dict[str, Any]
+
+_BOOKKEEPING: Final = ("deployment_id", "source_topic", "source_partition", "source_index")
+"""Columns that tell people nothing."""
+
+
+class OrderLife(msgspec.Struct, frozen=True):
+    """All that is recorded about one order, each list in order of time."""
+
+    order_id: str
+    submissions: list[Row]
+    """More than one if it was sent again."""
+    requests: list[Row]
+    """Cancels and amendments that name it."""
+    executions: list[Row]
+    trades: list[Row]
+
+
+class SnapshotRow(msgspec.Struct, frozen=True):
+    """One kept snapshot, without its state."""
+
+    room: str
+    topic: str
+    partition: int
+    offset: int
+    bytes: int
+    state_hash: str
+    genesis_hash: str
+    format_version: int
+    age_s: float
+
+
+def latest_account_states(database: "Connection", deployment: str) -> list[Row]:
+    """Each account's newest limits and state, by account name, with its positions of now."""
+    states = _rows(
+        database,
+        """
+        SELECT DISTINCT ON (account) s.* FROM outcry.account_states s
+        JOIN outcry.deployments USING (deployment_id)
+        WHERE deployment = %(deployment)s
+        ORDER BY account, account_sequence DESC
+        """,
+        deployment=deployment,
+    )
+    # An array compares by its first element first, so the highest holds the newest position.
+    traded = _rows(
+        database,
+        """
+        SELECT account, ticker, max(ARRAY[account_sequence, position]) AS newest
+        FROM outcry.executions JOIN outcry.deployments USING (deployment_id)
+        WHERE deployment = %(deployment)s AND exec_type = %(trade)s
+        GROUP BY account, ticker
+        """,
+        deployment=deployment,
+        trade=EXEC_TRADE,
+    )
+    newest = {(row["account"], row["ticker"]): row["newest"] for row in traded}
+    for state in states:
+        _bring_up_to_date(state, newest)
+    return states
+
+
+def _bring_up_to_date(state: Row, newest: dict[tuple[str, str], list[int]]) -> None:
+    held = {part["ticker"]: part for part in state["tickers"]}
+    for (account, ticker), (sequence, position) in sorted(newest.items()):
+        if account == state["account"] and sequence > state["account_sequence"]:
+            limits = {name: state[name] for name in ("position_max", "notional_max")}
+            part = held.setdefault(ticker, {"ticker": ticker, "position": 0, **limits})
+            part["position"] = position
+    state["tickers"] = list(held.values())
+
+
+def read_order(database: "Connection", deployment: str, order_id: str) -> OrderLife:
+    """One order's life.
+
+    Raises:
+        UnknownError: nothing is recorded under this id.
+    """
+    life = OrderLife(
+        order_id,
+        _about_order(database, "orders", deployment, order_id),
+        sorted(
+            _about_order(database, "cancels", deployment, order_id)
+            + _about_order(database, "amendments", deployment, order_id),
+            key=lambda row: (row["log_time"], row["offset"]),
+        ),
+        _about_order(database, "executions", deployment, order_id),
+        [],
+    )
+    if not life.submissions and not life.executions:
+        raise UnknownError(
+            f"no order {order_id[:80]!r} is recorded in deployment {deployment}: "
+            "`outcry order place` prints the id of an order"
+        )
+    return msgspec.structs.replace(life, trades=_trades_of(database, deployment, life.executions))
+
+
+def list_snapshots(database: "Connection", deployment: str) -> list[SnapshotRow]:
+    """Every kept snapshot of a deployment, newest of each partition first."""
+    rows = _rows(
+        database,
+        """
+        SELECT room, topic, partition, "offset", octet_length(state) AS bytes, state_hash,
+               genesis_hash, format_version,
+               extract(epoch FROM now() - taken_at)::float8 AS age_s
+        FROM outcry.snapshots WHERE deployment = %(deployment)s
+        ORDER BY room, topic, partition, "offset" DESC
+        """,
+        deployment=deployment,
+    )
+    return msgspec.convert(rows, list[SnapshotRow])
+
+
+def _about_order(database: "Connection", table: str, deployment: str, order_id: str) -> list[Row]:
+    query = sql.SQL(
+        """
+        SELECT t.* FROM outcry.{} t JOIN outcry.deployments USING (deployment_id)
+        WHERE deployment = %(deployment)s AND order_id = %(order_id)s
+        ORDER BY log_time, t.partition, t."offset"
+        """
+    ).format(sql.Identifier(table))
+    return _rows(database, query, deployment=deployment, order_id=order_id)
+
+
+def _trades_of(database: "Connection", deployment: str, executions: list[Row]) -> list[Row]:
+    """By ticker and time, which the trades are indexed by; one order has few of them."""
+    fills = [row for row in executions if row["trade_id"]]
+    if not fills:
+        return []
+    return _rows(
+        database,
+        """
+        SELECT t.* FROM outcry.trades t JOIN outcry.deployments USING (deployment_id)
+        WHERE deployment = %(deployment)s AND ticker = %(ticker)s
+          AND trade_id = ANY(%(trade_ids)s)
+        ORDER BY log_time, t.partition, t."offset"
+        """,
+        deployment=deployment,
+        ticker=fills[0]["ticker"],
+        trade_ids=[row["trade_id"] for row in fills],
+    )
+
+
+def _rows(database: "Connection", query: Any, **values: object) -> list[Row]:  # noqa: ANN401
+    with database.cursor(row_factory=dict_row) as cursor:
+        rows: list[Row] = cursor.execute(query, values).fetchall()
+    return [{name: row[name] for name in row if name not in _BOOKKEEPING} for row in rows]

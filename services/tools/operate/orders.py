@@ -1,0 +1,134 @@
+"""`outcry order place | cancel | show`: trade from a terminal."""
+
+from typing import Annotated
+
+import typer
+
+from services.domain import codes
+from services.tools.operate import options
+from services.tools.operate.options import AsJson, CommandId, TimeoutS
+
+order = typer.Typer(help="Orders: place one, cancel it, see all that happened to it.")
+
+_AccountOption = Annotated[str, typer.Option("--account", help="Whose order it is.")]
+_Side = Annotated[int, typer.Argument(metavar="BUY|SELL", parser=options.parser(options.read_side))]
+_LimitPrice = Annotated[
+    int,
+    typer.Argument(
+        metavar="PRICE",
+        parser=options.parser(options.read_price),
+        help="Limit in dollars; without one it is a market order.",
+        show_default=False,
+    ),
+]
+_TimeInForce = Annotated[
+    int | None,
+    typer.Option(
+        "--time-in-force",
+        metavar="GTC|IOC|FOK",
+        parser=options.parser(options.read_time_in_force),
+        help="Default: GTC with a price, IOC without.",
+    ),
+]
+_SelfTradePrevention = Annotated[
+    int | None,
+    typer.Option(
+        "--self-trade-prevention",
+        metavar="CANCEL_RESTING|CANCEL_INCOMING|NONE",
+        parser=options.parser(options.read_self_trade_prevention),
+        help="What happens when it meets an order of the same account.",
+    ),
+]
+
+
+@order.command()
+def place(  # noqa: PLR0913 - a command's options
+    ticker: options.Ticker,
+    side: _Side,
+    quantity: options.Quantity,
+    price: _LimitPrice = 0,
+    *,
+    account: _AccountOption,
+    time_in_force: _TimeInForce = None,
+    post_only: Annotated[bool, typer.Option("--post-only", help="Never take, only rest.")] = False,
+    self_trade_prevention: _SelfTradePrevention = None,
+    client_order_id: Annotated[
+        str, typer.Option(help="Names this order; the same one again places nothing.")
+    ] = "",
+    timeout_s: TimeoutS = options.TIMEOUT_S,
+    as_json: AsJson = False,
+) -> None:
+    """Place an order and print what became of it at once."""
+    from services.domain.commands import PlaceOrder
+    from services.tools.operate.ask import make_command_id
+    from services.tools.operate.connect import open_exchange, open_log, read_deployment
+    from services.tools.operate.genesis import partition_of, require_genesis
+    from services.tools.operate.questions import place_question
+    from services.tools.operate.settle import settle
+
+    if time_in_force is None:
+        time_in_force = codes.GTC if price else codes.IOC
+    if self_trade_prevention is None:
+        self_trade_prevention = codes.CANCEL_RESTING
+    command = PlaceOrder(
+        account=account,
+        client_order_id=client_order_id or make_command_id(),
+        ticker=ticker,
+        side=side,
+        order_type=codes.LIMIT if price else codes.MARKET,
+        time_in_force=time_in_force,
+        post_only=post_only,
+        price=price,
+        quantity=quantity,
+        self_trade_prevention=self_trade_prevention,
+    )
+    deployment = read_deployment()
+    with open_exchange(deployment) as exchange, open_log(deployment) as log:
+        partition = partition_of(require_genesis(log, exchange.codec), ticker)
+        settle(exchange, place_question(command, partition), timeout_s, as_json=as_json)
+
+
+@order.command()
+def cancel(
+    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
+    *,
+    account: _AccountOption,
+    client_command_id: CommandId = "",
+    timeout_s: TimeoutS = options.TIMEOUT_S,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel what remains of an order."""
+    from services.domain.commands import CancelOrder
+    from services.domain.ids import ticker_of
+    from services.tools.operate.ask import make_command_id
+    from services.tools.operate.connect import open_exchange, open_log, read_deployment
+    from services.tools.operate.genesis import partition_of, require_genesis
+    from services.tools.operate.questions import cancel_question
+    from services.tools.operate.settle import settle
+
+    command = CancelOrder(account, client_command_id or make_command_id(), order_id)
+    deployment = read_deployment()
+    with open_exchange(deployment) as exchange, open_log(deployment) as log:
+        genesis = require_genesis(log, exchange.codec)
+        partition = partition_of(genesis, ticker_of(order_id))
+        settle(exchange, cancel_question(command, partition), timeout_s, as_json=as_json)
+
+
+@order.command()
+def show(
+    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")], *, as_json: AsJson = False
+) -> None:
+    """Show an order's submission, reports and trades, as recorded in PostgreSQL."""
+    from services.tools.operate.connect import open_database, read_deployment
+    from services.tools.operate.ledger import read_order
+    from services.tools.operate.present import print_json, print_order
+
+    deployment = read_deployment()
+    with open_database(deployment) as database:
+        life = read_order(database, deployment.name, order_id)
+    if as_json:
+        from services.tools.operate.spelling import spell
+
+        print_json(spell(life))
+    else:
+        print_order(life)
