@@ -1,0 +1,1 @@
+"""Checks that stand outside the rooms and believe none of them."""

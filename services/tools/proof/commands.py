@@ -1,0 +1,71 @@
+"""`outcry reconcile`: whether anything is lost, from `orders` to PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from services.tools.operate.connect import Deployment
+    from services.tools.proof.reconcile import Progress, Reconciliation
+    from services.tools.proof.rows import Rows
+
+QUIET_TIMEOUT_S = 60.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the proofs to the command line."""
+    app.command(rich_help_panel="Look inside")(reconcile)
+
+
+def reconcile(
+    *,
+    timeout_s: Annotated[
+        float,
+        typer.Option(
+            "--timeout-s", min=0, help="How long to wait for what is on its way, seconds."
+        ),
+    ] = QUIET_TIMEOUT_S,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Account for every record from `orders` to PostgreSQL; exit code 1 if anything is lost."""
+    from rich.console import Console
+
+    from services.tools.operate.connect import read_deployment
+    from services.tools.operate.present import print_json
+    from services.tools.proof.report import print_reconciliation
+
+    with Console(stderr=True).status("waiting for quiet") as status:
+        found = reconcile_deployment(
+            read_deployment(),
+            timeout_s,
+            lambda topic, records: status.update(f"{topic}: {records:,} records read"),
+        )
+    if as_json:
+        print_json({"is_whole": found.is_whole, "checks": found.checks, "figures": found.figures})
+    else:
+        print_reconciliation(found)
+    raise typer.Exit(0 if found.is_whole else 1)
+
+
+def reconcile_deployment(
+    deployment: "Deployment", timeout_s: float, progress: "Progress"
+) -> "Reconciliation":
+    """Reconcile a deployment once it is quiet, or when the time is up. Blocks.
+
+    Raises:
+        UnreachableError: a part of the stack does not answer.
+        RetriableError: Kafka can't be read.
+    """
+    from services.tools.operate.connect import load_codec, open_database, open_log
+    from services.tools.proof.quiet import reconcile_when_quiet
+    from services.tools.proof.rows import PostgresRows
+
+    @contextmanager
+    def open_rows() -> Iterator["Rows"]:
+        with open_database(deployment) as database:
+            yield PostgresRows(database, deployment.name)
+
+    with open_log(deployment) as log:
+        return reconcile_when_quiet(log, load_codec(deployment), open_rows, timeout_s, progress)
