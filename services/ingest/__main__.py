@@ -1,4 +1,4 @@
-"""`python -m services.ingest`"""
+"""The process: `python -m services.ingest`."""
 
 import sys
 
