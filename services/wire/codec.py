@@ -157,6 +157,15 @@ class Codec:
         payload = msgspec.convert(record, reader.cls) if reader.nested else reader.cls(**record)
         return Decoded(origin, payload, event_time_us)
 
+    def writer_of(self, topic: str, value: bytes | None) -> tuple[type[Payload], AvroSchema]:
+        """The message class of a record and the schema it was written with, by its framing alone.
+
+        Raises:
+            UndecodableError: it is not framed as a message of this topic.
+        """
+        reader = self._reader_of(topic, value)
+        return reader.cls, reader.writer
+
     def _reader_of(self, topic: str, value: bytes | None) -> _Reader:
         if not value:
             raise UndecodableError(EMPTY_VALUE, "the record has no value")
