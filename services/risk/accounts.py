@@ -31,7 +31,7 @@ class Acceptance(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class PendingChange(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A reduce or replace the matcher has not answered yet. A reduce reserves nothing: 0, 0."""
+    """A replace the matcher has not answered yet."""
 
     client_command_id: str
     quantity: int

@@ -29,7 +29,8 @@ PlaceOrder goes on, and is REJECTED (and remembered) with the first of:
     18. POSITION_LIMIT, NOTIONAL_LIMIT, EXPOSURE_LIMIT     (unless it raises neither W nor E)
 
 CancelOrder: UNKNOWN_ORDER; ORDER_ENDED (CANCEL_REJECTED).
-ReduceOrder: UNKNOWN_ORDER; then REPLACE_REJECTED with ORDER_ENDED, REPLACE_PENDING, or 13.
+ReduceOrder: UNKNOWN_ORDER; then REPLACE_REJECTED with ORDER_ENDED, REPLACE_PENDING, or 13. Reduces
+do not wait for each other's answers; while a replace waits for its own, neither is taken.
 ReplaceOrder: as ReduceOrder up to REPLACE_PENDING; then 5, 12 to 15, 17 and 18, with the new terms
 in place of the old.
 CancelAll: UNKNOWN_TICKER.

@@ -196,7 +196,7 @@ def reduce_order(shard: Shard, out: Outbox, command: ReduceOrder) -> None:
         rules = shard.markets[order.ticker].rules
         reason = find_quantity_fault(rules, command.quantity)
         if not reason:
-            order.pending = PendingChange(command.client_command_id, 0, 0, NO_OFFSET)
+            # Nothing is pending by it: it reserves nothing, so others may follow before its answer.
             out.forward(rules.partition, order.ticker, command)
             return
     _reject_change(shard, out, account, order, command, reason)

@@ -93,7 +93,6 @@ def order_canceled(shard: Shard, out: Outbox, event: OrderCanceled) -> None:
 def order_reduced(shard: Shard, out: Outbox, event: OrderReduced) -> None:
     """Its total is lower: release the difference."""
     account, order = _find_live(shard, event)
-    _settle_change(order, event)
     order.quantity = event.quantity
     _reserve_what_is_open(account.holdings[order.ticker], order)
     report_order(shard, out, account, order, EXEC_REDUCED, event.client_command_id)
@@ -103,8 +102,9 @@ def order_replaced(shard: Shard, out: Outbox, event: OrderReplaced) -> None:
     """It stands on new terms: reserve for these alone."""
     account, order = _find_live(shard, event)
     change = order.pending
-    _settle_change(order, event)
-    assert change is not None
+    assert change is not None, f"{event}: nobody asked for it"
+    assert change.client_command_id == event.client_command_id, f"{event}: {change} is pending"
+    order.pending = None
     assert change.quantity == event.quantity, f"{event}: risk let {change.quantity} through"
     order.price = event.price
     order.quantity = event.quantity
@@ -145,13 +145,6 @@ def _find_live(shard: Shard, event: MatcherEvent) -> tuple[Account, Order]:
     order = account.live.get(event.order_id)
     assert order is not None, f"{event}: this order is not live"
     return account, order
-
-
-def _settle_change(order: Order, event: OrderReduced | OrderReplaced) -> None:
-    change = order.pending
-    assert change is not None, f"{event}: nobody asked for it"
-    assert change.client_command_id == event.client_command_id, f"{event}: {change} is pending"
-    order.pending = None
 
 
 def _reserve_what_is_open(holding: Holding, order: Order) -> None:
