@@ -1,0 +1,74 @@
+"""`python -m services.recorder`: the recorder's process, wired to Kafka and PostgreSQL."""
+
+import sys
+from contextlib import ExitStack
+
+from services.recorder.postgres import PostgresLedger
+from services.recorder.service import METRICS, Recorder
+from services.recorder.settings import RecorderSettings
+from services.recorder.tail import KafkaTail
+from services.runtime.errors import ConfigurationError, OperatingError
+from services.runtime.kafka import KafkaConnection
+from services.runtime.registry import load_codec
+from services.runtime.room import (
+    EXIT_ENVIRONMENT,
+    EXIT_FATAL,
+    EXIT_OK,
+    ProcessPacer,
+    refuse_optimised,
+)
+from services.runtime.settings import read_settings
+from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
+
+
+def main() -> int:
+    """Record until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
+    try:
+        refuse_optimised()
+        settings = read_settings(RecorderSettings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"recorder: {error}\n")
+        return EXIT_ENVIRONMENT
+    configure_logging(settings.log_level)
+    telemetry = Telemetry("recorder", settings.instance, METRICS)
+    pacer = ProcessPacer()
+    pacer.install()
+    telemetry.log.info("starting", deployment=settings.deployment)
+    try:
+        with ExitStack() as resources:
+            _assemble(settings, telemetry, pacer, resources).run()
+    except OperatingError as error:
+        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
+        return EXIT_FATAL
+    except AssertionError:
+        telemetry.log.exception("invariant_broken")
+        raise
+    telemetry.log.info("stopped")
+    return EXIT_OK
+
+
+def _assemble(
+    settings: RecorderSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
+) -> Recorder:
+    if settings.metrics_port is not None:
+        server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
+        resources.callback(server.close)
+        telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
+    connection = KafkaConnection(
+        settings.kafka_bootstrap,
+        settings.topic_prefix,
+        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
+    )
+    dsn = settings.pg_dsn.get_secret_value()
+    return Recorder(
+        settings,
+        telemetry,
+        pacer,
+        load_codec=lambda: load_codec(settings.registry_url),
+        open_ledger=lambda: PostgresLedger(dsn, settings.deployment, settings.session_timeout_s),
+        open_tail=lambda: KafkaTail(connection),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""The recorder's side of PostgreSQL: one session, one lock, one transaction a batch."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+import psycopg
+
+from services.recorder.core import TABLES, Rows
+from services.recorder.migrations import require_migrated
+from services.recorder.tables import COPY_HEADER, COPY_TRAILER
+from services.runtime.errors import ConfigurationError, FencedError, RetriableError
+from services.runtime.ports import TopicPartition
+
+_CONNECT_TIMEOUT_S: Final = 10
+_SERVER_VERSION_MIN: Final = 140_000
+_COPY_STATEMENTS: Final = {table.name: table.copy_statement.encode() for table in TABLES}
+
+_READ_ONLY: Final = "25006"
+
+_MOVE_OFFSETS: Final = b"""
+UPDATE outcry.recorder_offsets AS recorded
+SET next_offset = moved.next_offset
+FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::bigint[])
+    AS moved (topic, partition, previous, next_offset)
+WHERE recorded.deployment = %s
+    AND recorded.topic = moved.topic
+    AND recorded.partition = moved.partition
+    AND recorded.next_offset = moved.previous
+"""
+
+
+class Move(msgspec.Struct, frozen=True, gc=False):
+    """How far a batch takes a partition."""
+
+    previous: int
+    next_offset: int
+
+
+class PostgresLedger:
+    """Where the log is kept. One deployment's writer, if it holds the lock.
+
+    Called from one thread; each method blocks. After a RetriableError: close, and make another.
+
+    Raises, from every method:
+        RetriableError: PostgreSQL is away, or what was asked failed for now. If this was the
+            commit of `append`, it may have happened: the offsets will tell.
+        ConfigurationError: the database is not one this code can use.
+    """
+
+    def __init__(self, dsn: str, deployment: str, session_timeout_s: int) -> None:
+        self._deployment = deployment
+        with _faults("connecting to PostgreSQL"):
+            self._connection = psycopg.connect(
+                dsn,
+                autocommit=True,
+                connect_timeout=_CONNECT_TIMEOUT_S,
+                application_name=f"outcry recorder {deployment}",
+                # A server whose machine is gone is noticed within these.
+                tcp_user_timeout=session_timeout_s * 1_000,
+                keepalives_idle=max(session_timeout_s // 3, 1),
+                keepalives_interval=max(session_timeout_s // 6, 1),
+                keepalives_count=3,
+            )
+        try:
+            self._prepare(session_timeout_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def _prepare(self, session_timeout_s: int) -> None:
+        version = self._connection.info.server_version
+        if version < _SERVER_VERSION_MIN:
+            raise ConfigurationError(
+                f"PostgreSQL {version // 10_000} is too old; the recorder needs 14 or later"
+            )
+        with _faults("preparing the session"):
+            # The lock lives as long as the session. A process that stands still, in a
+            # transaction or out of it, must lose both, so that another can go on.
+            for setting in (
+                "idle_session_timeout",
+                "idle_in_transaction_session_timeout",
+                "statement_timeout",
+            ):
+                self._connection.execute(
+                    "SELECT set_config(%s, %s, false)", (setting, f"{session_timeout_s}s")
+                )
+            require_migrated(self._connection)
+
+    def try_lock(self) -> bool:
+        """Become the one writer of this deployment, if there is none."""
+        name = f"outcry recorder {self._deployment}".encode()
+        key = int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
+        with _faults("asking for the recorder's lock"):
+            return bool(self._row("SELECT pg_try_advisory_lock(%s)", key)[0])
+
+    def remember_topic(self, topic: str, topic_id: str) -> str:
+        """Note a topic's id when it is first seen; returns the one first seen."""
+        with _faults("noting a topic's id"):
+            self._connection.execute(
+                "INSERT INTO outcry.topics VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+                (self._deployment, topic, topic_id),
+            )
+            return str(
+                self._row(
+                    "SELECT topic_id FROM outcry.topics WHERE deployment = %s AND topic = %s",
+                    self._deployment,
+                    topic,
+                )[0]
+            )
+
+    def deployment_id(self) -> int:
+        """The number of this deployment in the tables, given at first use."""
+        with _faults("reading the deployment's number"):
+            # Two statements: a conflicting insert would use up one of 32,767 numbers each time.
+            for _ in range(2):
+                found = self._connection.execute(
+                    "SELECT deployment_id FROM outcry.deployments WHERE deployment = %s",
+                    (self._deployment,),
+                ).fetchone()
+                if found is not None:
+                    return int(found[0])
+                self._connection.execute(
+                    "INSERT INTO outcry.deployments (deployment) VALUES (%s)"
+                    " ON CONFLICT DO NOTHING",
+                    (self._deployment,),
+                )
+        raise AssertionError("a deployment that was inserted is not there")
+
+    def offsets(self, partitions: Mapping[str, int]) -> dict[TopicPartition, int]:
+        """The next offset to record, of each partition; 0 for one never seen.
+
+        Args:
+            partitions: how many each topic has.
+        """
+        with _faults("reading the recorded offsets"), self._connection.transaction():
+            self._connection.cursor().executemany(
+                "INSERT INTO outcry.recorder_offsets VALUES (%s, %s, %s, 0, 0)"
+                " ON CONFLICT DO NOTHING",
+                [
+                    (self._deployment, topic, partition)
+                    for topic, count in partitions.items()
+                    for partition in range(count)
+                ],
+            )
+            found = self._connection.execute(
+                "SELECT topic, partition, next_offset FROM outcry.recorder_offsets"
+                " WHERE deployment = %s",
+                (self._deployment,),
+            ).fetchall()
+        return {
+            TopicPartition(topic, partition): next_offset
+            for topic, partition, next_offset in found
+            if partition < partitions.get(topic, 0)
+        }
+
+    def append(self, rows: Rows, moves: Mapping[TopicPartition, Move]) -> None:
+        """Add a batch's rows and move its offsets, in one transaction.
+
+        The offsets move only from where this writer believes them to be: also a writer that
+        lost its lock and does not know it can't add a row twice.
+
+        Raises:
+            FencedError: another writer moved them; nothing was added.
+        """
+        with _faults("recording a batch"), self._connection.transaction():
+            for name, packed in rows.by_table.items():
+                with self._connection.cursor().copy(_COPY_STATEMENTS[name]) as copy:
+                    copy.write(b"".join((COPY_HEADER, *packed, COPY_TRAILER)))
+            moved = self._connection.execute(
+                _MOVE_OFFSETS,
+                (
+                    [at.topic for at in moves],
+                    [at.partition for at in moves],
+                    [move.previous for move in moves.values()],
+                    [move.next_offset for move in moves.values()],
+                    self._deployment,
+                ),
+            ).rowcount
+            if moved != len(moves):
+                raise FencedError("another recorder moved the offsets; reading them again")
+
+    def ping(self) -> None:
+        """Keep the session alive, and see that it is."""
+        with _faults("asking PostgreSQL whether it is there"):
+            self._connection.execute("SELECT 1")
+
+    def close(self) -> None:
+        """Give up the session and its lock. Never raises."""
+        self._connection.close()
+
+    def _row(self, query: str, *values: object) -> Any:  # noqa: ANN401 - columns are the query's
+        found = self._connection.execute(query.encode(), values).fetchone()
+        assert found is not None
+        return found
+
+
+@contextmanager
+def _faults(doing: str) -> Iterator[None]:
+    """Say what to do about an error of PostgreSQL."""
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise RetriableError(f"{doing}: {_one_line(error)}; try again") from error
+    except psycopg.errors.UniqueViolation as error:
+        raise ConfigurationError(
+            f"{doing}: {_one_line(error)}; outcry.recorder_offsets was moved back:"
+            " set next_offset behind the last row of each table"
+        ) from error
+    except psycopg.Error as error:
+        if error.sqlstate == _READ_ONLY:
+            raise RetriableError(
+                f"{doing}: {_one_line(error)}; is OUTCRY_PG_DSN the primary?"
+            ) from error
+        raise ConfigurationError(
+            f"{doing}: {_one_line(error)}; is OUTCRY_PG_DSN the database `outcry up` made?"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

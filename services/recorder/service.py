@@ -1,0 +1,229 @@
+"""The recorder at work: from the log into the ledger, batch by batch, each exactly once."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+from services.recorder.core import RECORDED, RowMaker, Rows, Unreadable
+from services.recorder.postgres import Move
+from services.recorder.settings import RecorderSettings
+from services.runtime.errors import ConfigurationError, FatalError, OperatingError
+from services.runtime.loop import backoff_s
+from services.runtime.ports import Record, TopicPartition
+from services.runtime.restore import Pacer
+from services.runtime.telemetry import (
+    BATCH_RECORDS,
+    COMMITTED_OFFSET,
+    FOLD_SECONDS,
+    RECORDS_CONSUMED,
+    RECORDS_UNDECODABLE,
+    RESTARTS,
+    TRANSACTION_SECONDS,
+    Metric,
+    Telemetry,
+)
+from services.wire.codec import Codec
+
+ROWS_RECORDED: Final = "outcry_rows_recorded_total"
+METRICS: Final = (Metric(ROWS_RECORDED, "counter", ("table",), "Rows added to PostgreSQL"),)
+
+IDLE_WAIT_MS: Final = 1_000
+"""How long a read waits for a first record; then PostgreSQL is asked whether it is there."""
+STANDBY_WAIT_S: Final = 1.0
+MARKERS_NOTED_AFTER_S: Final = 10.0
+"""How long nothing must come before the positions behind the markers are noted as well: else the
+retention of an idle topic would one day look like a loss."""
+UNREADABLE_LOGGED_MAX: Final = 10
+"""Most lines about unreadable records of one batch."""
+
+
+class Tail(Protocol):
+    """Where records come from; KafkaTail is it."""
+
+    def topic_ids(self) -> Mapping[str, str]: ...
+    def start(self, offsets: Mapping[TopicPartition, int]) -> None: ...
+    def read(self, records_max: int, idle_wait_ms: int, gather_ms: int) -> Sequence[Record]: ...
+    def positions(self) -> Mapping[TopicPartition, int]: ...
+    def close(self) -> None: ...
+
+
+class Ledger(Protocol):
+    """Where rows go; PostgresLedger is it."""
+
+    def try_lock(self) -> bool: ...
+    def remember_topic(self, topic: str, topic_id: str) -> str: ...
+    def deployment_id(self) -> int: ...
+    def offsets(self, partitions: Mapping[str, int]) -> dict[TopicPartition, int]: ...
+    def append(self, rows: Rows, moves: Mapping[TopicPartition, Move]) -> None: ...
+    def ping(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Recorder:
+    """Runs until told to stop.
+
+    Args:
+        load_codec: asks the registry; called until it answers once.
+        open_ledger: connects to the database; called at each start and after each failure.
+        open_tail: connects to the log; likewise.
+    """
+
+    def __init__(
+        self,
+        settings: RecorderSettings,
+        telemetry: Telemetry,
+        pacer: Pacer,
+        *,
+        load_codec: Callable[[], Codec],
+        open_ledger: Callable[[], Ledger],
+        open_tail: Callable[[], Tail],
+    ) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._pacer = pacer
+        self._load_codec = load_codec
+        self._open_ledger = open_ledger
+        self._open_tail = open_tail
+        self._failures = 0
+
+    def run(self) -> None:
+        """Record; whatever fails is started anew from the offsets in the database.
+
+        Returns when asked to stop, between two batches.
+
+        Raises:
+            FatalError: a person has to act; the message says how.
+        """
+        codec: Codec | None = None
+        while not self._pacer.stopping():
+            try:
+                codec = codec or self._load_codec()
+                self._run_session(codec)
+            except FatalError:
+                raise
+            except OperatingError as error:
+                self._telemetry.ready.clear()
+                self._failures += 1
+                wait_s = backoff_s(self._failures)
+                self._telemetry.count(RESTARTS, error=type(error).__name__)
+                self._telemetry.log.warning(
+                    "recording_failed", error=str(error), failures=self._failures, wait_s=wait_s
+                )
+                self._pacer.wait(wait_s)
+            finally:
+                self._telemetry.ready.clear()
+
+    def _run_session(self, codec: Codec) -> None:
+        """From connecting to the database to its loss, or to the end."""
+        # 1. Connect to the database.
+        ledger = self._open_ledger()
+        try:
+            # 2. Become the one writer.
+            if not self._wait_for_lock(ledger):
+                return
+            tail = self._open_tail()
+            try:
+                # 3. Be sure that these are the topics that were recorded so far.
+                _require_known_topics(ledger, tail.topic_ids())
+                # 4. Go to where the database says that the record ends.
+                offsets = ledger.offsets({topic.name: topic.partitions for topic in RECORDED})
+                tail.start(offsets)
+                self._telemetry.log.info("recording")
+                # 5. Record.
+                self._record(ledger, tail, RowMaker(codec, ledger.deployment_id()), offsets)
+            finally:
+                tail.close()
+        finally:
+            ledger.close()
+
+    def _wait_for_lock(self, ledger: Ledger) -> bool:
+        """Stand by until the lock is free; False: asked to stop first."""
+        waited = False
+        while not self._pacer.stopping():
+            if ledger.try_lock():
+                if waited:
+                    self._telemetry.log.info("taking_over")
+                return True
+            if not waited:
+                self._telemetry.log.info("standing_by", cause="another recorder has the lock")
+                # For whoever starts one recorder before stopping another.
+                self._telemetry.ready.set()
+            waited = True
+            self._pacer.wait(STANDBY_WAIT_S)
+        return False
+
+    def _record(
+        self, ledger: Ledger, tail: Tail, maker: RowMaker, offsets: dict[TopicPartition, int]
+    ) -> None:
+        now_s = self._pacer.now_s
+        settings = self._settings
+        appended_s = now_s()
+        self._telemetry.ready.set()
+        while not self._pacer.stopping():
+            # 5.1 Take what has arrived.
+            records = tail.read(
+                settings.batch_records_max, IDLE_WAIT_MS, settings.flush_interval_ms
+            )
+            if not records and now_s() - appended_s < MARKERS_NOTED_AFTER_S:
+                ledger.ping()
+                continue
+            # 5.2 Make its rows.
+            began_s = now_s()
+            rows = maker.rows(records)
+            made_s = now_s()
+            # 5.3 Add them and move the offsets, both or neither.
+            positions = tail.positions()
+            moves = {
+                at: Move(offset, positions[at])
+                for at, offset in offsets.items()
+                if positions[at] != offset
+            }
+            ledger.append(rows, moves)
+            appended_s = now_s()
+            offsets.update(positions)
+            self._failures = 0
+            self._report(rows, records, moves)
+            if records:
+                self._telemetry.observe(FOLD_SECONDS, made_s - began_s)
+                self._telemetry.observe(TRANSACTION_SECONDS, appended_s - made_s)
+
+    def _report(
+        self, rows: Rows, records: Sequence[Record], moves: Mapping[TopicPartition, Move]
+    ) -> None:
+        telemetry = self._telemetry
+        if records:
+            telemetry.observe(BATCH_RECORDS, len(records))
+        counts: dict[str, int] = {}
+        for record in records:
+            counts[record.topic] = counts.get(record.topic, 0) + 1
+        for topic, count in counts.items():
+            telemetry.count(RECORDS_CONSUMED, count, topic=topic)
+        for table, packed in rows.by_table.items():
+            telemetry.count(ROWS_RECORDED, len(packed), table=table)
+        for at, move in moves.items():
+            telemetry.set(
+                COMMITTED_OFFSET, move.next_offset, topic=at.topic, partition=str(at.partition)
+            )
+        self._report_unreadable(rows.unreadable)
+
+    def _report_unreadable(self, unreadable: Iterable[Unreadable]) -> None:
+        for place, record in enumerate(unreadable):
+            self._telemetry.count(RECORDS_UNDECODABLE, topic=record.topic)
+            if place < UNREADABLE_LOGGED_MAX:
+                self._telemetry.log.warning(
+                    "unreadable_record",
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    cause=record.cause,
+                    detail=record.detail,
+                )
+
+
+def _require_known_topics(ledger: Ledger, topic_ids: Mapping[str, str]) -> None:
+    for topic, topic_id in topic_ids.items():
+        known = ledger.remember_topic(topic, topic_id)
+        if known != topic_id:
+            raise ConfigurationError(
+                f"topic {topic} was deleted and made again (its id was {known}, now {topic_id}):"
+                " its offsets mean other records. Use another OUTCRY_TOPIC_PREFIX or database"
+            )
