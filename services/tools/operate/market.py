@@ -22,7 +22,8 @@ def set_mark(
     timeout_s: TimeoutS = options.TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """State a ticker's mark before its first trade; afterwards trades set it."""
+    """State a ticker's mark, which its orders need; the next trade replaces it."""
+    from services.domain.amounts import PRICE_MAX, format_price
     from services.domain.controls import SetMark
     from services.tools.operate.ask import make_command_id
     from services.tools.operate.connect import open_exchange, open_log, read_deployment
@@ -30,6 +31,8 @@ def set_mark(
     from services.tools.operate.questions import mark_question
     from services.tools.operate.settle import settle
 
+    if price > PRICE_MAX:
+        raise typer.BadParameter(f"no mark is above {format_price(PRICE_MAX)}")
     deployment = read_deployment()
     with open_exchange(deployment) as exchange, open_log(deployment) as log:
         require_instrument(require_genesis(log, exchange.codec), ticker)

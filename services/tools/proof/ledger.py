@@ -33,10 +33,17 @@ class Check(msgspec.Struct):
         return not self.faults
 
 
+ANY: Final = 254
+"""Owed by a record that nothing can be asked of any more."""
+
+_NO_RECORD: Final = 255
+_COUNT_MAX: Final = 253
+
+
 class Causes:
     """What each record of one partition owes, and how many messages say it caused them.
 
-    Two bytes a record; counts stop at 254.
+    Two bytes a record; counts stop at 253.
     """
 
     def __init__(self, first: int, end: int) -> None:
@@ -46,7 +53,7 @@ class Causes:
         self._strays: list[int] = []
 
     def owe(self, offset: int, messages: int) -> None:
-        """There is a record at this offset; it owes so many messages."""
+        """There is a record at this offset; it owes so many messages (or ANY)."""
         self._owed[offset - self.first] = messages
 
     def has(self, offset: int) -> bool:
@@ -77,16 +84,14 @@ class Causes:
             if owed == _NO_RECORD:
                 if caused:
                     yield self.first + index, "caused something and is no committed record"
+            elif owed == ANY:
+                continue
             elif caused < owed:
                 yield self.first + index, f"caused {caused} messages and owes {owed}"
             elif exactly and caused > owed:
                 yield self.first + index, f"caused {caused} messages and owes only {owed}"
         for offset in self._strays:
             yield offset, "caused something and is beyond the end"
-
-
-_NO_RECORD: Final = 255
-_COUNT_MAX: Final = 254
 
 
 class Sequences:

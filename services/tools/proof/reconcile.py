@@ -14,11 +14,14 @@ archived    PostgreSQL holds the bytes of each record of the inboxes
 It sees what is missing and what is too much. Whether what is there is right is for an audit, which
 derives everything again.
 
-Holds in memory a byte a record, eight bytes a row, and some 300 bytes an order.
+What retention took away is not asked for: records older than the oldest that every topic still
+holds owe nothing.
+
+Holds in memory two bytes a record, eight bytes a row, and some 300 bytes an order.
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +30,7 @@ from services.domain import commands, controls, events
 from services.domain.codes import EXEC_TRADE
 from services.domain.origin import Origin
 from services.runtime.ports import LogReader, Record, TopicPartition
-from services.tools.proof.ledger import Causes, Check, Fates, Sequences
+from services.tools.proof.ledger import ANY, Causes, Check, Fates, Sequences
 from services.tools.proof.rows import ARCHIVED, Rows
 from services.wire import topics
 from services.wire.codec import Codec, Decoded, UndecodableError
@@ -167,6 +170,7 @@ class _Books:
             for place, bounds in self._bounds.items()
             if place[0] in ORIGIN_NUMBERS
         }
+        self._horizon_ms = _horizon_ms(log, self._bounds)
         self._offsets: dict[tuple[str, str, int], array[int]] = {}
         """Offsets of records that must have rows, by table (or archived topic) and partition."""
         self._fates = Fates()
@@ -201,21 +205,19 @@ class _Books:
     def _read_orders(self) -> None:
         """The client topic is not decoded: whatever a record is, it owes exactly one message."""
         for partition in range(topics.ORDERS.partitions):
-            causes = self._causes[topics.ORDERS.name, partition]
             for record in self._records(topics.ORDERS, partition):
-                causes.owe(record.offset, 1)
+                self._owe(record, 1)
                 self._count("records published")
 
     def _read_topic(self, topic: Topic, take: Callable[[Record, Decoded[Any]], None]) -> None:
         for partition in range(topic.partitions):
-            causes = self._causes.get((topic.name, partition))
             for record in self._records(topic, partition):
                 if topic.name in ARCHIVED:
                     self._expect("archive", topic.name, record)
                 try:
                     decoded = self._codec.decode(topic.name, record.value)
                 except UndecodableError:
-                    self._pass_over(topic, causes, record)
+                    self._pass_over(topic, record)
                     continue
                 if decoded.origin is not None:
                     self._follow(record, decoded.origin)
@@ -224,11 +226,16 @@ class _Books:
                     self._expect(table, "", record)
                 take(record, decoded)
 
-    def _pass_over(self, topic: Topic, causes: Causes | None, record: Record) -> None:
+    def _pass_over(self, topic: Topic, record: Record) -> None:
         """A stranger's junk: in `controls` it owes a dead letter, elsewhere rooms pass over it."""
         self._count(f"junk in {topic.name}")
-        if causes is not None:
-            causes.owe(record.offset, 1 if topic is topics.CONTROLS else 0)
+        if topic.name in ORIGIN_NUMBERS:
+            self._owe(record, 1 if topic is topics.CONTROLS else 0)
+
+    def _owe(self, record: Record, messages: int) -> None:
+        is_judged = record.timestamp_ms >= self._horizon_ms
+        causes = self._causes[record.topic, record.partition]
+        causes.owe(record.offset, messages if is_judged else ANY)
 
     def _records(self, topic: Topic, partition: int) -> Iterator[Record]:
         place = TopicPartition(topic.name, partition)
@@ -255,7 +262,7 @@ class _Books:
 
     def _take_control(self, record: Record, decoded: Decoded[Any]) -> None:
         copies = _COPIES.get(type(decoded.payload), 1)
-        self._causes[record.topic, record.partition].owe(record.offset, copies)
+        self._owe(record, copies)
         self._count("controls")
 
     def _take_letter(self, record: Record, decoded: Decoded[Any]) -> None:
@@ -268,13 +275,13 @@ class _Books:
 
     def _take_account_message(self, record: Record, decoded: Decoded[Any]) -> None:
         owed = int(type(decoded.payload) in _OWED_BY_RISK)
-        self._causes[record.topic, record.partition].owe(record.offset, owed)
+        self._owe(record, owed)
         if type(decoded.payload) in _CLIENT_COMMANDS:
             self._count("commands")
 
     def _take_matching_message(self, record: Record, decoded: Decoded[Any]) -> None:
         owed = int(type(decoded.payload) in _OWED_BY_MATCHER)
-        self._causes[record.topic, record.partition].owe(record.offset, owed)
+        self._owe(record, owed)
 
     def _take_execution(self, record: Record, decoded: Decoded[Any]) -> None:
         payload = decoded.payload
@@ -295,13 +302,14 @@ class _Books:
             sides, quantity = self._fills.get(payload.trade_id, (0, 0))
             self._fills[payload.trade_id] = (sides + 1, quantity + payload.last_quantity)
 
-    def _take_trade(self, _record: Record, decoded: Decoded[Any]) -> None:
+    def _take_trade(self, record: Record, decoded: Decoded[Any]) -> None:
         trade = decoded.payload
         self._count("trades")
         check = self._checks["fills"]
         check.counted += 1
         sides, quantity = self._fills.pop(trade.trade_id, (0, 0))
-        if (sides, quantity) != (2, 2 * trade.quantity):
+        is_judged = record.timestamp_ms >= self._horizon_ms
+        if is_judged and (sides, quantity) != (2, 2 * trade.quantity):
             check.fault(
                 f"{trade.trade_id} of {trade.quantity} shares has {sides} reports of {quantity}"
             )
@@ -316,8 +324,8 @@ class _Books:
                 check.fault(f"{name}-{partition}@{offset} {fault}")
 
     def _judge_fills(self) -> None:
-        if any(first for (name, _), (first, _) in self._bounds.items() if name == "trades"):
-            return  # retention took trades whose reports may still be there
+        if self._horizon_ms:
+            return  # of trades that retention took, reports may still be there
         for trade_id in self._fills:
             self._checks["fills"].fault(f"{trade_id} is reported and is no trade")
 
@@ -357,6 +365,31 @@ class _Books:
 
     def _count(self, name: str, number: int = 1) -> None:
         self._figures[name] = self._figures.get(name, 0) + number
+
+
+def _horizon_ms(log: LogReader, bounds: Mapping[tuple[str, int], tuple[int, int]]) -> float:
+    """The time from which on nothing was taken by retention; 0 if nothing was.
+
+    Of each topic that lost records, the latest of its partitions' first records; infinite if none
+    is left of it.
+    """
+    horizon_ms = 0.0
+    for topic in _READ:
+        late = [n for n in range(topic.partitions) if bounds[topic.name, n][0] > 0]
+        firsts = [
+            record.timestamp_ms
+            for n in late
+            for record in _first_record(log, TopicPartition(topic.name, n), bounds[topic.name, n])
+        ]
+        if late:
+            horizon_ms = max(horizon_ms, max(firsts, default=float("inf")))
+    return horizon_ms
+
+
+def _first_record(
+    log: LogReader, place: TopicPartition, bounds: tuple[int, int]
+) -> Sequence[Record]:
+    return next((chunk[:1] for chunk in log.read(place, *bounds) if chunk), ())
 
 
 def _differences(wanted: Iterable[int], found: Iterator[int]) -> Iterator[tuple[int, bool]]:
