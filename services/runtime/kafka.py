@@ -55,7 +55,8 @@ class KafkaConnection(msgspec.Struct, frozen=True):
         return {
             "bootstrap.servers": self.bootstrap,
             "error_cb": lambda error: self.on_client_error(f"{error.str()} ({error.name()})"),
-            "log_level": 2,
+            # What matters of librdkafka's log comes by error_cb and by exceptions.
+            "log_level": 0,
             "socket.nagle.disable": True,
             "socket.keepalive.enable": True,
             "reconnect.backoff.ms": 50,
@@ -390,8 +391,7 @@ class KafkaProducer:
     def close(self) -> None:
         """What is queued is purged: whatever was to be kept has been committed."""
         self._open = None
-        producers, self._producers = self._producers, []
-        _drop(producers)
+        _drop(self._producers)
 
     def _transaction(self) -> Producer:
         assert self._open is not None, "begin first"
@@ -399,10 +399,15 @@ class KafkaProducer:
 
 
 def _drop(producers: list[Producer]) -> None:
-    for producer in producers:
-        with suppress(KafkaException, RuntimeError):
+    """Let go of producers; whatever they still hold is not to be written.
+
+    `Producer.close` would wait for the broker without limit; to be freed is enough.
+    """
+    while producers:
+        producer = producers.pop()
+        with suppress(KafkaException):
             producer.purge()
-            producer.close()
+            producer.poll(0)
 
 
 def _refusal(error: KafkaException, topic: str, record: Outgoing) -> Exception:

@@ -22,6 +22,9 @@ _FENCED: Final = frozenset(
         KafkaError.TRANSACTION_COORDINATOR_FENCED,
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError._FENCED,  # noqa: SLF001 - public constant: librdkafka's own codes begin so
+        # A consumer's poll says only that there was a fatal error. Consumers know one kind:
+        # another process took the instance's name.
+        KafkaError._FATAL,  # noqa: SLF001 - (same)
     }
 )
 _LOG_ENDED: Final = frozenset(

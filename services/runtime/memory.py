@@ -30,7 +30,7 @@ class MemoryConsumer:
         on_assigned: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]],
         on_revoked: Callable[[Sequence[TopicPartition]], None],
     ) -> None:
-        """Join at the first poll."""
+        """Join now; the first polls bring the assignment."""
         self._topics = topics
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
