@@ -1,0 +1,1 @@
+"""Benchmarks: what `outcry bench` measures. Figures, never tests."""

@@ -1,0 +1,111 @@
+"""`outcry bench ...`: figures that anyone can measure again."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from services.tools.bench.pipeline import PipelineReport
+
+app = typer.Typer(no_args_is_help=True, help="Measure, with the spread and a reference beside it.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add `bench` to the command line."""
+    parent.add_typer(app, name="bench")
+
+
+@app.command("matcher-core")
+def bench_matcher_core(
+    *,
+    orders: Annotated[int, typer.Option(min=5, help="Over all tickers.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of the flow.")] = 7,
+    repeats: Annotated[int, typer.Option(min=1)] = 5,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """The matcher's fold alone, beside a plain dict-and-deque book on the same commands."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.matcher_core import matcher_core_table, run_matcher_core_bench
+
+    figures = run_matcher_core_bench(orders, seed, repeats)
+    if json:
+        typer.echo(msgspec.json.encode(figures))
+    else:
+        Console().print(matcher_core_table(figures))
+
+
+@app.command("pipeline")
+def bench_pipeline(
+    *,
+    seed: Annotated[int, typer.Option(help="Of the simulated crowd.")] = 7,
+    latency_rate: Annotated[int, typer.Option(min=1, help="Commands a second.")] = 300,
+    latency_commands: Annotated[int, typer.Option(min=300)] = 18_000,
+    offered: Annotated[int, typer.Option(min=1, help="Commands a second, open-loop.")] = 5_000,
+    commands: Annotated[int, typer.Option(min=1_000, help="Of the throughput load.")] = 150_000,
+    memory_commands: Annotated[
+        int, typer.Option(min=0, help="Also watch each room's memory over so many commands.")
+    ] = 0,
+    memory_rate: Annotated[int, typer.Option(min=1, help="Commands a second of that.")] = 2_500,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Orders published to Kafka until their executions are readable, on a stack of its own."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.pipeline import PipelineOrder, run_pipeline_bench
+
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
+        order = PipelineOrder(
+            home=Path(home),
+            seed=seed,
+            latency_rate_per_s=latency_rate,
+            latency_commands=latency_commands,
+            offered_per_s=offered,
+            throughput_commands=commands,
+            memory_commands=memory_commands,
+            memory_rate_per_s=memory_rate,
+        )
+        report = run_pipeline_bench(order, lambda line: progress.print(f"[dim]{line}"))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        _show(report)
+
+
+def _show(report: "PipelineReport") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("figure", "value", "spread", title="bench pipeline")
+    latency, throughput, reference = report.latency, report.throughput, report.reference
+    table.add_row(
+        f"order to execution at {latency.rate_per_s}/s, p50",
+        f"{latency.p50_ms:.1f} ms",
+        f"p95 {latency.p95_ms:.1f}, p99 {latency.p99_ms:.1f}, max {latency.max_ms:.1f} ms"
+        f" ({latency.commands:,} commands, generator late by {latency.lateness_max_ms:.1f})",
+    )
+    table.add_row(
+        f"commands answered, {throughput.offered_per_s:,}/s offered",
+        f"{throughput.steady_per_s:,.0f}/s",
+        f"tenths {throughput.min_per_s:,.0f} to {throughput.max_per_s:,.0f},"
+        f" first to last {throughput.whole_per_s:,.0f}/s ({throughput.commands:,} commands)",
+    )
+    for name, cpu_us in sorted(throughput.cpu_us_per_command.items()):
+        table.add_row(f"CPU of {name}", f"{cpu_us:.0f} us/command", "")
+    for room in report.memory:
+        table.add_row(
+            f"memory of {room.room} over {report.memory_commands:,} commands",
+            f"{room.end_mib:.0f} MiB",
+            f"half-way {room.half_mib:.0f}, max {room.max_mib:.0f}, growth {room.growth:+.1%}",
+        )
+    table.add_row(
+        "reference: the log alone, one partition",
+        f"{reference.median_per_s:,.0f}/s",
+        f"{reference.min_per_s:,.0f} to {reference.max_per_s:,.0f} ({reference.records:,} records)",
+    )
+    Console().print(table)

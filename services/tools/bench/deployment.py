@@ -1,0 +1,92 @@
+"""A fresh stack and deployment to measure, with the simulated crowd let in."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from services.domain.controls import Genesis
+from services.runtime.kafka import KafkaConnection
+from services.runtime.kafka_reader import KafkaReader
+from services.runtime.registry import load_codec
+from services.tools.market.population import crowd_controls
+from services.tools.operate.exchange import KafkaExchange
+from services.tools.operate.genesis import ensure_genesis
+from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
+from services.tools.stack.plan import Addresses
+from services.tools.stack.portcheck import find_free_base
+from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.stack import RoomSet, Stack, running_stack
+from services.wire.codec import Codec
+from services.wire.topics import CONTROLS
+
+_PREFIX: Final = "bench."
+_BASES: Final = range(24_000, 32_000, PORT_SPAN)
+_MIB: Final = 1024 * 1024
+
+
+class Bench:
+    """What the measurements need of a running deployment."""
+
+    def __init__(self, stack: Stack, rooms: RoomSet, codec: Codec) -> None:
+        self.prefix = _PREFIX
+        self.addresses: Addresses = stack.addresses
+        self.codec = codec
+        self._stacks: tuple[Stack, ...] = (stack, rooms)
+
+    def cpu_seconds(self) -> Mapping[str, float]:
+        """User and system time so far of each component, its children included."""
+        return {
+            name: sum(_cpu_s(process) for process in family)
+            for name, family in self._families().items()
+        }
+
+    def resident_mib(self) -> Mapping[str, float]:
+        """Resident memory of each component, in MiB."""
+        return {
+            name: sum(process.memory_info().rss for process in family) / _MIB
+            for name, family in self._families().items()
+        }
+
+    def _families(self) -> dict[str, list[psutil.Process]]:
+        found = {}
+        for stack in self._stacks:
+            status = stack.status()
+            assert status is not None, "the stack under measurement has stopped"
+            for row in status.components:
+                if row.process is not None and psutil.pid_exists(row.process.pid):
+                    process = psutil.Process(row.process.pid)
+                    found[row.name] = [process, *process.children(recursive=True)]
+        return found
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+@contextmanager
+def open_bench(home: Path, rooms: tuple[str, ...], genesis: Genesis, seed: int) -> Iterator[Bench]:
+    """Start infrastructure and rooms under `home`, with marks, accounts and deposits in place.
+
+    Raises:
+        StackError: something does not start.
+    """
+    settings = StackSettings(home=home, port_base=find_free_base(_BASES), topic_prefix="")
+    with running_stack(settings, rooms=()) as stack:
+        addresses = stack.addresses
+        create_topics(addresses, _PREFIX)
+        register_schemas(addresses, _PREFIX)
+        migrate_database(addresses, _PREFIX)
+        codec = load_codec(addresses.registry_url)
+        with KafkaExchange(addresses.kafka_bootstrap, _PREFIX, codec) as exchange:
+            log = KafkaReader(KafkaConnection(addresses.kafka_bootstrap, _PREFIX))
+            ensure_genesis(log, codec, exchange, genesis)
+            log.close()
+            for control in crowd_controls(seed):
+                exchange.publish(CONTROLS.name, 0, "", control)
+        with RoomSet(settings, _PREFIX, rooms) as room_set:
+            assert isinstance(room_set, RoomSet)
+            yield Bench(stack, room_set, codec)
