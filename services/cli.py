@@ -10,6 +10,7 @@ from typing import Final
 import typer
 
 from services.runtime.errors import OperatingError
+from services.tools.bench import commands as bench
 from services.tools.operate import commands as operate
 from services.tools.operate.errors import OperateError
 from services.tools.proof import commands as proof
@@ -36,7 +37,7 @@ def outcry() -> None:
     """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
 
 
-for tool in (stack, operate, proof):
+for tool in (stack, operate, proof, bench):
     tool.register(app)
 
 
