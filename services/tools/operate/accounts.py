@@ -77,8 +77,10 @@ def list_accounts(*, as_json: AsJson = False) -> None:
         states = latest_account_states(database, deployment.name)
     if as_json:
         print_json(spell(states))
-    else:
+    elif states:
         print_account_states(states)
+    else:
+        typer.echo("no accounts are recorded; open one with `outcry accounts open`")
 
 
 @limits.command("set")

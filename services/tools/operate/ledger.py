@@ -90,23 +90,36 @@ def read_order(database: "Connection", deployment: str, order_id: str) -> OrderL
     Raises:
         UnknownError: nothing is recorded under this id.
     """
-    life = OrderLife(
-        order_id,
-        _about_order(database, "orders", deployment, order_id),
-        sorted(
-            _about_order(database, "cancels", deployment, order_id)
-            + _about_order(database, "amendments", deployment, order_id),
-            key=lambda row: (row["log_time"], row["offset"]),
-        ),
-        _about_order(database, "executions", deployment, order_id),
-        [],
-    )
-    if not life.submissions and not life.executions:
+    submissions = _about_order(database, "orders", deployment, order_id)
+    if not submissions:
         raise UnknownError(
             f"no order {order_id[:80]!r} is recorded in deployment {deployment}: "
             "`outcry order place` prints the id of an order"
         )
-    return msgspec.structs.replace(life, trades=_trades_of(database, deployment, life.executions))
+    requests = [
+        *_about_order(database, "cancels", deployment, order_id),
+        *_about_order(database, "amendments", deployment, order_id),
+    ]
+    # The account leads the index of the largest table.
+    account = submissions[0]["account"]
+    executions = _rows(
+        database,
+        """
+        SELECT e.* FROM outcry.executions e JOIN outcry.deployments USING (deployment_id)
+        WHERE deployment = %(deployment)s AND account = %(account)s AND order_id = %(order_id)s
+        ORDER BY account_sequence
+        """,
+        deployment=deployment,
+        account=account,
+        order_id=order_id,
+    )
+    return OrderLife(
+        order_id,
+        submissions,
+        sorted(requests, key=lambda row: (row["log_time"], row["offset"])),
+        executions,
+        _trades_of(database, deployment, executions),
+    )
 
 
 def list_snapshots(database: "Connection", deployment: str) -> list[SnapshotRow]:

@@ -13,7 +13,7 @@ order = typer.Typer(help="Orders: place one, cancel it, see all that happened to
 _AccountOption = Annotated[str, typer.Option("--account", help="Whose order it is.")]
 _Side = Annotated[int, typer.Argument(metavar="BUY|SELL", parser=options.parser(options.read_side))]
 _LimitPrice = Annotated[
-    int,
+    int | None,
     typer.Argument(
         metavar="PRICE",
         parser=options.parser(options.read_price),
@@ -46,7 +46,7 @@ def place(  # noqa: PLR0913 - a command's options
     ticker: options.Ticker,
     side: _Side,
     quantity: options.Quantity,
-    price: _LimitPrice = 0,
+    price: _LimitPrice = None,
     *,
     account: _AccountOption,
     time_in_force: _TimeInForce = None,
@@ -78,7 +78,7 @@ def place(  # noqa: PLR0913 - a command's options
         order_type=codes.LIMIT if price else codes.MARKET,
         time_in_force=time_in_force,
         post_only=post_only,
-        price=price,
+        price=price or 0,
         quantity=quantity,
         self_trade_prevention=self_trade_prevention,
     )

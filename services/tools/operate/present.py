@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from services.domain.amounts import format_price
+from services.domain.codes import NO_ORDER, TICKER_STATUS_NAMES
+from services.domain.controls import Halt, Resume, SetMark
 from services.domain.events import AccountState, BookDepth, ExecutionReport
 from services.tools.operate.exchange import Seen
 from services.tools.operate.spelling import average_price, spell
@@ -53,16 +55,31 @@ def print_answers(command_id: str, answers: Sequence[Seen], *, as_json: bool) ->
         spelled = [{"type": type(record).__name__, **spell(record)} for record in records]
         print_json({"client_command_id": command_id, "answers": spelled})
         return
-    reports = [record for record in records if isinstance(record, ExecutionReport)]
-    if reports and reports[0].order_id:
-        sys.stdout.write(f"order {reports[0].order_id}\n")
+    reports = [
+        msgspec.structs.asdict(record)
+        for record in records
+        if isinstance(record, ExecutionReport) and record.order_status != NO_ORDER
+    ]
     if reports:
-        print_table(REPORT_COLUMNS, [report_row(msgspec.structs.asdict(r)) for r in reports])
-    for record in records:
-        if isinstance(record, AccountState):
-            print_account_states([msgspec.structs.asdict(record)])
-        elif isinstance(record, BookDepth):
-            sys.stdout.write(f"{record.ticker} is {spell(record)['status']}\n")
+        sys.stdout.write(f"order {reports[0]['order_id']}\n")
+        print_table(REPORT_COLUMNS, [report_row(report) for report in reports])
+    for line in dict.fromkeys(_describe_state(record) for record in records):
+        sys.stdout.write(line)
+    print_account_states([msgspec.structs.asdict(r) for r in records if type(r) is AccountState])
+
+
+def _describe_state(record: object) -> str:
+    match record:
+        case BookDepth(ticker=ticker, status=status):
+            return f"{ticker} is {TICKER_STATUS_NAMES[status]}\n"
+        case Halt(ticker=ticker):
+            return f"{ticker} is HALTED, as it was\n"
+        case Resume(ticker=ticker):
+            return f"{ticker} is OPEN, as it was\n"
+        case SetMark(ticker=ticker, mark=mark):
+            return f"{ticker} is marked at {format_price(mark)}\n"
+        case _:
+            return ""
 
 
 def report_row(report: Mapping[str, Any]) -> list[object]:
@@ -80,6 +97,8 @@ def report_row(report: Mapping[str, Any]) -> list[object]:
 
 def print_account_states(states: Sequence[Mapping[str, Any]]) -> None:
     """Accounts with their limits and, below each, the tickers it holds or has limits in."""
+    if not states:
+        return
     rows: list[list[object]] = []
     for state in states:
         rows.append(
