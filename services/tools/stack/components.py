@@ -28,7 +28,7 @@ class Component:
     after: tuple[str, ...] = ()
     """Must be ready when this one is first started. Stopping goes the other way round."""
     initialise: Callable[[], None] | None = None
-    """Called before the first start, may block for seconds; does nothing if there is data."""
+    """Called before each start; makes the data if there is none, and may block for seconds then."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = STOP_TIMEOUT_S
     """Then SIGKILL."""

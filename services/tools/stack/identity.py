@@ -34,9 +34,10 @@ def identify(pid: int) -> ProcessIdentity | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The program's name, in parentheses, may hold anything, so count from its end: the state is
-    # the first field after it and the start time the twentieth.
+    # the first field after it, the number of threads the eighteenth, the start time the twentieth.
     fields = stat.rpartition(")")[2].split()
-    if fields[0] in ("Z", "X"):
+    # The first thread of a killed JVM is a zombie while its others still hold files and ports.
+    if fields[0] in ("Z", "X") and int(fields[17]) <= 1:
         return None
     return ProcessIdentity(pid, int(fields[19]), _boot_id())
 

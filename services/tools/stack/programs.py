@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -30,6 +31,8 @@ _REGISTRY_HEAP: Final = (
 )
 _SHORT_JVM: Final = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _POSTGRES_ACCOUNT: Final = "nobody"
+_LEFTOVER_WAIT_S: Final = 5.0
+"""How long the processes of a killed PostgreSQL may take to notice."""
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "TZ", "JAVA_HOME", "TMPDIR")
 
 
@@ -165,6 +168,7 @@ def postgres(plan: Plan) -> Component:
         configuration.write_text(_postgres_configuration(port), encoding="utf-8")
         if not data.exists():
             _initialise_postgres(directory, programs)
+        _clear_stale_lock(data)
 
     return Component(
         name="postgres",
@@ -222,6 +226,32 @@ def _initialise_postgres(directory: Path, programs: Path) -> None:
     log = directory.parent / "logs" / "postgres.log"
     run_once("postgres", argv, cwd=directory, log=log, account=_POSTGRES_ACCOUNT)
     fresh.rename(directory / "data")
+
+
+def _clear_stale_lock(data: Path) -> None:
+    """Remove the pid file of a server that is gone, once none of its processes is left.
+
+    PostgreSQL takes a lock file seriously as long as any process has its pid, be it a stranger's,
+    or the remains of a killed server that nobody collects, as in a container without an init.
+    Every process of a server has its data directory as working directory, so those tell surely.
+    """
+    deadline_s = time.monotonic() + _LEFTOVER_WAIT_S
+    while _works_in(data):
+        if time.monotonic() > deadline_s:
+            return  # PostgreSQL itself will refuse, and its log says why
+        time.sleep(0.1)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _works_in(directory: Path) -> bool:
+    """Whether any process has this working directory, as far as we may look."""
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if link.readlink() == directory:
+                return True
+        except OSError:  # it ended meanwhile, or is another user's
+            continue
+    return False
 
 
 def run_once(

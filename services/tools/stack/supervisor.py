@@ -63,7 +63,6 @@ class _Child:
     attempts: int = 0
     restarts: int = 0
     was_up: bool = False
-    initialised: bool = False
     started_s: float = 0.0
     """By the monotonic clock, like the other times here without a date."""
     started_at_s: float | None = None
@@ -167,9 +166,8 @@ class Supervisor:
         component = child.component
         child.attempts += 1
         try:
-            if component.initialise is not None and not child.initialised:
+            if component.initialise is not None:
                 component.initialise()
-                child.initialised = True
             child.process = spawn(
                 component.argv,
                 env=component.env,

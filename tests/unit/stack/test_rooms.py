@@ -1,0 +1,58 @@
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from services.tools.stack.components import Component, start_layers
+from services.tools.stack.plan import stack_plan
+from services.tools.stack.rooms import PREPARE, ROOM_NAMES, ROOMS, prepare, room
+from services.tools.stack.settings import PORT_OFFSETS, StackSettings
+from services.wire.topics import TOPICS
+
+
+def _component(name: str, needs: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> Component:
+    return Component(name=name, argv=(), env={}, ready=None, needs=needs, after=after)
+
+
+def test_the_stack_runs_every_room_of_the_topic_table() -> None:
+    outside = {"clients", "operators", "people"}
+    named = set(chain.from_iterable(topic.writers + topic.readers for topic in TOPICS)) - outside
+    assert set(ROOM_NAMES) == named
+
+
+def test_a_room_is_told_everything_through_its_environment(tmp_path: Path) -> None:
+    plan = stack_plan(StackSettings(home=tmp_path, port_base=19000, topic_prefix="t."), ROOM_NAMES)
+    env = room(plan, ROOMS[-1]).env
+    assert env["OUTCRY_KAFKA_BOOTSTRAP"] == "127.0.0.1:19092"
+    assert env["OUTCRY_REGISTRY_URL"] == "http://127.0.0.1:19081/apis/ccompat/v7"
+    assert env["OUTCRY_PG_DSN"] == "postgresql://outcry@127.0.0.1:19054/outcry"
+    assert env["OUTCRY_TOPIC_PREFIX"] == "t."
+    assert env["OUTCRY_METRICS_PORT"] == str(19000 + PORT_OFFSETS["gateway-metrics"])
+    assert (env["OUTCRY_GATEWAY_HOST"], env["OUTCRY_GATEWAY_PORT"]) == ("127.0.0.1", "19080")
+
+
+def test_an_external_database_is_used_and_none_is_started(tmp_path: Path) -> None:
+    dsn = "postgresql://someone@elsewhere/outcry"
+    plan = stack_plan(StackSettings(home=tmp_path, pg_dsn=dsn), ROOM_NAMES)
+    assert plan.infra == ("kafka", "registry")
+    assert room(plan, ROOMS[0]).env["OUTCRY_PG_DSN"] == dsn
+
+
+def test_the_gateway_starts_last_and_so_stops_first(tmp_path: Path) -> None:
+    plan = stack_plan(StackSettings(home=tmp_path), ROOM_NAMES)
+    infra = tuple(_component(name) for name in plan.infra)
+    layers = start_layers((*infra, prepare(plan), *(room(plan, row) for row in ROOMS)))
+    names = [[component.name for component in layer] for layer in layers]
+    assert names[0] == list(plan.infra)
+    assert names[1] == [PREPARE]
+    assert names[-1] == ["gateway"]
+
+
+def test_layers_follow_what_is_needed_and_forget_what_is_not_there() -> None:
+    parts = (_component("c", after=("b",)), _component("b", needs=("a", "absent")), _component("a"))
+    assert [[part.name for part in layer] for layer in start_layers(parts)] == [["a"], ["b"], ["c"]]
+
+
+def test_components_that_wait_for_each_other_are_a_bug() -> None:
+    with pytest.raises(AssertionError, match="circle"):
+        start_layers((_component("a", needs=("b",)), _component("b", after=("a",))))
