@@ -36,7 +36,9 @@ _QUEUE_FULL_PAUSE_S: Final = 0.005
 
 ALTERNATING: Final = ("a", "b", "c")
 """The broker still writes the markers of one transaction while the next begins; under the same
-transactional id librdkafka would wait 20 ms for that."""
+transactional id librdkafka would wait 20 ms for that. Should their markers come in another order,
+the group's offset is still the later one's: the broker goes by their order in its topic of offsets.
+"""
 
 type GroupMetadata = bytes
 

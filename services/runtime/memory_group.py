@@ -22,6 +22,14 @@ class GroupToken(msgspec.Struct, frozen=True):
     member_id: str
 
 
+class OffsetWrite(msgspec.Struct, frozen=True):
+    """An offset in the topic of offsets: pending until its transaction's marker comes."""
+
+    offset: int
+    order: int
+    """Its place in that topic."""
+
+
 class _Member(msgspec.Struct):
     instance: str
     topics: tuple[str, ...]
@@ -36,6 +44,7 @@ class MemoryGroup:
         self.generation = 0
         self.offsets: dict[TopicPartition, int] = {}
         """Committed: the first offset that no committed transaction consumed."""
+        self._orders: dict[TopicPartition, int] = {}
         self._members: dict[str, _Member] = {}
         self._joined: set[str] = set()
         self._rebalancing = False
@@ -151,6 +160,15 @@ class MemoryGroup:
                 f"{self.name} is in generation {self.generation}, the batch was read in"
                 f" {token.generation}; join again"
             )
+
+    def commit(self, at: TopicPartition, write: OffsetWrite) -> None:
+        """The write's transaction was committed.
+
+        Markers of two transactions may come in any order: as in Kafka, the later write rules.
+        """
+        if write.order > self._orders.get(at, 0):
+            self._orders[at] = write.order
+            self.offsets[at] = write.offset
 
     def forget_topic(self, topic: str) -> None:
         """A topic was deleted, and its offsets with it."""

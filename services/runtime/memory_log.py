@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from services.runtime.errors import FencedError
-from services.runtime.memory_group import GroupToken, MemoryGroup
+from services.runtime.memory_group import GroupToken, MemoryGroup, OffsetWrite
 from services.runtime.ports import Outgoing, Record, TopicPartition
 
 FIRST_TIME_MS: Final = 1_700_000_000_000
@@ -51,7 +51,9 @@ class Transaction(msgspec.Struct):
     state: TransactionState = TransactionState.OPEN
     first_offsets: dict[TopicPartition, int] = msgspec.field(default_factory=dict)
     """Of each partition it wrote to, where its first record is."""
-    group_offsets: dict[str, dict[TopicPartition, int]] = msgspec.field(default_factory=dict)
+    group_offsets: dict[str, dict[TopicPartition, OffsetWrite]] = msgspec.field(
+        default_factory=dict
+    )
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ class MemoryLog:
         self._undecided: dict[str, Transaction] = {}
         """By transactional id, in the order they began."""
         self._groups: dict[str, MemoryGroup] = {}
+        self._offset_writes = 0
 
     # --- topics and records
 
@@ -223,7 +226,10 @@ class MemoryLog:
         """Put offsets into a transaction. Raises as `begin`, also for an old token."""
         self._check_open(transaction, epoch)
         self.group(token.group).check(token)
-        transaction.group_offsets.setdefault(token.group, {}).update(offsets)
+        pending = transaction.group_offsets.setdefault(token.group, {})
+        for at, offset in offsets.items():
+            self._offset_writes += 1
+            pending[at] = OffsetWrite(offset, self._offset_writes)
 
     def end(self, transaction: Transaction, epoch: int, *, commit: bool) -> None:
         """Decide a transaction. Raises as `begin`."""
@@ -267,8 +273,9 @@ class MemoryLog:
         for partition in sorted(transaction.first_offsets):
             self._entries(partition).append(_Entry(None, None))
         if committed:
-            for name, offsets in transaction.group_offsets.items():
-                self.group(name).offsets.update(offsets)
+            for name, writes in transaction.group_offsets.items():
+                for at, write in writes.items():
+                    self.group(name).commit(at, write)
 
     # --- groups
 

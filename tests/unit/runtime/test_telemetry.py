@@ -1,0 +1,102 @@
+"""Logs, metrics and readiness of a room."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.client import HTTPConnection
+
+import pytest
+
+from services.runtime.errors import ConfigurationError
+from services.runtime.telemetry import METRICS, Metric, Telemetry, TelemetryServer
+
+SPEAK = """
+from services.runtime.telemetry import Telemetry, configure_logging
+configure_logging("INFO")
+log = Telemetry("matcher", "1").log
+log.debug("not_said")
+log.info("restored", offset=7, path=object)
+try:
+    raise ValueError("why")
+except ValueError:
+    log.exception("failed")
+"""
+
+
+@pytest.fixture
+def telemetry() -> Telemetry:
+    return Telemetry("test", metrics=[Metric("outcry_own_total", "counter", (), "A room's own")])
+
+
+@pytest.fixture
+def server(telemetry: Telemetry) -> Iterator[TelemetryServer]:
+    made = TelemetryServer(telemetry, "127.0.0.1", 0)
+    yield made
+    made.close()
+
+
+def get(server: TelemetryServer, path: str) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection.request("GET", path)
+    with connection.getresponse() as answer:
+        return answer.status, answer.read().decode()
+
+
+def test_log_lines_are_json_with_room_and_time() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", SPEAK], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    restored, failed = (json.loads(line) for line in said)
+    assert restored.items() >= {
+        "event": "restored", "level": "info", "room": "matcher", "instance": "1", "offset": 7,
+    }.items()  # fmt: skip
+    assert restored["timestamp"].endswith("Z")
+    assert "ValueError: why" in failed["exception"]
+
+
+def test_metric_names_are_unique_and_carry_their_unit() -> None:
+    names = [metric.name for metric in METRICS]
+    assert len(set(names)) == len(names)
+    for metric in METRICS:
+        assert metric.name.startswith("outcry_")
+        assert metric.name.endswith("_total") == (metric.kind == "counter")
+        assert bool(metric.buckets) == (metric.kind == "histogram")
+        assert metric.meaning
+
+
+def test_metrics_are_served(telemetry: Telemetry, server: TelemetryServer) -> None:
+    telemetry.count("outcry_records_consumed_total", 3, topic="orders")
+    telemetry.count("outcry_own_total")
+    telemetry.observe("outcry_batch_records", 7)
+    telemetry.set("outcry_committed_offset", 12, topic="orders", partition="0")
+    status, body = get(server, "/metrics")
+    assert status == 200
+    lines = body.splitlines()
+    assert 'outcry_records_consumed_total{topic="orders"} 3.0' in lines
+    assert "outcry_own_total 1.0" in lines
+    assert 'outcry_batch_records_bucket{le="10.0"} 1.0' in lines
+    assert 'outcry_committed_offset{partition="0",topic="orders"} 12.0' in lines
+
+
+def test_a_name_outside_the_list_is_refused(telemetry: Telemetry) -> None:
+    with pytest.raises(KeyError):
+        telemetry.count("outcry_misspelt_total")
+
+
+def test_ready_answers_503_until_it_is(telemetry: Telemetry, server: TelemetryServer) -> None:
+    assert get(server, "/ready")[0] == 503
+    telemetry.ready.set()
+    assert get(server, "/ready?verbose")[0] == 200
+    telemetry.ready.clear()
+    assert get(server, "/ready")[0] == 503
+
+
+def test_health_answers_while_not_ready(server: TelemetryServer) -> None:
+    assert get(server, "/health") == (200, "alive\n")
+    assert get(server, "/else")[0] == 404
+
+
+def test_a_taken_port_is_a_setting_to_change(telemetry: Telemetry, server: TelemetryServer) -> None:
+    with pytest.raises(ConfigurationError, match="OUTCRY_METRICS_PORT"):
+        TelemetryServer(telemetry, "127.0.0.1", server.port)
