@@ -159,7 +159,10 @@ class Fates:
             (known, "is new twice, or was never new"),
             (was_live or kind in _ANSWERS, "had ended before"),
             (report.cumulative_quantity == filled + report.last_quantity, "miscounts its fills"),
-            (report.cumulative_quantity <= report.quantity, "is filled beyond its quantity"),
+            (
+                report.cumulative_quantity <= max(report.quantity, 0),
+                "is filled beyond its quantity",
+            ),
             (report.remaining_quantity == left, "miscounts what remains"),
             (
                 report.order_status != codes.FILLED
