@@ -110,6 +110,8 @@ class Faults:
         default_factory=dict
     )
     calls: dict[tuple[Step, When], int] = field(default_factory=dict)
+    happened: list[str] = field(default_factory=list)
+    """The calls of a takeover, in order."""
 
     def at(self, step: Step, when: When) -> None:
         number = self.calls[step, when] = self.calls.get((step, when), 0) + 1
@@ -126,6 +128,7 @@ class FaultyProducer:
         self._faults = faults
 
     def initialise(self) -> None:
+        self._faults.happened.append("initialise")
         self._inner.initialise()
 
     def begin(self) -> None:
@@ -175,6 +178,7 @@ class FaultyConsumer:
         return batch
 
     def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        self._faults.happened.append("committed")
         return self._inner.committed(partitions)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from services.runtime.errors import (
     UnknownOutcomeError,
 )
 from services.runtime.loop import BACKOFF_S_MAX, Loop, Turn, backoff_s
+from services.runtime.memory import MemoryReader
 from services.runtime.memory_group import GroupToken
 from services.runtime.ports import Fold, Outgoing, Record, TopicPartition
 from tests.support.loop_kit import (
@@ -183,6 +184,34 @@ def run_until_restarted(loop: Loop[GroupToken]) -> bool:
     return any(loop.run_once() is Turn.RESTARTED for _ in range(50))
 
 
+def test_a_revoked_partition_leaves_no_state_and_no_readiness(house: House) -> None:
+    first, second = house.process(instance="0"), house.process(instance="1")
+    first.run_once()
+    second.run_once()
+    house.drain(first, second)
+    assert len(first.folds()) == 1
+    house.process(instance="2").run_once()
+    # The second process does not poll, so the rebalance waits for it.
+    assert first.run_once() is Turn.IDLE
+    assert first.folds() == {}
+    assert not house.telemetry.ready.is_set()
+
+
+def test_taking_over_fences_first_then_asks_for_offsets_then_restores(house: House) -> None:
+    faults = Faults()
+
+    class Reader(MemoryReader):
+        def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+            faults.happened.append("restore")
+            return super().bounds(partition)
+
+    house.reader = Reader(house.log)
+    loop = house.process(faults=faults)
+    loop.run_once()
+    loop.run_once()
+    assert faults.happened == ["initialise", "committed", "restore", "restore"]
+
+
 def test_two_processes_share_the_work(house: House) -> None:
     loops = [house.process(instance=instance) for instance in ("0", "1")]
     for loop in loops:
@@ -219,8 +248,8 @@ def test_a_stop_leaves_nothing_open_and_snapshots_behind(house: House) -> None:
     assert not house.telemetry.ready.is_set()
 
 
-def test_a_crash_of_a_fold_aborts_and_is_raised(house: House) -> None:
-    faults = Faults({("fold", "before", 4): AssertionError("broken invariant")})
+def test_a_crash_aborts_what_is_open_and_is_raised(house: House) -> None:
+    faults = Faults({("send", "after", 2): AssertionError("broken invariant")})
     with pytest.raises(AssertionError, match="broken invariant"):
         house.process(faults=faults).run()
     house.log.settle()
