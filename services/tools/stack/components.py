@@ -7,7 +7,8 @@ from typing import Final
 
 from services.tools.stack.readiness import Probe
 
-READY_TIMEOUT_S: Final = 60.0
+READY_TIMEOUT_S: Final = 120.0
+"""A JVM is ready within seconds; on a busy machine it took most of a minute."""
 STOP_TIMEOUT_S: Final = 15.0
 
 

@@ -44,6 +44,8 @@ STARTING_POLL_S: Final = 0.1
 STEADY_POLL_S: Final = 1.0
 PROBE_INTERVAL_S: Final = 5.0
 """Between probes of a component that is up."""
+UNREADY_AFTER_MISSES: Final = 3
+"""One late answer on a busy machine says nothing."""
 ROTATE_INTERVAL_S: Final = 10.0
 LEFTOVER_WAIT_S: Final = 5.0
 """How long the children of a killed supervisor may take to die before they are killed again."""
@@ -69,6 +71,8 @@ class _Child:
     """By the calendar, for people."""
     restart_due_s: float = 0.0
     probe_due_s: float = 0.0
+    misses: int = 0
+    """Probes in a row without a yes, since it was ready."""
     note: str = ""
 
 
@@ -106,9 +110,7 @@ class Supervisor:
         while not self._stop_requests and self._phase is not Phase.FAILED:
             self._tick()
             self._publish()
-            settled = self._phase is Phase.UP and all(
-                child.state in (State.UP, State.DONE) for child in self._children.values()
-            )
+            settled = self._phase is Phase.UP and self._all_well()
             self._wait(STEADY_POLL_S if settled else STARTING_POLL_S)
         self._stop()
         self._publish()
@@ -140,7 +142,7 @@ class Supervisor:
         for child in self._children.values():
             if self._is_due(child, now_s):
                 self._start(child)
-        if self._phase is Phase.STARTING and all(child.was_up for child in self._children.values()):
+        if self._phase is Phase.STARTING and self._all_well():
             self._phase = Phase.UP
             _log.info("everything is up")
         if now_s >= self._rotate_due_s:
@@ -148,6 +150,9 @@ class Supervisor:
             for log in self._log_directory.glob("*.log"):
                 with suppress(OSError):  # no room to move it now; tried again soon
                     rotate(log)
+
+    def _all_well(self) -> bool:
+        return all(child.state in (State.UP, State.DONE) for child in self._children.values())
 
     def _is_due(self, child: _Child, now_s: float) -> bool:
         if child.state is State.WAITING or (
@@ -193,6 +198,7 @@ class Supervisor:
         if component.ready is not None and component.ready(child.process.pid):
             child.state = State.UP
             child.was_up = True
+            child.misses = 0
             child.note = ""
             child.probe_due_s = time.monotonic() + PROBE_INTERVAL_S
             _log.info("%s is ready", component.name)
@@ -205,12 +211,14 @@ class Supervisor:
         """A live process that isn't ready is shown, not restarted: it may be catching up."""
         assert child.process is not None
         assert child.component.ready is not None
-        ready = child.component.ready(child.process.pid)
+        answered = child.component.ready(child.process.pid)
+        child.misses = 0 if answered else child.misses + 1
+        ready = child.misses < UNREADY_AFTER_MISSES
         if ready != (child.state is State.UP):
             _log.warning("%s is %s", child.component.name, "ready again" if ready else "not ready")
         child.state = State.UP if ready else State.UNREADY
         child.note = "" if ready else "its ready check fails"
-        child.probe_due_s = time.monotonic() + (PROBE_INTERVAL_S if ready else STEADY_POLL_S)
+        child.probe_due_s = time.monotonic() + (PROBE_INTERVAL_S if answered else STEADY_POLL_S)
 
     # --- deaths --------------------------------------------------------------------------
 

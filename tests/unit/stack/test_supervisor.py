@@ -1,6 +1,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,12 @@ from services.tools.stack.errors import StackError
 from services.tools.stack.identity import identify, write_pid_file
 from services.tools.stack.readiness import Probe
 from services.tools.stack.status import ComponentStatus, Phase, State, read_status
-from services.tools.stack.supervisor import START_ATTEMPTS_MAX, Supervisor
+from services.tools.stack.supervisor import (
+    START_ATTEMPTS_MAX,
+    UNREADY_AFTER_MISSES,
+    Supervisor,
+    _Child,
+)
 from tests.support.waiting import wait_until
 
 _FOREVER = ("sleep", "600")
@@ -23,6 +29,10 @@ def _always(_pid: int) -> bool:
 
 def _never(_pid: int) -> bool:
     return False
+
+
+def _has_missed(child: _Child, probes: int) -> bool:
+    return child.misses == probes
 
 
 class Driven:
@@ -85,6 +95,10 @@ class Driven:
             return holds()
 
         wait_until(turn, what)
+
+    def child(self, name: str) -> _Child:
+        assert self._supervisor is not None
+        return self._supervisor._children[name]
 
     @property
     def phase(self) -> Phase:
@@ -238,8 +252,12 @@ def test_a_live_component_that_is_not_ready_is_shown_and_left_alone(driven: Driv
     driven.supervise(driven.component("a", ready=lambda _pid: not busy.exists()))
     driven.turn_until(lambda: driven.phase is Phase.UP, "it to be up")
     busy.touch()
-    assert driven._supervisor is not None
-    driven._supervisor._children["a"].probe_due_s = 0
+    child = driven.child("a")
+    for missed in range(1, UNREADY_AFTER_MISSES):
+        child.probe_due_s = 0
+        driven.turn_until(partial(_has_missed, child, missed), "a probe")
+        assert driven.row("a").state is State.UP
+    child.probe_due_s = 0
     driven.turn_until(lambda: driven.row("a").state is State.UNREADY, "it to be not ready")
     status = read_status(driven.home)
     assert status is not None
