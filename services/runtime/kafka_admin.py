@@ -1,15 +1,17 @@
 """Topics: making them from the table in wire/topics.py, and checking that they are as it says."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any, Final, cast
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
     TopicDescription,
 )
@@ -18,6 +20,8 @@ from services.runtime.errors import ConfigurationError, RetriableError
 from services.wire.topics import TOPICS, Topic
 
 _REQUEST_TIMEOUT_S: Final = 20.0
+_METADATA_WAIT_S: Final = 20.0
+_METADATA_POLL_S: Final = 0.05
 _KEPT_MS: Final = 7 * 24 * 3_600 * 1_000
 _FOR_EVER: Final = "-1"
 
@@ -74,6 +78,7 @@ def create_topics(bootstrap: str, prefix: str = "", topics: Sequence[Topic] = TO
                 raise ConfigurationError(msg) from error
         else:
             made.append(name)
+    _await_leaders(admin, bootstrap, made)
     check_topics(bootstrap, prefix, topics)
     return made
 
@@ -117,6 +122,33 @@ def check_topics(bootstrap: str, prefix: str = "", topics: Sequence[Topic] = TOP
         ]
     if faults:
         raise ConfigurationError("; ".join(faults))
+
+
+def _await_leaders(admin: AdminClient, bootstrap: str, names: Sequence[str]) -> None:
+    """Wait until the broker knows what its controller has just made, and leads all of it.
+
+    The answer to a creation comes before that; on a busy machine, seconds before.
+    """
+    give_up_at_s = time.monotonic() + _METADATA_WAIT_S
+    while names:
+        found = describe_topics(admin, bootstrap, names)
+        if len(found) == len(names) and all(_is_led(admin, topic) for topic in found.values()):
+            return
+        if time.monotonic() > give_up_at_s:
+            raise RetriableError(f"the broker at {bootstrap} does not lead its new topics yet")
+        time.sleep(_METADATA_POLL_S)
+
+
+def _is_led(admin: AdminClient, topic: TopicDescription) -> bool:
+    """Whether every partition answers its leader's questions, and not only has one by name."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library has no types here
+    wanted = {TopicPartition(topic.name, at.id): latest for at in topic.partitions}
+    try:
+        for future in admin.list_offsets(wanted).values():
+            future.result(timeout=_REQUEST_TIMEOUT_S)
+    except KafkaException:
+        return False
+    return True
 
 
 def describe_topics(
