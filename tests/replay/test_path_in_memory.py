@@ -9,7 +9,6 @@ from itertools import islice
 import pytest
 
 from services.domain.codes import EXEC_REJECTED, EXEC_REPLACE_REJECTED
-from services.domain.controls import Control
 from services.domain.events import AccountState, ExecutionReport
 from services.domain.genesis import default_genesis
 from services.domain.reasons import Reason
@@ -30,17 +29,12 @@ from tests.support.optional import require_lobster
 ROWS_AHEAD = 1_000
 
 
-def opened(controls: list[Control]) -> MemoryPath:
-    path = MemoryPath(replay_genesis("AAPL", "test"))
-    for control in controls:
-        path.control(control)
-    path.run()
-    return path
-
-
 def replay(session: Session, levels: int) -> tuple[MemoryPath, Findings]:
     """Send a session without waiting, let the rooms answer every so often, then verify."""
-    path = opened(replay_controls("AAPL", "test", 5_853_300))
+    path = MemoryPath(replay_genesis("AAPL", "test"))
+    for control in replay_controls("AAPL", 5_853_300):
+        path.control(control)
+    path.run()
     adapter, oracle = Adapter("AAPL", levels), Oracle(0, levels)
     for message, row in session:
         step = adapter.step(message, row)

@@ -4,7 +4,7 @@ from typing import Final
 
 from services.domain.amounts import QUANTITY_MAX
 from services.domain.codes import TIME_FROM_EVENT
-from services.domain.controls import Control, Genesis, Instrument, OpenAccount, SetMark
+from services.domain.controls import Genesis, Instrument, OpenAccount, SetMark
 from services.tools.market.lobster import ACCOUNT
 from services.wire.topics import ACCOUNT_PARTITIONS
 
@@ -46,10 +46,9 @@ def replay_genesis(ticker: str, deployment: str) -> Genesis:
     )
 
 
-def replay_controls(ticker: str, deployment: str, mark: int) -> list[Control]:
-    """Genesis, opening mark and the account, in the order in which they must stand in the log."""
-    return [
-        replay_genesis(ticker, deployment),
+def replay_controls(ticker: str, mark: int) -> tuple[SetMark, OpenAccount]:
+    """Opening mark and account, in the order in which they must follow the genesis."""
+    return (
         SetMark("mark", ticker, mark),
         OpenAccount("open", ACCOUNT, _OPEN_POSITION, _OPEN_MONEY, _OPEN_MONEY, short_allowed=True),
-    ]
+    )

@@ -19,6 +19,7 @@ import msgspec
 
 from services.domain.amounts import PRICE_MAX
 from services.domain.codes import BUY, SELL
+from services.tools.operate.errors import OperateError
 
 NEW_ORDER: Final = 1
 REDUCTION: Final = 2
@@ -38,7 +39,7 @@ _EXCHANGE_ZONE: Final = "America/New_York"
 _US_PER_S: Final = 1_000_000
 
 
-class LobsterFileError(Exception):
+class LobsterFileError(OperateError):
     """A file that can't be read as LOBSTER's; one line: the file, the row, the cause."""
 
 
@@ -128,6 +129,34 @@ def count_rows(path: Path) -> int:
         return _guarded(path, lambda: sum(1 for _ in file))
 
 
+def count_session_rows(message_path: Path, book_path: Path | None) -> int:
+    """How many rows a session has. Reads both files whole.
+
+    Raises:
+        LobsterFileError: as `count_rows`, or the files differ in length.
+    """
+    rows = count_rows(message_path)
+    if book_path is not None and (book_rows := count_rows(book_path)) != rows:
+        raise LobsterFileError(
+            f"{message_path.name} has {rows} rows and {book_path.name} {book_rows};"
+            " the two are not of one session"
+        )
+    return rows
+
+
+def count_levels(path: Path) -> int:
+    """How many levels a side an orderbook file has.
+
+    Raises:
+        LobsterFileError: no such file, or its first row is no book.
+    """
+    _, fields = next(_rows(path))
+    levels, rest = divmod(len(fields), _COLUMNS_PER_LEVEL)
+    if rest or not levels:
+        raise LobsterFileError(f"{path.name} row 1: {len(fields)} columns; a level has 4")
+    return levels
+
+
 def parse_message(fields: list[str]) -> LobsterMessage:
     """Raises ValueError, with the cause for people, for what is no message."""
     if len(fields) not in _COLUMNS:
@@ -152,12 +181,13 @@ def parse_book_row(fields: list[str], levels: int) -> BookRow:
     if len(fields) < levels * _COLUMNS_PER_LEVEL or len(fields) % _COLUMNS_PER_LEVEL:
         raise ValueError(f"{len(fields)} columns; {levels} levels have {_COLUMNS_PER_LEVEL} each")
     values = [int(field) for field in fields[: levels * _COLUMNS_PER_LEVEL]]
-    asks = zip(values[0::4], values[1::4], strict=True)
-    bids = zip(values[2::4], values[3::4], strict=True)
-    return BookRow(
-        bids=tuple(level for level in bids if level[0] != -EMPTY_LEVEL_PRICE),
-        asks=tuple(level for level in asks if level[0] <= PRICE_MAX),
-    )
+    asks = tuple(zip(values[0::4], values[1::4], strict=True))
+    bids = tuple(zip(values[2::4], values[3::4], strict=True))
+    if asks[-1][0] > PRICE_MAX:  # empty levels and stub quotes are the last ones
+        asks = tuple(level for level in asks if level[0] <= PRICE_MAX)
+    if bids[-1][0] == -EMPTY_LEVEL_PRICE:
+        bids = tuple(level for level in bids if level[0] != -EMPTY_LEVEL_PRICE)
+    return BookRow(bids, asks)
 
 
 def session_midnight_us(path: Path, day: date | None = None) -> int:

@@ -28,6 +28,8 @@ from services.tools.market.lobster_files import (
 
 FILE_NAME: Final = "{ticker}_2026-01-02_34200000_37800000_{kind}_{levels}.csv.gz"
 
+SAMPLE_TICKER: Final = "AAPL"
+
 _MID: Final = 187_25_00
 _TICK: Final = 100
 _DEPTH: Final = 25
