@@ -1,0 +1,112 @@
+"""The ASGI application: routes, problems for whatever goes wrong, and its own description."""
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from services.gateway import sockets
+from services.gateway.core.read_model import ReadModel
+from services.gateway.desk import Desk
+from services.gateway.guard import Guard
+from services.gateway.hub import Hub
+from services.gateway.models import Account, Execution, ProblemDocument, PublicTrade
+from services.gateway.ports import CommandLog
+from services.gateway.problems import problem_of
+from services.gateway.routes import Gateway, router
+from services.gateway.settings import GatewaySettings
+from services.gateway.sockets import SocketDoor
+from services.gateway.viewer import Viewer
+from services.runtime.telemetry import Telemetry
+
+TITLE: Final = "Outcry"
+VERSION: Final = "1"
+DESCRIPTION: Final = f"""Orders in, books and trades out.
+
+Prices are decimal strings of dollars, quantities whole shares, times microseconds since the Unix
+epoch. A command that is answered with 202 is durable; what becomes of it is said by the executions
+channel of the WebSocket, and by GET /orders/{{order_id}}. Every error is a problem document
+(RFC 9457) whose `reason` is one of a closed list.
+
+## WebSocket /ws
+
+{sockets.__doc__}
+"""
+SOCKET_MODELS: Final = (Execution, Account, PublicTrade)
+"""What only the WebSocket sends; described beside the rest."""
+_MS_PER_S: Final = 1_000
+
+
+def build_gateway(
+    settings: GatewaySettings, model: ReadModel, log: CommandLog, telemetry: Telemetry
+) -> Gateway:
+    """Wire the parts that requests work with."""
+    viewer = Viewer(model, telemetry)
+    hub = Hub(viewer, telemetry, settings.gateway_book_interval_ms / _MS_PER_S)
+    return Gateway(
+        settings=settings,
+        model=model,
+        viewer=viewer,
+        log=log,
+        desk=Desk(model.codec, log, model, telemetry),
+        hub=hub,
+        sockets=SocketDoor(settings, model, hub, telemetry),
+        telemetry=telemetry,
+    )
+
+
+def make_app(gateway: Gateway) -> FastAPI:
+    """The application around these parts."""
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        docs_url=None,  # its pages would load scripts from another site
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.gateway = gateway
+    app.include_router(router)
+    app.add_api_websocket_route("/ws", _serve_socket)
+    app.add_exception_handler(HTTPException, _answer_problem)
+    app.add_middleware(Guard, settings=gateway.settings, telemetry=gateway.telemetry)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    return app
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        components = schema.setdefault("components", {}).setdefault("schemas", {})
+        # FastAPI's own errors, which nothing here ever answers.
+        for name in ("HTTPValidationError", "ValidationError"):
+            components.pop(name, None)
+        for path in schema["paths"].values():
+            for operation in path.values():
+                if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                    del operation["responses"]["422"]
+        _, more = models_json_schema(
+            [(model, "serialization") for model in (ProblemDocument, *SOCKET_MODELS)],
+            ref_template="#/components/schemas/{model}",
+        )
+        components |= more["$defs"]
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+async def _serve_socket(socket: WebSocket) -> None:
+    gateway: Gateway = socket.app.state.gateway
+    await gateway.sockets.serve(socket)
+
+
+async def _answer_problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem_of(error).response()

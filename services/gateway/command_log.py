@@ -1,0 +1,178 @@
+"""The `orders` topic through librdkafka: an idempotent producer that confirms every record."""
+
+import asyncio
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from services.gateway.ports import LogUnavailableError, OutcomeUnknownError
+from services.runtime.errors import FatalError, OperatingError, RetriableError
+from services.runtime.telemetry import Telemetry
+
+# Codes after which the broker holds nothing of the record; of all others it may.
+_NOTHING_WRITTEN: Final = frozenset(
+    {
+        KafkaError._PURGE_QUEUE,  # noqa: SLF001 - librdkafka's own codes have such names
+        KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+        KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+_GRACE_S: Final = 1.0
+"""How long after librdkafka's own limit its verdict is waited for."""
+_POLL_S: Final = 0.2
+_PROBE_S: Final = 1.0
+
+type _Verdict = tuple[asyncio.Future[None], Exception | None]
+
+
+class KafkaCommandLog:
+    """`ports.CommandLog` on Kafka. Made, used and closed on one event loop.
+
+    A thread of its own serves librdkafka's callbacks, and asks for the topic once a second while
+    no broker answers, so that `available` tells the truth without costing anything in good times.
+
+    Args:
+        topic: the full name, prefix included.
+        on_fatal: called on the event loop when this producer can't go on; the process should end.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        append_timeout_ms: int,
+        telemetry: Telemetry,
+        on_fatal: Callable[[OperatingError], None],
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._timeout_ms = append_timeout_ms
+        self._telemetry = telemetry
+        self._on_fatal = on_fatal
+        self._loop = asyncio.get_running_loop()
+        self._verdicts: list[_Verdict] = []
+        self._suspect = Event()
+        self._stopping = Event()
+        self._available = False
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "acks": "all",
+                "message.timeout.ms": append_timeout_ms,
+                "request.timeout.ms": append_timeout_ms,
+                "socket.timeout.ms": append_timeout_ms,
+                "linger.ms": 1,
+                "reconnect.backoff.ms": 50,
+                "reconnect.backoff.max.ms": 1_000,
+                "queue.buffering.max.messages": 100_000,
+                "log_level": 2,
+                "error_cb": self._hear_error,
+            }
+        )
+        self._thread = Thread(target=self._serve, name="command-log", daemon=True)
+
+    def start(self) -> None:
+        """Ask for the topic once; blocks for some seconds at most.
+
+        Raises:
+            RetriableError: no broker answers.
+        """
+        if not self._answers():
+            raise RetriableError(f"no Kafka broker answers at {self._bootstrap}; start it")
+        self._available = True
+        self._thread.start()
+
+    @property
+    def available(self) -> bool:
+        return self._available
+
+    async def append(self, partition: int, key: bytes, value: bytes) -> None:
+        """Write one record; returns once all in-sync replicas have it."""
+        if not self._available:
+            raise LogUnavailableError("no Kafka broker answers")
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def on_delivery(error: KafkaError | None, _: Message) -> None:
+            self._verdicts.append((future, None if error is None else _failure(error)))
+
+        try:
+            self._producer.produce(self._topic, value, key, partition, on_delivery)
+        except BufferError as error:
+            raise LogUnavailableError("too many commands wait for the log") from error
+        except KafkaException as error:
+            raise LogUnavailableError(error.args[0].str()) from error
+        try:
+            async with asyncio.timeout(self._timeout_ms / 1_000 + _GRACE_S):
+                await future
+        except TimeoutError as error:
+            raise OutcomeUnknownError(f"no answer within {self._timeout_ms} ms") from error
+
+    def close(self) -> None:
+        """Wait for what is under way, within the time limit, and give up the connection. Blocks."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    # --- on the thread
+
+    def _serve(self) -> None:
+        while not self._stopping.is_set():
+            self._producer.poll(_POLL_S)
+            self._hand_over()
+            if self._suspect.is_set():
+                self._suspect.clear()
+                self._probe()
+        self._producer.flush(self._timeout_ms / 1_000)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the verdicts to the event loop, all those of one poll at once."""
+        if self._verdicts:
+            verdicts, self._verdicts = self._verdicts, []
+            self._loop.call_soon_threadsafe(_deliver, verdicts)
+
+    def _probe(self) -> None:
+        answers = self._answers()
+        if answers != self._available:
+            self._available = answers
+            self._telemetry.log.warning("log_back" if answers else "log_away")
+        if not answers:
+            self._suspect.set()
+
+    def _answers(self) -> bool:
+        try:
+            metadata = self._producer.list_topics(self._topic, timeout=_PROBE_S)
+        except KafkaException:
+            return False
+        return metadata.topics[self._topic].error is None
+
+    def _hear_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            cause = FatalError(f"the producer can't go on ({error.str()}); it is started again")
+            self._loop.call_soon_threadsafe(self._on_fatal, cause)
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            self._suspect.set()
+
+
+def _failure(error: KafkaError) -> Exception:
+    if error.code() in _NOTHING_WRITTEN:
+        return LogUnavailableError(error.str())
+    return OutcomeUnknownError(error.str())
+
+
+def _deliver(verdicts: list[_Verdict]) -> None:
+    for future, failure in verdicts:
+        if future.done():
+            continue  # waited for too long, and answered so
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)

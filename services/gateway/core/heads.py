@@ -1,0 +1,143 @@
+"""The fields of an execution report that the fold needs, read without decoding the rest.
+
+An Avro record has no index: its fields stand one after the other. Those needed here stand first,
+and reading up to them takes a tenth of the time of decoding all. The layout is held against the
+schema of each version that arrives; a version that begins otherwise is decoded in full.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from services.domain.codes import NO_ORDER
+from services.domain.events import AccountState, ExecutionReport
+from services.wire.codec import HEADER_BYTES, MALFORMED_AVRO, Codec, UndecodableError
+from services.wire.schemas import AvroSchema
+from services.wire.topics import EXECUTIONS
+
+type Head = tuple[str, int, str, int]
+"""Account, account sequence, order id, order status; of an account state the last two are empty."""
+type _Parser = Callable[[bytes], Head]
+
+_ORIGIN_FIELDS: Final = 7
+_ACCOUNT_STATE_LAYOUT: Final = (
+    ("origin", "record"),
+    ("account", "string"),
+    ("account_sequence", "long"),
+)
+_REPORT_LAYOUT: Final = (
+    *_ACCOUNT_STATE_LAYOUT,
+    ("order_id", "string"),
+    ("client_order_id", "string"),
+    ("client_command_id", "string"),
+    ("ticker", "string"),
+    ("exec_type", "int"),
+    ("order_status", "int"),
+)
+_SKIPPED_STRINGS: Final = 3
+"""Strings between the order id and the execution type."""
+
+
+class HeadReader:
+    """Reads heads of `executions` records."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        self._parsers: dict[bytes, _Parser] = {}
+        """By framing header, which names the schema version."""
+
+    def read(self, value: bytes | None) -> Head:
+        """The head of one record.
+
+        Raises:
+            UndecodableError: it is no record of `executions`.
+        """
+        if not value:
+            return self._decode(b"")
+        header = value[:HEADER_BYTES]
+        parse = self._parsers.get(header)
+        if parse is None:
+            parse = self._parsers[header] = self._choose(value)
+        try:
+            return parse(value)
+        except (IndexError, UnicodeDecodeError) as error:
+            raise UndecodableError(MALFORMED_AVRO, "the record ends within its head") from error
+
+    def _choose(self, value: bytes) -> _Parser:
+        cls, schema = self._codec.writer_of(EXECUTIONS.name, value)
+        if cls is ExecutionReport and begins_with(schema, _REPORT_LAYOUT):
+            return _parse_report
+        if cls is AccountState and begins_with(schema, _ACCOUNT_STATE_LAYOUT):
+            return _parse_account_state
+        return self._decode
+
+    def _decode(self, value: bytes) -> Head:
+        payload = self._codec.decode(EXECUTIONS.name, value).payload
+        if isinstance(payload, ExecutionReport):
+            return (
+                payload.account,
+                payload.account_sequence,
+                payload.order_id,
+                payload.order_status,
+            )
+        return payload.account, payload.account_sequence, "", NO_ORDER
+
+
+def begins_with(schema: AvroSchema, layout: Sequence[tuple[str, str]]) -> bool:
+    """Whether the schema's first fields are these, and an origin among them is all numbers."""
+    fields: list[dict[str, Any]] = schema["fields"]
+    if [(field["name"], _kind(field)) for field in fields[: len(layout)]] != list(layout):
+        return False
+    origin: list[dict[str, Any]] = fields[0]["type"]["fields"]
+    return len(origin) == _ORIGIN_FIELDS and all(_kind(f) in {"int", "long"} for f in origin)
+
+
+def _kind(field: dict[str, Any]) -> str:
+    kind = field["type"]
+    return str(kind["type"]) if isinstance(kind, dict) else str(kind)
+
+
+def _parse_report(value: bytes) -> Head:
+    account, at = _take_string(value, _skip_longs(value, HEADER_BYTES, _ORIGIN_FIELDS))
+    sequence, at = _take_long(value, at)
+    order_id, at = _take_string(value, at)
+    for _ in range(_SKIPPED_STRINGS):
+        length, at = _take_long(value, at)
+        at += length
+    status, _ = _take_long(value, _skip_longs(value, at, 1))
+    return account, sequence, order_id, status
+
+
+def _parse_account_state(value: bytes) -> Head:
+    account, at = _take_string(value, _skip_longs(value, HEADER_BYTES, _ORIGIN_FIELDS))
+    sequence, _ = _take_long(value, at)
+    return account, sequence, "", NO_ORDER
+
+
+def _skip_longs(value: bytes, at: int, count: int) -> int:
+    for _ in range(count):
+        while value[at] & 0x80:
+            at += 1
+        at += 1
+    return at
+
+
+def _take_long(value: bytes, at: int) -> tuple[int, int]:
+    """One variable-length zigzag number and the place after it."""
+    byte = value[at]
+    at += 1
+    coded = byte & 0x7F
+    shift = 7
+    while byte & 0x80:
+        byte = value[at]
+        at += 1
+        coded |= (byte & 0x7F) << shift
+        shift += 7
+    return (coded >> 1) ^ -(coded & 1), at
+
+
+def _take_string(value: bytes, at: int) -> tuple[str, int]:
+    length, at = _take_long(value, at)
+    end = at + length
+    if not at <= end <= len(value):
+        raise IndexError(end)
+    return value[at:end].decode(), end

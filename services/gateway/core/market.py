@@ -1,0 +1,33 @@
+"""The public side: the newest depth of each ticker and its latest trades."""
+
+from collections import deque
+
+
+class Market:
+    """Records of `book` and `trades`, by ticker."""
+
+    def __init__(self, trades_kept: int) -> None:
+        self._trades_kept = trades_kept
+        self._books: dict[str, bytes] = {}
+        self._trades: dict[str, deque[bytes]] = {}
+
+    def note_book(self, ticker: str, value: bytes) -> None:
+        self._books[ticker] = value
+
+    def note_trade(self, ticker: str, value: bytes) -> None:
+        trades = self._trades.get(ticker)
+        if trades is None:
+            trades = self._trades[ticker] = deque(maxlen=self._trades_kept)
+        trades.append(value)
+
+    @property
+    def tickers(self) -> list[str]:
+        """Every ticker that has a book, in alphabetical order."""
+        return sorted(self._books)
+
+    def book_of(self, ticker: str) -> bytes | None:
+        return self._books.get(ticker)
+
+    def trades_of(self, ticker: str) -> list[bytes]:
+        """The latest trades, oldest first."""
+        return list(self._trades.get(ticker, ()))

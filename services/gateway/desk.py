@@ -1,0 +1,102 @@
+"""Where a command becomes durable, or a problem that says what became of it."""
+
+import time
+from typing import Final
+from zlib import crc32
+
+from services.domain.commands import CancelAll, ClientCommand, PlaceOrder
+from services.domain.genesis import TICKERS
+from services.domain.ids import make_order_id, ticker_of
+from services.gateway import metrics
+from services.gateway.core.read_model import ReadModel
+from services.gateway.ports import CommandLog, LogUnavailableError, OutcomeUnknownError
+from services.gateway.problems import HttpReason, ProblemError
+from services.runtime.telemetry import Telemetry
+from services.wire.codec import Codec
+from services.wire.topics import ORDERS, TICKER_PARTITIONS
+
+_PARTITIONS: Final = {ticker: place for place, ticker in enumerate(TICKERS)}
+
+
+def orders_partition(key: str) -> int:
+    """The partition of `orders` for this ticker (or account).
+
+    The same for ever and without a look at the genesis, so that a cancel never overtakes its
+    order; ingest takes a command from any partition.
+    """
+    known = _PARTITIONS.get(key)
+    return crc32(key.encode()) % TICKER_PARTITIONS if known is None else known
+
+
+def order_id_of(command: ClientCommand) -> str:
+    """The order a command is about; empty for cancel-all."""
+    match command:
+        case PlaceOrder():
+            return make_order_id(command.account, command.client_order_id, command.ticker)
+        case CancelAll():
+            return ""
+        case _:
+            return command.order_id
+
+
+def command_id_of(command: ClientCommand) -> str:
+    """The client's id of the command, under which it may be sent again."""
+    if isinstance(command, PlaceOrder):
+        return command.client_order_id
+    return command.client_command_id
+
+
+class Desk:
+    """Takes commands in HTTP's name. Called from the event loop."""
+
+    def __init__(
+        self, codec: Codec, log: CommandLog, model: ReadModel, telemetry: Telemetry
+    ) -> None:
+        self._codec = codec
+        self._log = log
+        self._model = model
+        self._telemetry = telemetry
+        self.stopping = False
+
+    async def take(self, command: ClientCommand, event_time_us: int) -> None:
+        """Return once the command is durable in `orders`.
+
+        Raises:
+            ProblemError: STOPPING or LOG_UNAVAILABLE, and it was not written; OUTCOME_UNKNOWN,
+                and the document says how to find out.
+        """
+        if self.stopping:
+            raise ProblemError(HttpReason.STOPPING, "nothing was written; send it again shortly")
+        order_id = order_id_of(command)
+        if isinstance(command, CancelAll):
+            key = command.ticker or command.account
+        else:
+            key = ticker_of(order_id)
+        value = self._codec.encode_command(ORDERS.name, command, event_time_us)
+        begun = time.perf_counter()
+        try:
+            await self._log.append(orders_partition(key), key.encode(), value)
+        except LogUnavailableError as error:
+            raise ProblemError(
+                HttpReason.LOG_UNAVAILABLE, f"nothing was written ({error}); send it again"
+            ) from error
+        except OutcomeUnknownError as error:
+            raise _outcome_unknown(command, order_id, error) from error
+        self._telemetry.observe(metrics.APPEND_SECONDS, time.perf_counter() - begun)
+        if isinstance(command, PlaceOrder):
+            self._model.orders.note_submitted(order_id, command)
+
+
+def _outcome_unknown(
+    command: ClientCommand, order_id: str, error: OutcomeUnknownError
+) -> ProblemError:
+    name = "client_order_id" if isinstance(command, PlaceOrder) else "client_command_id"
+    members: dict[str, object] = {name: command_id_of(command)}
+    if order_id:
+        members["order_id"] = order_id
+    return ProblemError(
+        HttpReason.OUTCOME_UNKNOWN,
+        f"not confirmed ({error}). Send it again with the same {name}: what is there already is"
+        " not done twice. Or ask GET /orders/{order_id} later",
+        members=members,
+    )

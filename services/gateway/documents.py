@@ -1,0 +1,105 @@
+"""What OpenAPI says beside the shapes: bodies with examples, and every problem of every path."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from services.domain.reasons import Reason
+from services.gateway.bodies import FIELD_REASONS
+from services.gateway.models import (
+    CancelAllRequest,
+    CancelOrderRequest,
+    PlaceOrderRequest,
+    ProblemDocument,
+    ReduceOrderRequest,
+    ReplaceOrderRequest,
+    schema_of,
+)
+from services.gateway.problems import KINDS, MEDIA_TYPE, HttpReason, type_of
+
+EVERYWHERE: Final = (HttpReason.WRONG_HOST, HttpReason.INTERNAL_ERROR, HttpReason.OVERLOADED)
+"""What any path may answer."""
+AUTHORISED: Final = (HttpReason.ACCOUNT_REQUIRED, HttpReason.INVALID_PARAMETER)
+BODY: Final = (
+    HttpReason.INVALID_JSON,
+    HttpReason.REQUEST_TIMEOUT,
+    HttpReason.BODY_TOO_LARGE,
+    HttpReason.UNSUPPORTED_MEDIA_TYPE,
+    HttpReason.MISSING_FIELD,
+    HttpReason.UNKNOWN_FIELD,
+    HttpReason.INVALID_FIELD,
+    *FIELD_REASONS.values(),
+)
+TAKEN: Final = (HttpReason.STOPPING, HttpReason.LOG_UNAVAILABLE, HttpReason.OUTCOME_UNKNOWN)
+READ_ORDER: Final = (Reason.UNKNOWN_ORDER.name, HttpReason.STARTING)
+
+EXAMPLES: Final[Mapping[type[BaseModel], Mapping[str, Mapping[str, object]]]] = {
+    PlaceOrderRequest: {
+        "limit": {
+            "client_order_id": "a-1",
+            "ticker": "AAPL",
+            "side": "BUY",
+            "order_type": "LIMIT",
+            "time_in_force": "GTC",
+            "price": "187.25",
+            "quantity": 100,
+        },
+        "market": {
+            "client_order_id": "a-2",
+            "ticker": "AAPL",
+            "side": "SELL",
+            "order_type": "MARKET",
+            "time_in_force": "IOC",
+            "quantity": 50,
+        },
+    },
+    CancelOrderRequest: {"cancel": {"client_command_id": "a-1-cancel"}},
+    ReduceOrderRequest: {"reduce": {"client_command_id": "a-1-reduce", "quantity": 40}},
+    ReplaceOrderRequest: {
+        "replace": {"client_command_id": "a-1-replace", "price": "187.30", "quantity": 120}
+    },
+    CancelAllRequest: {
+        "everything": {"client_command_id": "a-all"},
+        "one ticker": {"client_command_id": "a-all-aapl", "ticker": "AAPL"},
+    },
+}
+"""Requests to copy; a test sends each."""
+
+
+def request_body(model: type[BaseModel]) -> dict[str, Any]:
+    """The request body of a path, as OpenAPI's `requestBody`."""
+    examples = {name: {"value": dict(value)} for name, value in EXAMPLES[model].items()}
+    content = {"application/json": {"schema": schema_of(model), "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def problem_responses(*reasons: str) -> dict[int | str, dict[str, Any]]:
+    """The problems of a path, by status, with an example of each reason."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for reason in (*reasons, *EVERYWHERE):
+        kind = KINDS[reason]
+        response = found.setdefault(
+            kind.status,
+            {
+                "description": "",
+                "content": {
+                    MEDIA_TYPE: {
+                        "schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"},
+                        "examples": {},
+                    }
+                },
+            },
+        )
+        response["content"][MEDIA_TYPE]["examples"][str(reason)] = {
+            "value": {
+                "type": type_of(reason),
+                "title": kind.title,
+                "status": kind.status,
+                "detail": "what is wrong here, and what to do",
+                "reason": str(reason),
+            }
+        }
+        names = response["content"][MEDIA_TYPE]["examples"]
+        response["description"] = ", ".join(names)
+    return found

@@ -1,0 +1,266 @@
+"""The gateway's process: from settings to a served application, and down again in order.
+
+Up: codec, topics, producer, feeds, socket. Ready once the feeds are read up to the present.
+Down: new commands are refused, WebSockets are closed with a code, what is under way is answered,
+then the producer's last records are confirmed.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from ipaddress import ip_address
+from typing import Final
+
+import uvicorn
+
+from services.gateway.app import build_gateway, make_app
+from services.gateway.command_log import KafkaCommandLog
+from services.gateway.core.read_model import FEEDS, ReadModel
+from services.gateway.feeds import KafkaFeeds
+from services.gateway.metrics import METRICS
+from services.gateway.routes import Gateway
+from services.gateway.session import SERVICE_RESTART
+from services.gateway.settings import LOOPBACK_NAME, GatewaySettings
+from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
+from services.runtime.kafka_admin import check_topics
+from services.runtime.loop import backoff_s
+from services.runtime.registry import load_codec
+from services.runtime.room import EXIT_ENVIRONMENT, EXIT_FATAL, EXIT_OK, refuse_optimised
+from services.runtime.settings import read_settings
+from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
+from services.wire.codec import Codec
+from services.wire.topics import ORDERS
+
+ROOM: Final = "gateway"
+_READINESS_INTERVAL_S: Final = 0.25
+_GOODBYE_S: Final = 1.0
+"""How long clients may take to read that their WebSocket closes."""
+_MS_PER_S: Final = 1_000
+
+
+def run() -> int:
+    """Serve until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
+    try:
+        refuse_optimised()
+        settings = read_settings(GatewaySettings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{ROOM}: {error}\n")
+        return EXIT_ENVIRONMENT
+    configure_logging(settings.log_level)
+    telemetry = Telemetry(ROOM, settings.instance, METRICS)
+    try:
+        asyncio.run(_run_until_signal(settings, telemetry))
+    except OperatingError as error:
+        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
+        return EXIT_FATAL
+    except AssertionError:
+        telemetry.log.exception("invariant_broken")
+        raise
+    telemetry.log.info("stopped")
+    return EXIT_OK
+
+
+async def _run_until_signal(settings: GatewaySettings, telemetry: Telemetry) -> None:
+    service = Service(settings, telemetry)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop)
+    await service.run()
+
+
+class Service:
+    """One gateway on one event loop."""
+
+    def __init__(self, settings: GatewaySettings, telemetry: Telemetry) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self.port = 0
+        """The port served, once it is; 0 before."""
+
+    def stop(self) -> None:
+        """Begin to stop; `run` returns when done."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until stopped.
+
+        Raises:
+            OperatingError: it can't go on, and a person may have to act.
+        """
+        async with AsyncExitStack() as resources:
+            gateway = await self._assemble(resources)
+            if gateway is not None:
+                await self.serve(gateway)
+        if self._failure is not None:
+            raise self._failure
+
+    # --- up
+
+    async def _assemble(self, resources: AsyncExitStack) -> Gateway | None:
+        """None: stopped before there was anything to serve."""
+        settings, telemetry = self._settings, self._telemetry
+        telemetry.log.info("starting", feeds=[feed.name for feed in FEEDS])
+        if settings.metrics_port is not None:
+            metrics = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
+            resources.callback(metrics.close)
+            telemetry.log.info("metrics", host=settings.metrics_host, port=metrics.port)
+        codec = await self._persist(lambda: load_codec(settings.registry_url))
+        if codec is None or await self._persist(partial(_truly, self._check_topics)) is None:
+            return None
+        log = KafkaCommandLog(
+            settings.kafka_bootstrap,
+            settings.topic_prefix + ORDERS.name,
+            settings.gateway_append_timeout_ms,
+            telemetry,
+            self._fail,
+        )
+        resources.push_async_callback(asyncio.to_thread, log.close)
+        model = self._model(codec)
+        feeds = KafkaFeeds(
+            settings.kafka_bootstrap,
+            settings.topic_prefix,
+            model,
+            settings.gateway_trades_kept,
+            telemetry,
+            self._fail,
+        )
+        resources.push_async_callback(asyncio.to_thread, feeds.close)
+        gateway = build_gateway(settings, model, log, telemetry)
+        for start in (log.start, feeds.start):
+            if await self._persist(partial(_truly, start)) is None:
+                return None
+        return gateway
+
+    def _model(self, codec: Codec) -> ReadModel:
+        settings = self._settings
+        return ReadModel(
+            codec,
+            ended_orders_max=settings.gateway_ended_orders_max,
+            submitted_max=10 * settings.gateway_requests_max,
+            trades_kept=settings.gateway_trades_kept,
+        )
+
+    def _check_topics(self) -> None:
+        check_topics(
+            self._settings.kafka_bootstrap, self._settings.topic_prefix, (ORDERS, *FEEDS)
+        )  # fmt: skip
+
+    async def _persist[T](self, ask: Callable[[], T]) -> T | None:
+        """Ask until there is an answer, on a thread; None: stopped meanwhile."""
+        tried = 0
+        while not self._stop.is_set():
+            try:
+                return await asyncio.to_thread(ask)
+            except RetriableError as error:
+                tried += 1
+                self._telemetry.log.warning("waiting", error=str(error), tried=tried)
+            await self._sleep(backoff_s(tried))
+        return None
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, unless stopped."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+
+    def _fail(self, error: BaseException) -> None:
+        """What the threads call, by way of the loop, when they can't go on."""
+        if self._failure is None:
+            self._failure = error
+        self.stop()
+
+    # --- serving
+
+    async def serve(self, gateway: Gateway) -> None:
+        """Serve these parts until stopped."""
+        settings = self._settings
+        listener = listen(settings)
+        self.port = listener.getsockname()[1]
+        server = _Server(
+            uvicorn.Config(
+                make_app(gateway),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                ws_max_size=settings.gateway_socket_message_bytes_max,
+                ws_per_message_deflate=False,
+                timeout_graceful_shutdown=settings.gateway_append_timeout_ms // _MS_PER_S + 2,
+            )
+        )
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        self._telemetry.log.info("listening", host=settings.gateway_host, port=self.port)
+        while not self._stop.is_set() and not serving.done():
+            self._note_readiness(gateway)
+            await self._sleep(_READINESS_INTERVAL_S)
+        self._telemetry.ready.clear()
+        self._telemetry.log.info("stopping", sockets=len(gateway.hub))
+        gateway.desk.stopping = gateway.sockets.stopping = True
+        gateway.hub.close_all(SERVICE_RESTART, "the gateway stops; connect again shortly")
+        await self._see_off(gateway)
+        server.should_exit = True
+        await serving
+
+    def _note_readiness(self, gateway: Gateway) -> None:
+        is_ready = gateway.log.available and not gateway.model.behind
+        if is_ready == self._telemetry.ready.is_set():
+            return
+        self._telemetry.log.info("ready" if is_ready else "not_ready")
+        if is_ready:
+            self._telemetry.ready.set()
+        else:
+            self._telemetry.ready.clear()
+
+    async def _see_off(self, gateway: Gateway) -> None:
+        try:
+            async with asyncio.timeout(_GOODBYE_S):
+                await gateway.hub.wait_until_empty()
+        except TimeoutError:
+            self._telemetry.log.warning("sockets_cut_off", sockets=len(gateway.hub))
+
+
+def _truly(act: Callable[[], None]) -> bool:
+    """Do it, and say so, where None would mean that it was not done."""
+    act()
+    return True
+
+
+def listen(settings: GatewaySettings) -> socket.socket:
+    """The listening socket, on loopback.
+
+    Raises:
+        ConfigurationError: the port can't be had.
+    """
+    host, port = settings.gateway_host, settings.gateway_port
+    is_v6 = host != LOOPBACK_NAME and ip_address(host).version == 6
+    try:
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if is_v6 else socket.AF_INET, backlog=1_024
+        )
+    except OSError as error:
+        msg = f"can't listen on {host}:{port} ({error.strerror}); set OUTCRY_GATEWAY_PORT"
+        raise ConfigurationError(msg) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted sockets inherit it. A client that never reads would otherwise hold its
+        # connection for ever: its kernel answers for it, so nothing else times out.
+        listener.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, settings.gateway_socket_stall_ms
+        )
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: it would die of the signal once it has stopped."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,126 @@
+"""One WebSocket client as the hub sees it: what it hears, and what waits to be sent to it.
+
+Every subscription numbers its messages: 0 is the snapshot, each update one more, without gaps.
+Trades and executions wait in a bounded queue; when it overflows the client is closed, since it has
+missed something and must know. A book needs no queue: only its newest depth waits.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, Final, Literal
+
+import msgspec
+import orjson
+
+type Channel = Literal["book", "trades", "executions"]
+type Key = tuple[Channel, str]
+"""A channel and its ticker; of executions, the account."""
+
+MESSAGES_BETWEEN_BOOKS_MAX: Final = 64
+"""Queued messages sent before a waiting book gets its turn."""
+
+NORMAL_CLOSURE: Final = 1000
+SERVICE_RESTART: Final = 1012
+SLOW_CONSUMER: Final = 4008
+
+
+class Closing(msgspec.Struct, frozen=True):
+    code: int
+    reason: str
+
+
+class Session:
+    """Called from the event loop only.
+
+    Args:
+        account: whose executions it may hear; empty: nobody's.
+        queue_max: most messages waiting.
+    """
+
+    def __init__(self, account: str, queue_max: int) -> None:
+        self.account = account
+        self.closing: Closing | None = None
+        self._queue_max = queue_max
+        self._queue: deque[bytes] = deque()
+        self._books: dict[str, orjson.Fragment] = {}
+        self._sequences: dict[Key, int] = {}
+        """The next number of each subscription."""
+        self._since_book = 0
+        self._wake = asyncio.Event()
+
+    # --- the hub's side
+
+    @property
+    def subscriptions(self) -> list[Key]:
+        return list(self._sequences)
+
+    def hears(self, key: Key) -> bool:
+        return key in self._sequences
+
+    def begin(self, key: Key) -> None:
+        self._sequences[key] = 0
+
+    def end(self, key: Key) -> None:
+        self._sequences.pop(key, None)
+        if key[0] == "book":
+            self._books.pop(key[1], None)
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Queue a message that belongs to no subscription's sequence."""
+        self._put(orjson.dumps(message))
+
+    def tell(self, key: Key, data: orjson.Fragment) -> None:
+        """Queue a snapshot (the first one told) or an update; nothing that is told is left out."""
+        self._put(self._envelope(key, data))
+
+    def show_book(self, ticker: str, data: orjson.Fragment) -> None:
+        """Have the newest depth sent when there is room; it takes the place of one waiting."""
+        self._books[ticker] = data
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Have the client closed; what waits for it is dropped."""
+        if self.closing is None:
+            self.closing = Closing(code, reason)
+            self._queue.clear()
+            self._books.clear()
+            self._wake.set()
+
+    # --- the socket's side
+
+    async def wait(self) -> None:
+        """Return when there is something to send, or to close."""
+        await self._wake.wait()
+        self._wake.clear()
+
+    def next_message(self) -> bytes | None:
+        """The next message to send; None: nothing waits, or it is to be closed."""
+        if self.closing is not None:
+            return None
+        book_is_due = self._books and self._since_book >= MESSAGES_BETWEEN_BOOKS_MAX
+        if self._queue and not book_is_due:
+            self._since_book += 1
+            return self._queue.popleft()
+        if self._books:
+            self._since_book = 0
+            ticker = next(iter(self._books))
+            return self._envelope(("book", ticker), self._books.pop(ticker))
+        return None
+
+    def _put(self, message: bytes) -> None:
+        if self.closing is not None:
+            return
+        if len(self._queue) >= self._queue_max:
+            self.close(SLOW_CONSUMER, f"more than {self._queue_max} messages waited: read faster")
+            return
+        self._queue.append(message)
+        self._wake.set()
+
+    def _envelope(self, key: Key, data: orjson.Fragment) -> bytes:
+        channel, name = key
+        sequence = self._sequences[key]
+        self._sequences[key] = sequence + 1
+        head: dict[str, Any] = {"type": "update" if sequence else "snapshot", "channel": channel}
+        if channel != "executions":
+            head["ticker"] = name
+        return orjson.dumps(head | {"sequence": sequence, "data": data})

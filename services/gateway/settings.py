@@ -1,0 +1,60 @@
+"""What the gateway is told from outside, beside what every room is told."""
+
+from ipaddress import ip_address
+from typing import Final
+
+from pydantic import Field, field_validator
+
+from services.runtime.settings import RoomSettings
+
+LOOPBACK_NAME: Final = "localhost"
+
+
+class GatewaySettings(RoomSettings):
+    """Limits are per process; each bounds some memory or some waiting."""
+
+    gateway_host: str = "127.0.0.1"
+    """Loopback only: nobody proves who they are yet."""
+    gateway_port: int = Field(default=19_080, ge=0, le=65_535)
+    """0: any free one."""
+    gateway_requests_max: int = Field(default=1_000, ge=1)
+    """Most HTTP requests under way; more are told to come back."""
+    gateway_body_bytes_max: int = Field(default=16_384, ge=256)
+    gateway_body_timeout_ms: int = Field(default=5_000, ge=10)
+    """Longest wait for a request's body."""
+    gateway_append_timeout_ms: int = Field(default=5_000, ge=1_000)
+    """Longest wait for `orders` to take a command."""
+    gateway_ended_orders_max: int = Field(default=200_000, ge=1)
+    """Most ended orders kept for GET /orders/{id}; live ones are never forgotten."""
+    gateway_trades_kept: int = Field(default=100, ge=0, le=10_000)
+    """Trades of each ticker that a new subscriber is shown."""
+    gateway_sockets_max: int = Field(default=200, ge=1)
+    gateway_subscriptions_max: int = Field(default=32, ge=1)
+    """Most subscriptions of one WebSocket."""
+    gateway_socket_queue_max: int = Field(default=1_000, ge=1)
+    """Most messages waiting for a slow WebSocket client; one more closes it."""
+    gateway_socket_message_bytes_max: int = Field(default=4_096, ge=128)
+    """Longest message a WebSocket client may send."""
+    gateway_socket_stall_ms: int = Field(default=30_000, ge=500)
+    """How long a client may leave the network's buffers full before it is cut off."""
+    gateway_heartbeat_ms: int = Field(default=15_000, ge=10)
+    """A WebSocket that has been silent this long gets a heartbeat."""
+    gateway_book_interval_ms: int = Field(default=50, ge=0)
+    """A book is sent to subscribers at most this often."""
+
+    @field_validator("gateway_host")
+    @classmethod
+    def _only_loopback(cls, host: str) -> str:
+        if host == LOOPBACK_NAME:
+            return host
+        try:
+            is_loopback = ip_address(host).is_loopback
+        except ValueError:
+            is_loopback = False
+        if not is_loopback:
+            msg = (
+                f"{host!r} is not a loopback address, and callers only say who they are, they do"
+                " not prove it; use 127.0.0.1"
+            )
+            raise ValueError(msg)
+        return host

@@ -1,0 +1,200 @@
+"""The WebSocket at /ws: JSON both ways.
+
+The client says {"op": "subscribe", "channel": "book", "ticker": "AAPL"} or "unsubscribe"; channels
+are book, trades and executions (the caller's own, without a ticker). It is answered by a snapshot
+and then updates, by {"type": "unsubscribed", ...}, or by {"type": "error", "reason": ...}. In
+silence it hears {"type": "heartbeat"}. The gateway closes with 1012 when it stops, 4008 when the
+client reads too slowly, 1009 when a message is too long.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
+
+import orjson
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from services.domain.ids import is_valid_id
+from services.domain.reasons import Reason
+from services.gateway import metrics
+from services.gateway.core.read_model import ReadModel
+from services.gateway.guard import require_own_host
+from services.gateway.hub import Hub
+from services.gateway.problems import HttpReason, ProblemError
+from services.gateway.session import Channel, Key, Session
+from services.gateway.settings import GatewaySettings
+from services.runtime.telemetry import Telemetry
+from services.wire.topics import BOOK, EXECUTIONS, TRADES
+
+ACCOUNT_HEADER: Final = "X-Outcry-Account"
+ACCOUNT_PARAMETER: Final = "account"
+OPS: Final = ("subscribe", "unsubscribe")
+CHANNELS: Final = ("book", "trades", "executions")
+_FEEDS: Final[Mapping[Channel, tuple[str, ...]]] = {
+    "book": (BOOK.name,),
+    "trades": (BOOK.name, TRADES.name),
+    "executions": (EXECUTIONS.name,),
+}
+"""What must have been read before a channel's snapshot is the present and not the past."""
+_MEMBERS: Final = {"op", "channel", "ticker"}
+_MS_PER_S: Final = 1_000
+_NS_PER_US: Final = 1_000
+
+type Op = Literal["subscribe", "unsubscribe"]
+
+
+class SocketDoor:
+    """Lets WebSocket clients in and serves each until it leaves."""
+
+    def __init__(
+        self, settings: GatewaySettings, model: ReadModel, hub: Hub, telemetry: Telemetry
+    ) -> None:
+        self._settings = settings
+        self._model = model
+        self._hub = hub
+        self._telemetry = telemetry
+        self.stopping = False
+
+    async def serve(self, socket: WebSocket) -> None:
+        """Serve one client; returns when its connection has ended."""
+        try:
+            account = self._admit(socket)
+        except ProblemError as problem:
+            await socket.send_denial_response(problem.response())
+            return
+        session = Session(account, self._settings.gateway_socket_queue_max)
+        self._hub.add(session)
+        try:
+            await socket.accept()
+            async with asyncio.TaskGroup() as tasks:
+                writer = tasks.create_task(self._write(socket, session))
+                await self._read(socket, session)
+                writer.cancel()
+        finally:
+            self._hub.remove(session)
+            if session.closing is not None:
+                self._telemetry.count(metrics.SOCKETS_CLOSED, code=str(session.closing.code))
+
+    def _admit(self, socket: WebSocket) -> str:
+        """The client's account, empty if it names none."""
+        require_own_host(socket.headers.get("host", ""), self._settings)
+        origin = socket.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
+            # Browsers let any site's page open a WebSocket here; they only tell us which.
+            raise ProblemError(HttpReason.WRONG_ORIGIN, "open it from a page of this service")
+        if self.stopping:
+            raise ProblemError(HttpReason.STOPPING, "connect again shortly")
+        if len(self._hub) >= self._settings.gateway_sockets_max:
+            raise ProblemError(HttpReason.OVERLOADED, "too many WebSockets are open")
+        named = socket.headers.getlist(ACCOUNT_HEADER)
+        named += socket.query_params.getlist(ACCOUNT_PARAMETER)
+        if len(set(named)) > 1 or any(not is_valid_id(account) for account in named):
+            raise ProblemError(
+                HttpReason.INVALID_PARAMETER,
+                f"name one account, by the header {ACCOUNT_HEADER} or the parameter"
+                f" {ACCOUNT_PARAMETER}: 1 to 64 printable ASCII characters without spaces",
+            )
+        return named[0] if named else ""
+
+    # --- what the client says
+
+    async def _read(self, socket: WebSocket, session: Session) -> None:
+        while True:
+            message = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if session.closing is None:
+                self._hear(session, message.get("text") or message.get("bytes") or "")
+
+    def _hear(self, session: Session, text: str | bytes) -> None:
+        try:
+            op, key = self._parse(session, text)
+        except ProblemError as problem:
+            session.say({"type": "error", "reason": problem.reason, "detail": problem.detail})
+            return
+        if op == "unsubscribe":
+            self._hub.unsubscribe(session, key)
+            session.say({"type": "unsubscribed", "channel": key[0]} | _ticker_member(key))
+            return
+        self._hub.subscribe(session, key)
+
+    def _parse(self, session: Session, text: str | bytes) -> tuple[Op, Key]:
+        try:
+            document = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise ProblemError(HttpReason.INVALID_JSON, f"not JSON: {error.msg}") from error
+        if not isinstance(document, dict):
+            raise ProblemError(HttpReason.INVALID_JSON, "JSON, but no object")
+        unknown = sorted(document.keys() - _MEMBERS)
+        if unknown:
+            raise ProblemError(HttpReason.UNKNOWN_FIELD, f"{unknown[0][:40]!r} is no member")
+        op, channel, ticker = (document.get(name) for name in ("op", "channel", "ticker"))
+        if op not in OPS:
+            raise ProblemError(HttpReason.INVALID_FIELD, "op is subscribe or unsubscribe")
+        if channel not in CHANNELS:
+            raise ProblemError(HttpReason.INVALID_FIELD, f"channel is one of {', '.join(CHANNELS)}")
+        key = self._key(session, cast("Channel", channel), ticker)
+        self._check(session, cast("Op", op), key)
+        return cast("Op", op), key
+
+    def _key(self, session: Session, channel: Channel, ticker: Any) -> Key:  # noqa: ANN401 - JSON
+        if channel == "executions":
+            if ticker is not None:
+                raise ProblemError(HttpReason.INVALID_FIELD, "executions are of all tickers")
+            if not session.account:
+                raise ProblemError(
+                    HttpReason.ACCOUNT_REQUIRED,
+                    f"connect with the header {ACCOUNT_HEADER} or ?{ACCOUNT_PARAMETER}=",
+                )
+            return channel, session.account
+        if not isinstance(ticker, str):
+            raise ProblemError(HttpReason.MISSING_FIELD, f"{channel} needs a ticker")
+        return channel, ticker
+
+    def _check(self, session: Session, op: Op, key: Key) -> None:
+        if op == "unsubscribe":
+            if not session.hears(key):
+                raise ProblemError(HttpReason.INVALID_FIELD, "not subscribed to that")
+            return
+        channel, name = key
+        if session.hears(key):
+            raise ProblemError(HttpReason.INVALID_FIELD, "subscribed to that already")
+        if len(session.subscriptions) >= self._settings.gateway_subscriptions_max:
+            raise ProblemError(HttpReason.OVERLOADED, "unsubscribe from something first")
+        if not all(self._model.is_caught_up(feed) for feed in _FEEDS[channel]):
+            raise ProblemError(HttpReason.STARTING, "subscribe again shortly")
+        if channel != "executions" and self._model.market.book_of(name) is None:
+            raise ProblemError(Reason.UNKNOWN_TICKER.name, f"{name[:40]!r} is not traded here")
+
+    # --- what it hears
+
+    async def _write(self, socket: WebSocket, session: Session) -> None:
+        heartbeat_s = self._settings.gateway_heartbeat_ms / _MS_PER_S
+        try:
+            while session.closing is None:
+                try:
+                    async with asyncio.timeout(heartbeat_s):
+                        await session.wait()
+                except TimeoutError:
+                    session.say({"type": "heartbeat", "time_us": time.time_ns() // _NS_PER_US})
+                while (message := session.next_message()) is not None:
+                    await _send(socket, message)
+            await socket.close(session.closing.code, session.closing.reason)
+        except WebSocketDisconnect:
+            return  # the reader hears of it too, and ends the session
+
+
+async def _send(socket: WebSocket, message: bytes) -> None:
+    """Send one message; waits while the client's buffers are full."""
+    try:
+        await socket.send_text(message.decode())
+    except RuntimeError as error:
+        # So says the server when it has closed the connection itself, for want of a pong.
+        raise WebSocketDisconnect(code=1006) from error
+
+
+def _ticker_member(key: Key) -> dict[str, str]:
+    channel, name = key
+    return {} if channel == "executions" else {"ticker": name}

@@ -1,0 +1,80 @@
+"""The read model as JSON shows it: finds, decodes, spells."""
+
+from typing import Any
+
+from services.domain.commands import PlaceOrder
+from services.gateway.core.read_model import ReadModel
+from services.gateway.views import (
+    View,
+    book_view,
+    order_view,
+    report_view,
+    submitted_view,
+    ticker_view,
+    trade_view,
+)
+from services.runtime.telemetry import Telemetry
+from services.wire.codec import Decoded, UndecodableError
+from services.wire.topics import BOOK, EXECUTIONS, TRADES
+
+
+class Viewer:
+    """Answers from the read model; a stranger's record is as if it were not there, and logged."""
+
+    def __init__(self, model: ReadModel, telemetry: Telemetry) -> None:
+        self.model = model
+        self._telemetry = telemetry
+
+    def order(self, account: str, order_id: str) -> View | None:
+        """One of the account's own orders."""
+        found = self.model.orders.find(account, order_id)
+        if found is None:
+            return None
+        if isinstance(found, PlaceOrder):
+            return submitted_view(found, order_id)
+        decoded = self._decode(EXECUTIONS.name, found)
+        return None if decoded is None else order_view(decoded)
+
+    def account(self, account: str) -> View:
+        """The account's live orders, and the number of the last report."""
+        orders = self.model.orders
+        found = (self._decode(EXECUTIONS.name, value) for value in orders.live_of(account))
+        return {
+            "account_sequence": orders.sequence_of(account),
+            "orders": [order_view(decoded) for decoded in found if decoded is not None],
+        }
+
+    def report(self, value: bytes) -> View | None:
+        """A record of `executions`."""
+        decoded = self._decode(EXECUTIONS.name, value)
+        return None if decoded is None else report_view(decoded)
+
+    def book(self, ticker: str) -> View | None:
+        decoded = self._book(ticker)
+        return None if decoded is None else book_view(decoded)
+
+    def tickers(self) -> View:
+        """Every ticker in one line."""
+        found = (self._book(ticker) for ticker in self.model.market.tickers)
+        return {"tickers": [ticker_view(decoded) for decoded in found if decoded is not None]}
+
+    def trade(self, value: bytes) -> View | None:
+        """A record of `trades`."""
+        decoded = self._decode(TRADES.name, value)
+        return None if decoded is None else trade_view(decoded)
+
+    def trades(self, ticker: str) -> View:
+        """The ticker's latest trades, oldest first."""
+        found = (self.trade(value) for value in self.model.market.trades_of(ticker))
+        return {"trades": [view for view in found if view is not None]}
+
+    def _book(self, ticker: str) -> Decoded[Any] | None:
+        value = self.model.market.book_of(ticker)
+        return None if value is None else self._decode(BOOK.name, value)
+
+    def _decode(self, topic: str, value: bytes) -> Decoded[Any] | None:
+        try:
+            return self.model.codec.decode(topic, value)
+        except UndecodableError as error:
+            self._telemetry.log.warning("undecodable_record", topic=topic, cause=str(error))
+            return None

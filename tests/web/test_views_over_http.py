@@ -1,0 +1,132 @@
+from typing import Any
+
+import pytest
+
+from services.domain import codes
+from services.domain.events import BookDepth
+from services.gateway.metrics import REQUESTS
+from services.wire.topics import BOOK
+from tests.support.gateway_memory import (
+    MemoryCommandLog,
+    book,
+    feed,
+    make_client,
+    make_gateway,
+)
+
+
+async def test_a_book_is_shown_as_the_feed_says_it() -> None:
+    gateway = make_gateway()
+    feed(gateway, book(quantity=1), book(quantity=7))
+    async with make_client(gateway, account=None) as client:
+        shown = (await client.get("/book/AAPL")).json()
+    assert shown == {
+        "ticker": "AAPL",
+        "status": "OPEN",
+        "last_price": "187.24",
+        "bids": [{"price": "187.25", "quantity": 7, "orders": 2}],
+        "asks": [{"price": "187.26", "quantity": 50, "orders": 1}],
+        "offset": 7,
+        "updated_at_us": 1_790_000_000_000_000,
+    }
+
+
+async def test_tickers_are_listed_with_status_and_prices() -> None:
+    gateway = make_gateway()
+    feed(gateway, book("TSLA"), BookDepth("AAPL", codes.HALTED, 0, (), ()))
+    async with make_client(gateway, account=None) as client:
+        shown = (await client.get("/tickers")).json()
+    assert shown["tickers"] == [
+        {"ticker": "AAPL", "status": "HALTED", "last_price": None, "bid": None, "ask": None},
+        {"ticker": "TSLA", "status": "OPEN", "last_price": "187.24", "bid": "187.25",
+         "ask": "187.26"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/tickers", "/book/AAPL"])
+async def test_nothing_is_shown_of_the_past_while_starting(path: str) -> None:
+    gateway = make_gateway()
+    gateway.model._behind.add(BOOK.name)
+    async with make_client(gateway) as client:
+        response = await client.get(path)
+    assert (response.status_code, response.json()["reason"]) == (503, "STARTING")
+
+
+async def test_it_is_ready_when_the_log_answers_and_the_feeds_are_read() -> None:
+    log = MemoryCommandLog()
+    gateway = make_gateway(log)
+    async with make_client(gateway, account=None) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        gateway.model._behind.add(BOOK.name)
+        behind = await client.get("/readyz")
+        assert (behind.status_code, behind.json()["behind"]) == (503, ["book"])
+        gateway.model.note_caught_up(BOOK.name)
+        log.available = False
+        away = await client.get("/readyz")
+        assert (away.status_code, away.json()["log_available"]) == (503, False)
+        assert (await client.get("/healthz")).json()["status"] == "alive"
+
+
+async def test_requests_are_counted_by_route_and_never_by_what_clients_invent() -> None:
+    gateway = make_gateway()
+    async with make_client(gateway) as client:
+        for path in ("/book/ONE", "/book/TWO", "/invented/1", "/invented/2"):
+            await client.get(path)
+        await client.request("BREW", "/tickers")
+    lines = [line for line in gateway.telemetry.exposition().decode().splitlines()
+             if line.startswith(REQUESTS)]  # fmt: skip
+    assert sorted(lines) == [
+        f'{REQUESTS}{{method="GET",route="/book/{{ticker}}",status="404"}} 2.0',
+        f'{REQUESTS}{{method="GET",route="none",status="404"}} 2.0',
+        f'{REQUESTS}{{method="none",route="/tickers",status="405"}} 1.0',
+    ]
+
+
+async def test_openapi_describes_every_path_and_every_problem() -> None:
+    async with make_client(make_gateway(), account=None) as client:
+        document: dict[str, Any] = (await client.get("/openapi.json")).json()
+    operations = {
+        (method, path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert set(operations) == {
+        ("post", "/orders"), ("post", "/orders/cancel-all"), ("post", "/orders/{order_id}/cancel"),
+        ("post", "/orders/{order_id}/reduce"), ("post", "/orders/{order_id}/replace"),
+        ("get", "/orders/{order_id}"), ("get", "/book/{ticker}"), ("get", "/tickers"),
+        ("get", "/healthz"), ("get", "/readyz"),
+    }  # fmt: skip
+    for (method, path), operation in operations.items():
+        for status, response in operation["responses"].items():
+            problem = int(status) >= 400 and path not in ("/healthz", "/readyz")
+            assert ("application/problem+json" in response["content"]) == problem
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        assert bool(body.get("examples")) == (method == "post")
+    placing = operations["post", "/orders"]["responses"]
+    assert {"202", "400", "401", "408", "413", "415", "421", "422", "500", "503", "504"} == set(
+        placing
+    )
+    assert "INVALID_PRICE" in placing["422"]["content"]["application/problem+json"]["examples"]
+    assert not _dangling(document)
+    assert "subscribe" in document["info"]["description"]
+
+
+def _dangling(document: dict[str, Any]) -> list[str]:
+    """References that lead nowhere."""
+    found: list[str] = []
+
+    def walk(node: Any) -> None:  # noqa: ANN401
+        if isinstance(node, dict):
+            target: Any = document
+            for part in str(node.get("$ref", "#")).split("/")[1:]:
+                target = target.get(part, {}) if isinstance(target, dict) else {}
+            if "$ref" in node and not target:
+                found.append(node["$ref"])
+            for value in node.values():
+                walk(value)
+        elif isinstance(node, list):
+            for value in node:
+                walk(value)
+
+    walk(document)
+    return found
