@@ -32,10 +32,11 @@ class _AnsweredError(Exception):
 
 
 class Registry:
-    """A small client. Its methods block; an answer that does not come is asked for again a while.
+    """A small client. Its methods block.
 
     Args:
         url: where the Confluent API begins, e.g. `http://127.0.0.1:8081/apis/ccompat/v7`.
+        answer_wait_s: how long to ask again for each answer that does not come.
     """
 
     def __init__(self, url: str, answer_wait_s: float = _ANSWER_WAIT_S) -> None:
@@ -157,14 +158,18 @@ def register_schemas(url: str) -> list[Registration]:
     return done
 
 
-def load_codec(url: str) -> Codec:
+def load_codec(url: str, answer_wait_s: float = _ANSWER_WAIT_S) -> Codec:
     """Resolve every version of every subject, once, at start.
+
+    Args:
+        url: as for `Registry`.
+        answer_wait_s: how long to ask again for each answer that does not come.
 
     Raises:
         RetriableError: the registry does not answer.
         ConfigurationError: a schema of this code is not registered.
     """
-    registry = Registry(url)
+    registry = Registry(url, answer_wait_s)
     newest = {file.subject: file for file in load_schemas()}
     found = [entry for file in newest.values() for entry in _read_subject(registry, file)]
     return Codec(tuple(found))

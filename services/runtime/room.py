@@ -137,7 +137,7 @@ def _assemble(room: _Room, resources: ExitStack) -> Loop[GroupMetadata]:
         server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
         resources.callback(server.close)
         telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
-    codec = _persist(room, lambda: load_codec(settings.registry_url))
+    codec = _persist(room, lambda: load_codec(settings.registry_url, 0.0))
     needed = [t for t in TOPICS if t in room.inputs or room.name in t.writers]
     _persist(room, lambda: check_topics(settings.kafka_bootstrap, settings.topic_prefix, needed))
     factory = room.make_folds(codec, undecodable_reporter(telemetry))

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from confluent_kafka import Producer as PlainProducer
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import NewTopic, OffsetSpec
 
 from services.runtime.kafka import KafkaConnection, KafkaConsumer, KafkaProducer
 from services.runtime.kafka_admin import connect_admin
@@ -99,37 +99,44 @@ class KafkaWorld:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._prefix = f"contract-{uuid4().hex[:8]}."
+        self.prefix = f"contract-{uuid4().hex[:8]}."
         self._admin = connect_admin(bootstrap)
         self._plain = PlainProducer({"bootstrap.servers": bootstrap, "acks": "all"})
         self._made: list[KafkaConsumer | KafkaProducer | KafkaReader] = []
         self._topics: set[str] = set()
         self.client_errors: list[str] = []
-        self._connection = KafkaConnection(bootstrap, self._prefix, self.client_errors.append)
+        self._connection = KafkaConnection(bootstrap, self.prefix, self.client_errors.append)
 
     def topic(self, name: str, partitions: int = 1, *, log_append_time: bool = True) -> None:
         kind = "LogAppendTime" if log_append_time else "CreateTime"
-        made = NewTopic(self._prefix + name, partitions, 1, config={"message.timestamp.type": kind})
-        self._admin.create_topics([made])[self._prefix + name].result()
+        made = NewTopic(self.prefix + name, partitions, 1, config={"message.timestamp.type": kind})
+        self._admin.create_topics([made])[self.prefix + name].result()
         self._topics.add(name)
 
     def drop_topic(self, name: str) -> None:
-        self._admin.delete_topics([self._prefix + name])[self._prefix + name].result()
+        self._admin.delete_topics([self.prefix + name])[self.prefix + name].result()
         self._topics.discard(name)
         deadline_s = time.monotonic() + _PATIENCE_S
-        while self._prefix + name in self._admin.list_topics(timeout=10).topics:
+        while self.prefix + name in self._admin.list_topics(timeout=10).topics:
             assert time.monotonic() < deadline_s, f"{name} does not go away"
             time.sleep(0.05)
 
     def append(self, topic: str, values: Sequence[bytes], partition: int = 0) -> None:
         for value in values:
-            self._plain.produce(self._prefix + topic, value, partition=partition)
+            self._plain.produce(self.prefix + topic, value, partition=partition)
         assert self._plain.flush(_PATIENCE_S) == 0
 
     def drop_records(self, at: TopicPartition, before: int) -> None:
-        place = KafkaPartition(self._prefix + at.topic, at.partition, before)
+        place = KafkaPartition(self.prefix + at.topic, at.partition, before)
         for future in self._admin.delete_records([place]).values():
             future.result()
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """Where the log ends, whatever is open in it."""
+        place = KafkaPartition(self.prefix + topic, partition)
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library's
+        (future,) = self._admin.list_offsets({place: latest}).values()
+        return int(future.result().offset)
 
     def consumer(self, instance: str = "0") -> KafkaConsumer:
         made = KafkaConsumer(self._connection, GROUP, instance)
@@ -157,7 +164,7 @@ class KafkaWorld:
         for made in self._made:
             made.close()
         if self._topics:
-            names = [self._prefix + name for name in sorted(self._topics)]
+            names = [self.prefix + name for name in sorted(self._topics)]
             for future in self._admin.delete_topics(names).values():
                 future.result()
 
