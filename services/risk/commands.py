@@ -38,7 +38,7 @@ from services.risk.checks import (
     find_quantity_fault,
     protection_price,
 )
-from services.risk.limits import INT64_MAX, weigh
+from services.risk.limits import INT64_MAX, value_of, weigh
 from services.risk.outbox import Outbox
 from services.risk.reports import (
     NO_OFFSET,
@@ -139,7 +139,7 @@ def _try_accept(
     mark, quantity = market.mark, order.quantity
     is_market = order.order_type == MARKET
     price = protection_price(market, order.side) if is_market else order.price
-    value = max(mark, price)
+    value = value_of(price, mark)
     holding = account.holding(market)
     reason, worst, money, exposure = weigh(account, holding, order.side, quantity, quantity * value)
     if reason:
@@ -302,7 +302,7 @@ def _try_accept_replace(
     )
     if reason:
         return reason
-    value = max(price, market.mark)
+    value = value_of(price, market.mark)
     holding: Holding = account.holdings[order.ticker]
     open_after = quantity - order.cumulative_quantity
     reserved_quantity = max(order.reserved_quantity, open_after)

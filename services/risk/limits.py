@@ -22,6 +22,11 @@ INT64_MAX: Final = 2**63 - 1
 """What a report can carry: money at worst beyond it is shown as it. Checks use the whole number."""
 
 
+def value_of(price: int, mark: int) -> int:
+    """What each share of an order is valued at from its acceptance on, in 1/10000 dollar."""
+    return price if price > mark else mark  # noqa: FURB136 - half the time of max()
+
+
 def worst_shares(holding: Holding) -> int:
     """W, in shares."""
     return max(

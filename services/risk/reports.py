@@ -103,7 +103,8 @@ def report_command(
 ) -> None:
     """Say something about a command that touches no order: refused, or nothing to do.
 
-    `order_id` names the order it was about, if there was one; a PlaceOrder's is derived.
+    A PlaceOrder's report names the order it would have been. Another command's names an order only
+    when the caller knows it for the account's own: what it asks about may be somebody else's.
     """
     ticker, side, order_type, price, quantity = "", 0, 0, 0, 0
     command_id = client_order_id = ""
@@ -116,7 +117,7 @@ def report_command(
             order_type = command.order_type if command.order_type in codes.ORDER_TYPE_NAMES else 0
             price, quantity = command.price, command.quantity
         case CancelOrder() | ReduceOrder() | ReplaceOrder():
-            command_id, order_id = command.client_command_id, command.order_id
+            command_id = command.client_command_id
         case CancelAll() | Deposit() | SetLimits():
             command_id, ticker = command.client_command_id, command.ticker
         case OpenAccount() | KillSwitch():
