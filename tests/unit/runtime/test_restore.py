@@ -154,7 +154,7 @@ def test_a_log_that_no_longer_reaches_back_is_refused(house: House) -> None:
 
 def test_a_snapshot_stands_in_for_a_log_that_no_longer_reaches_back(house: House) -> None:
     house.log.drop_records(TopicPartition("in", 0), newest(house)[0].offset)
-    restart(house)
+    assert replayed(house) < len(NUMBERS)
 
 
 def test_records_deleted_unread_are_an_error_also_for_a_room_without_state(house: House) -> None:
