@@ -11,6 +11,8 @@ import typer
 
 from services.runtime.errors import OperatingError
 from services.tools.bench import commands as bench
+from services.tools.demo import commands as demo
+from services.tools.market import commands as market
 from services.tools.operate import commands as operate
 from services.tools.operate.errors import OperateError
 from services.tools.proof import commands as proof
@@ -37,7 +39,7 @@ def outcry() -> None:
     """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
 
 
-for tool in (stack, operate, proof, bench):
+for tool in (stack, demo, operate, market, proof, bench):
     tool.register(app)
 
 

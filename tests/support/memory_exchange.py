@@ -146,8 +146,12 @@ class MemoryWatch:
         for place, start in self._next.items():
             end = self._next[place] = exchange.log.stable_offset(place)
             for record in exchange.log.scan(place, start, end):
-                decoded = exchange.codec.decode(record.topic, record.value)
-                found.append(Seen(record.topic, record.partition, record.offset, decoded))
+                try:
+                    decoded = exchange.codec.decode(record.topic, record.value)
+                except UndecodableError:
+                    continue
+                at = record.topic, record.partition, record.offset
+                found.append(Seen(*at, decoded, record.timestamp_ms))
         return found
 
     def close(self) -> None:

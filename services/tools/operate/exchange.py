@@ -40,6 +40,8 @@ class Seen(msgspec.Struct, frozen=True):
     partition: int
     offset: int
     decoded: Decoded[Any]
+    timestamp_ms: int = 0
+    """What the log says, ms since the epoch; 0 where nobody asked."""
 
 
 class Watch(Protocol):
@@ -123,7 +125,7 @@ class KafkaWatch:
             except UndecodableError:
                 continue
             place = cast("int", message.partition()), cast("int", message.offset())
-            found.append(Seen(topic, *place, decoded))
+            found.append(Seen(topic, *place, decoded, message.timestamp()[1]))
         return found
 
     def _first(self, timeout_s: float) -> list[Any]:
