@@ -12,6 +12,7 @@ from typing import Final, NoReturn
 import pytest
 
 REQUIRE_SWITCH: Final = "OUTCRY_REQUIRE_OPTIONAL"
+LOBSTER_SWITCH: Final = "OUTCRY_LOBSTER_DIR"
 _LOBSTER: Final = Path(__file__).parents[3] / "shared" / "data" / "lobster"
 
 
@@ -26,12 +27,15 @@ def require_program(name: str) -> Path:
 def require_lobster(name: str) -> Path:
     """Find a LOBSTER sample file by name, or skip the calling test (fail it under the switch).
 
-    The samples are too large and not ours to ship; they lie beside the checkout.
+    The samples are too large and not ours to ship; they lie beside the checkout, or where
+    OUTCRY_LOBSTER_DIR says.
     """
-    path = _LOBSTER / name
+    folder = Path(os.environ.get(LOBSTER_SWITCH) or _LOBSTER)
+    path = folder / name
     if not path.is_file():
         _missing(
-            f"no {name} in ../shared/data/lobster; put LOBSTER's sample there to run this test"
+            f"no {name} in {os.environ.get(LOBSTER_SWITCH) or '../shared/data/lobster'}; put"
+            f" LOBSTER's sample there, or say with {LOBSTER_SWITCH} where it is"
         )
     return path
 

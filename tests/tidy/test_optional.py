@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from tests.support import optional
@@ -17,6 +19,17 @@ def test_a_missing_part_fails_where_everything_is_required(
     monkeypatch.setenv(optional.REQUIRE_SWITCH, "1")
     with pytest.raises(pytest.fail.Exception, match="no-such-program is not installed"):
         optional.require_program("no-such-program")
+
+
+def test_lobsters_samples_may_lie_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "A.csv").touch()
+    monkeypatch.setenv(optional.LOBSTER_SWITCH, str(tmp_path))
+    monkeypatch.delenv(optional.REQUIRE_SWITCH, raising=False)
+    assert optional.require_lobster("A.csv") == tmp_path / "A.csv"
+    with pytest.raises(pytest.skip.Exception, match=f"no B.csv in {tmp_path}"):
+        optional.require_lobster("B.csv")
 
 
 def test_a_program_on_the_path_is_found() -> None:

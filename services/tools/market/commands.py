@@ -1,5 +1,6 @@
 """`outcry simulate` and `outcry replay`: what people type, and what they see of it."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -169,7 +170,7 @@ def _replay(
     with (
         _progress("rows verified" if order.verify else "rows sent", rows) as (bar, task),
         open_replay_deployment(
-            settings, prefix or _prefix(order.ticker), order.ticker, mark
+            settings, _prefix(prefix, order.ticker), order.ticker, mark
         ) as place,
     ):
         replayed: Replayed = replay(
@@ -190,8 +191,15 @@ def _opening_mark(session: "Session") -> "tuple[int, Session]":
     return best[0][0] if best else message.price, chain((first,), rows)
 
 
-def _prefix(ticker: str) -> str:
-    return f"lobster-{ticker.lower()}-{datetime.now(UTC):%Y%m%d%H%M%S}."
+def _prefix(asked: str | None, ticker: str) -> str:
+    """Put before the topics' names; the time makes it a new one each time."""
+    if asked is None:
+        return f"lobster-{ticker.lower()}-{datetime.now(UTC):%Y%m%d%H%M%S}."
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,39}", asked):
+        raise typer.BadParameter(
+            f"--prefix {asked!r} is none: at most 40 of a-z, 0-9, dot and dash, like 'replay-1.'"
+        )
+    return asked
 
 
 def _ticker(text: str) -> str:

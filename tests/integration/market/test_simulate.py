@@ -1,12 +1,16 @@
 """The crowd on a running exchange: let in, heard, and every piece of junk a dead letter."""
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from services.domain.events import ExecutionReport
 from services.tools.market.admit import admit_crowd
+from services.tools.market.commands import register
 from services.tools.market.population import participants
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
@@ -16,6 +20,9 @@ from tests.support.trading_path import TradingPath, running_path
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+app = typer.Typer()
+register(app)
 
 RECORDS = 3_000
 SEED = 21
@@ -67,3 +74,18 @@ def test_without_a_rate_nothing_is_late(path: TradingPath) -> None:
     published = publish(publisher, path.codec, islice(Crowd(22).commands(), 500), 0)
     assert published.lateness is None
     assert published.delivered == 500
+
+
+def test_the_command_says_what_it_sent(
+    path: TradingPath, stack_infra: StackInfra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCRY_PORT_BASE", str(stack_infra.settings.port_base))
+    result = CliRunner().invoke(
+        app, ["simulate", "--seed", "23", "--rate", "0", "--orders", "800", "--prefix", path.prefix,
+              "--json"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["sent"], said["delivered"], said["seed"]) == (800, 800, 23)
+    junk = sum(outbound.is_junk for outbound in islice(Crowd(23).commands(), 800))
+    assert said["dead_letters_expected"] == junk

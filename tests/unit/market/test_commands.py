@@ -86,6 +86,11 @@ def test_a_ticker_that_is_none_is_refused(files: tuple[Path, Path], ticker: str)
     assert "is no ticker" in said
 
 
+@pytest.mark.parametrize("prefix", ["", "UPPER.", "-a.", "a_b.", "a" * 41])
+def test_a_prefix_that_no_topic_may_have_is_refused(files: tuple[Path, Path], prefix: str) -> None:
+    assert "like 'replay-1.'" in refused(*lobster(files[0], "--prefix", prefix))
+
+
 # --- what is printed
 
 
