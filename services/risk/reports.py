@@ -8,7 +8,6 @@ from typing import Final
 
 from services.domain import codes
 from services.domain.commands import (
-    CancelAll,
     CancelOrder,
     ClientCommand,
     PlaceOrder,
@@ -33,6 +32,8 @@ from services.risk.outbox import Outbox
 type AccountControl = OpenAccount | Deposit | SetLimits | KillSwitch
 
 NO_OFFSET: Final = -1
+
+_WITHOUT_TICKER: Final = (CancelOrder, ReduceOrder, ReplaceOrder, OpenAccount, KillSwitch)
 
 
 def report_order(
@@ -106,22 +107,17 @@ def report_command(
     A PlaceOrder's report names the order it would have been. Another command's names an order only
     when the caller knows it for the account's own: what it asks about may be somebody else's.
     """
-    ticker, side, order_type, price, quantity = "", 0, 0, 0, 0
-    command_id = client_order_id = ""
-    match command:
-        case PlaceOrder():
-            command_id = client_order_id = command.client_order_id
-            ticker = command.ticker
-            order_id = make_order_id(command.account, client_order_id, ticker)
-            side = command.side if command.side in codes.SIDE_NAMES else 0
-            order_type = command.order_type if command.order_type in codes.ORDER_TYPE_NAMES else 0
-            price, quantity = command.price, command.quantity
-        case CancelOrder() | ReduceOrder() | ReplaceOrder():
-            command_id = command.client_command_id
-        case CancelAll() | Deposit() | SetLimits():
-            command_id, ticker = command.client_command_id, command.ticker
-        case OpenAccount() | KillSwitch():
-            command_id = command.client_command_id
+    ticker = "" if isinstance(command, _WITHOUT_TICKER) else command.ticker
+    side = order_type = price = quantity = 0
+    client_order_id = ""
+    if isinstance(command, PlaceOrder):
+        command_id = client_order_id = command.client_order_id
+        order_id = make_order_id(command.account, client_order_id, ticker)
+        side = command.side if command.side in codes.SIDE_NAMES else 0
+        order_type = command.order_type if command.order_type in codes.ORDER_TYPE_NAMES else 0
+        price, quantity = command.price, command.quantity
+    else:
+        command_id = command.client_command_id
     account = shard.accounts.get(command.account)
     market = shard.markets.get(ticker)
     holding = None if account is None else account.holdings.get(ticker)
