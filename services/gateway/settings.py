@@ -24,7 +24,7 @@ class GatewaySettings(RoomSettings):
     """Longest wait for a request's body."""
     gateway_append_timeout_ms: int = Field(default=5_000, ge=1_000)
     """Longest wait for `orders` to take a command."""
-    gateway_ended_orders_max: int = Field(default=200_000, ge=1)
+    gateway_ended_orders_max: int = Field(default=100_000, ge=1)
     """Most ended orders kept for GET /orders/{id}; live ones are never forgotten."""
     gateway_trades_kept: int = Field(default=100, ge=0, le=10_000)
     """Trades of each ticker that a new subscriber is shown."""

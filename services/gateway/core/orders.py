@@ -1,6 +1,6 @@
 """The orders of every account, as the last report about each one says."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Final
 
 from services.domain.codes import LIVE_STATUSES, NO_ORDER
@@ -28,7 +28,9 @@ class OrderTable:
         self._ended_max = ended_max
         self._submitted_max = submitted_max
         self._live: dict[str, dict[str, bytes]] = {}
-        self._ended: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._ended: dict[tuple[str, str], bytes] = {}
+        self._ended_since: deque[tuple[str, str]] = deque()
+        """The keys of `_ended`, the oldest first."""
         self._submitted: OrderedDict[tuple[str, str], PlaceOrder] = OrderedDict()
         self._sequences: dict[str, int] = {}
 
@@ -85,6 +87,8 @@ class OrderTable:
         return len(self._ended)
 
     def _keep_ended(self, key: tuple[str, str], value: bytes) -> None:
+        if key not in self._ended:
+            self._ended_since.append(key)
         self._ended[key] = value
         if len(self._ended) > self._ended_max:
-            self._ended.popitem(last=False)
+            del self._ended[self._ended_since.popleft()]
