@@ -62,9 +62,9 @@ test: setup check ## The checks, then every test, on the real stack (TESTS=tests
 	@$(VENV)/bin/pytest --durations=15 --durations-min=1 $(or $(TESTS),tests)
 
 .PHONY: test-fast
-test-fast: setup ## The tests that start no server: unit, property, replay, contract on memory, tidy
+test-fast: setup ## The tests that start no server: unit, property, replay, web, contract on memory, tidy
 	@$(VENV)/bin/pytest -m "not kafka" \
-		$(wildcard tests/unit tests/property tests/replay tests/contract tests/tidy)
+		$(wildcard tests/unit tests/property tests/replay tests/contract tests/web tests/tidy)
 
 .PHONY: format
 format: setup ## Rewrite the code in the house's format
