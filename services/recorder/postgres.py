@@ -32,6 +32,19 @@ WHERE recorded.deployment = %s
 """
 
 
+# Of a process that stands still the server ends the session, but not in the middle of a COPY: there
+# it waits for more rows for ever, and only the end of the session can break in.
+_EVICT_HOLDER: Final = b"""
+SELECT pg_terminate_backend(pid)
+FROM pg_locks JOIN pg_stat_activity AS holder USING (pid)
+WHERE locktype = 'advisory' AND granted AND objsubid = 1
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND (classid::bigint << 32) | objid::bigint = %s
+    AND holder.state = 'active'
+    AND clock_timestamp() - holder.query_start > make_interval(secs => %s)
+"""
+
+
 class Move(msgspec.Struct, frozen=True, gc=False):
     """How far a batch takes a partition."""
 
@@ -52,6 +65,9 @@ class PostgresLedger:
 
     def __init__(self, dsn: str, deployment: str, session_timeout_s: int) -> None:
         self._deployment = deployment
+        self._session_timeout_s = session_timeout_s
+        name = f"outcry recorder {deployment}".encode()
+        self._lock = int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
         with _faults("connecting to PostgreSQL"):
             self._connection = psycopg.connect(
                 dsn,
@@ -65,12 +81,12 @@ class PostgresLedger:
                 keepalives_count=3,
             )
         try:
-            self._prepare(session_timeout_s)
+            self._prepare()
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self, session_timeout_s: int) -> None:
+    def _prepare(self) -> None:
         version = self._connection.info.server_version
         if version < _SERVER_VERSION_MIN:
             raise ConfigurationError(
@@ -85,16 +101,17 @@ class PostgresLedger:
                 "statement_timeout",
             ):
                 self._connection.execute(
-                    "SELECT set_config(%s, %s, false)", (setting, f"{session_timeout_s}s")
+                    "SELECT set_config(%s, %s, false)", (setting, f"{self._session_timeout_s}s")
                 )
             require_migrated(self._connection)
 
     def try_lock(self) -> bool:
-        """Become the one writer of this deployment, if there is none."""
-        name = f"outcry recorder {self._deployment}".encode()
-        key = int.from_bytes(blake2b(name, digest_size=8).digest(), signed=True)
+        """Become the one writer of this deployment, if there is none that is alive."""
         with _faults("asking for the recorder's lock"):
-            return bool(self._row("SELECT pg_try_advisory_lock(%s)", key)[0])
+            if self._row("SELECT pg_try_advisory_lock(%s)", self._lock)[0]:
+                return True
+            self._connection.execute(_EVICT_HOLDER, (self._lock, self._session_timeout_s))
+            return False
 
     def remember_topic(self, topic: str, topic_id: str) -> str:
         """Note a topic's id when it is first seen; returns the one first seen."""
@@ -166,21 +183,25 @@ class PostgresLedger:
             FencedError: another writer moved them; nothing was added.
         """
         with _faults("recording a batch"), self._connection.transaction():
+            # First, since this also locks the offsets until the rows are in.
+            self._move(moves)
             for name, packed in rows.by_table.items():
                 with self._connection.cursor().copy(_COPY_STATEMENTS[name]) as copy:
                     copy.write(b"".join((COPY_HEADER, *packed, COPY_TRAILER)))
-            moved = self._connection.execute(
-                _MOVE_OFFSETS,
-                (
-                    [at.topic for at in moves],
-                    [at.partition for at in moves],
-                    [move.previous for move in moves.values()],
-                    [move.next_offset for move in moves.values()],
-                    self._deployment,
-                ),
-            ).rowcount
-            if moved != len(moves):
-                raise FencedError("another recorder moved the offsets; reading them again")
+
+    def _move(self, moves: Mapping[TopicPartition, Move]) -> None:
+        moved = self._connection.execute(
+            _MOVE_OFFSETS,
+            (
+                [at.topic for at in moves],
+                [at.partition for at in moves],
+                [move.previous for move in moves.values()],
+                [move.next_offset for move in moves.values()],
+                self._deployment,
+            ),
+        ).rowcount
+        if moved != len(moves):
+            raise FencedError("another recorder moved the offsets; reading them again")
 
     def ping(self) -> None:
         """Keep the session alive, and see that it is."""
