@@ -1,0 +1,154 @@
+"""Whatever is killed while orders flow, afterwards every record is accounted for."""
+
+import signal
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+import psycopg
+import pytest
+
+from services.runtime.kafka import KafkaConnection
+from services.runtime.kafka_reader import KafkaReader
+from services.tools.market.population import crowd_controls
+from services.tools.market.publish import Publisher, publish
+from services.tools.market.simulator import Crowd
+from services.tools.proof.quiet import reconcile_when_quiet
+from services.tools.proof.reconcile import Reconciliation
+from services.tools.proof.rows import PostgresRows
+from services.tools.stack.identity import ProcessIdentity, send_signal
+from services.tools.stack.stack import Stack
+from tests.support.stack_fixture import StackInfra
+from tests.support.trading_path import PATH_ROOMS, TradingPath, running_path
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+SEED = 11
+COMMANDS = 600
+RATE_PER_S = 200
+QUIET_WAIT_S = 90.0
+SESSION_S = 6.0
+
+
+@pytest.fixture(scope="module")
+def path(stack_infra: StackInfra) -> Iterator[TradingPath]:
+    with running_path(stack_infra, "faults.") as path:
+        for control in crowd_controls(SEED):
+            path.control(control)
+        yield path
+
+
+class Flow:
+    """One stream of the crowd, published piece by piece."""
+
+    def __init__(self, path: TradingPath) -> None:
+        self._publisher = Publisher(path.addresses.kafka_bootstrap, path.prefix, path.codec)
+        self._codec = path.codec
+        self._commands = Crowd(SEED).commands()
+
+    def publish(self, commands: int) -> None:
+        publish(self._publisher, self._codec, islice(self._commands, commands), RATE_PER_S)
+
+
+@pytest.fixture(scope="module")
+def flow(path: TradingPath) -> Flow:
+    return Flow(path)
+
+
+def process_of(stack: Stack, name: str) -> ProcessIdentity:
+    status = stack.status()
+    assert status is not None
+    process = status.row(name).process
+    assert process is not None, f"{name} does not run"
+    return process
+
+
+def kill(stack: Stack, *names: str) -> list[ProcessIdentity]:
+    victims = [process_of(stack, name) for name in names]
+    for victim in victims:
+        assert send_signal(victim, signal.SIGKILL)
+    return victims
+
+
+def wait_until_back(stack: Stack, victims: list[ProcessIdentity]) -> None:
+    """Until everything is up again, and none of it is what was killed."""
+
+    def is_back() -> bool:
+        status = stack.status()
+        return (
+            status is not None
+            and status.is_up
+            and not any(row.process in victims for row in status.components)
+        )
+
+    wait_until(is_back, "what was killed to come back", 90)
+
+
+def reconciled(path: TradingPath) -> Reconciliation:
+    log = KafkaReader(KafkaConnection(path.addresses.kafka_bootstrap, path.prefix))
+
+    class Opened:
+        def __enter__(self) -> PostgresRows:
+            self.database = psycopg.connect(path.addresses.pg_dsn)
+            return PostgresRows(self.database, path.prefix)
+
+        def __exit__(self, *_: object) -> None:
+            self.database.close()
+
+    try:
+        return reconcile_when_quiet(log, path.codec, Opened, QUIET_WAIT_S)
+    finally:
+        log.close()
+
+
+def assert_nothing_lost(path: TradingPath) -> None:
+    found = reconciled(path)
+    assert found.is_whole, [check for check in found.checks if not check.holds]
+    assert found.figures
+
+
+@pytest.mark.parametrize("victim", PATH_ROOMS)
+def test_a_room_killed_in_mid_flow_loses_and_repeats_nothing(
+    path: TradingPath, flow: Flow, victim: str
+) -> None:
+    for _ in range(3):
+        flow.publish(COMMANDS // 4)
+        victims = kill(path.rooms, victim)
+        flow.publish(COMMANDS // 20)
+        wait_until_back(path.rooms, victims)
+    assert_nothing_lost(path)
+
+
+@pytest.mark.parametrize("victim", ["kafka", "postgres"])
+def test_killed_infrastructure_loses_and_repeats_nothing(
+    path: TradingPath, flow: Flow, stack_infra: StackInfra, victim: str
+) -> None:
+    flow.publish(COMMANDS // 4)
+    wait_until_back(stack_infra.stack, kill(stack_infra.stack, victim))
+    flow.publish(COMMANDS // 4)
+    assert_nothing_lost(path)
+
+
+@pytest.mark.parametrize("victim", ["risk", "matcher", "recorder"])
+def test_a_room_that_slept_past_its_session_wakes_up_fenced(
+    path: TradingPath, flow: Flow, victim: str
+) -> None:
+    flow.publish(COMMANDS // 4)
+    sleeper = process_of(path.rooms, victim)
+    assert send_signal(sleeper, signal.SIGSTOP)
+    flow.publish(COMMANDS // 4)
+    time.sleep(SESSION_S)
+    assert send_signal(sleeper, signal.SIGCONT)
+    flow.publish(COMMANDS // 4)
+    assert_nothing_lost(path)
+
+
+def test_all_rooms_killed_at_once_go_on_from_their_snapshots_and_the_log(
+    path: TradingPath, flow: Flow
+) -> None:
+    flow.publish(COMMANDS // 2)
+    victims = kill(path.rooms, *PATH_ROOMS)
+    flow.publish(COMMANDS // 4)
+    wait_until_back(path.rooms, victims)
+    assert_nothing_lost(path)
