@@ -49,7 +49,7 @@ def writing(world: RecorderWorld) -> Iterator[Writing]:
     made.stop()
 
 
-def finish(world: RecorderWorld, writing: Writing) -> None:
+def assert_nothing_lost_or_repeated(world: RecorderWorld, writing: Writing) -> None:
     """Stop writing, let the recorder reach the end, compare."""
     writing.stop()
     world.wait_until_recorded()
@@ -106,7 +106,7 @@ def test_kills_at_random_moments_lose_and_repeat_nothing(
         time.sleep(chance.uniform(0, 0.3))
         recorder.kill()
     world.start_recorder()
-    finish(world, writing)
+    assert_nothing_lost_or_repeated(world, writing)
 
 
 def test_a_database_that_crashes_is_waited_for(
@@ -131,7 +131,7 @@ def test_a_database_that_crashes_is_waited_for(
     wait_until(is_back, "PostgreSQL to be back", timeout_s=60)
     wait_until(recorder.is_ready, "the recorder to be ready again")
     assert recorder.process.poll() is None
-    finish(world, writing)
+    assert_nothing_lost_or_repeated(world, writing)
 
 
 def test_it_is_not_ready_while_the_database_is_away(world: RecorderWorld, writing: Writing) -> None:
@@ -146,7 +146,7 @@ def test_it_is_not_ready_while_the_database_is_away(world: RecorderWorld, writin
         proxy.away = True
         wait_until(lambda: not recorder.is_ready(), "the recorder to say that it is not")
         proxy.away = False
-        finish(world, writing)
+        assert_nothing_lost_or_repeated(world, writing)
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE_COMMIT, Fault.LOSE_ANSWER])
@@ -160,7 +160,7 @@ def test_a_commit_of_unknown_outcome_is_neither_lost_nor_repeated(
             proxy.fault = fault
             wait_until(lambda: proxy.faults_done == round_number, "a COMMIT to be cut")  # noqa: B023
             wait_for_progress(world)
-        finish(world, writing)
+        assert_nothing_lost_or_repeated(world, writing)
         failures = [line for line in recorder.events() if line["event"] == "recording_failed"]
         assert len(failures) == 3
         assert recorder.stop() == 0
@@ -176,7 +176,7 @@ def test_a_second_recorder_stands_by_and_takes_over(world: RecorderWorld, writin
     assert not second.has_logged("recording")
     assert first.stop() == 0
     wait_until(lambda: second.has_logged("recording"), "the second to take over")
-    finish(world, writing)
+    assert_nothing_lost_or_repeated(world, writing)
 
 
 def test_one_that_stood_still_finds_its_place_taken(world: RecorderWorld, writing: Writing) -> None:
@@ -191,7 +191,7 @@ def test_one_that_stood_still_finds_its_place_taken(world: RecorderWorld, writin
     frozen.process.send_signal(signal.SIGCONT)
     wait_until(lambda: frozen.has_logged("standing_by"), "the frozen one to stand by")
     wait_for_progress(world)
-    finish(world, writing)
+    assert_nothing_lost_or_repeated(world, writing)
 
 
 def test_a_writer_without_the_lock_can_not_add_rows(world: RecorderWorld) -> None:
