@@ -7,6 +7,7 @@ sequence 0. Side and order type are 0 where there is none, or where the client's
 from typing import Final
 
 from services.domain import codes
+from services.domain.codes import EXEC_NEW, LIVE_STATUSES, REJECTED
 from services.domain.commands import (
     CancelOrder,
     ClientCommand,
@@ -48,20 +49,26 @@ def report_order(
 ) -> None:
     """Say what happened to an order, and how it and its account stand after it."""
     account.sequence += 1
-    market = shard.markets.get(order.ticker)
-    mark = 0 if market is None else market.mark
     holding = account.holdings.get(order.ticker)
     position = worst = money = 0
     if holding is not None:
-        position = holding.position
-        worst = worst_shares(holding)
-        money = worst_money(holding)
-    exposure = worst_exposure(account)
-    if exec_type == codes.EXEC_NEW and order.acceptance is not None:
-        accepted = order.acceptance
+        position, mark = holding.position, holding.market.mark
+    else:
+        market = shard.markets.get(order.ticker)
+        mark = 0 if market is None else market.mark
+    accepted = order.acceptance
+    if exec_type == EXEC_NEW and accepted is not None:
         worst, money = accepted.position_worst, accepted.notional_worst
         exposure, mark = accepted.exposure_worst, accepted.mark
-    live = order.status in codes.LIVE_STATUSES
+    else:
+        exposure = worst_exposure(account)
+        if holding is not None:
+            worst, money = worst_shares(holding), worst_money(holding)
+    side, order_type, status = order.side, order.order_type, order.status
+    if status == REJECTED:  # perhaps because these make no sense
+        side = side if side in codes.SIDE_NAMES else 0
+        order_type = order_type if order_type in codes.ORDER_TYPE_NAMES else 0
+    live = status in LIVE_STATUSES
     # By position: with 26 fields, names would double the time this takes.
     report = ExecutionReport(
         account.name,
@@ -71,9 +78,9 @@ def report_order(
         client_command_id,
         order.ticker,
         exec_type,
-        order.status,
-        order.side if order.side in codes.SIDE_NAMES else 0,
-        order.order_type if order.order_type in codes.ORDER_TYPE_NAMES else 0,
+        status,
+        side,
+        order_type,
         order.price,
         order.quantity,
         0 if fill is None else fill.quantity,
