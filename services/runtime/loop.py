@@ -80,6 +80,8 @@ class LoopPlan:
     batch_records_max: int = 2_000
     poll_timeout_ms: int = 200
     """Longest wait for a first record; also how late a stop is noticed."""
+    transaction_interval_s: float = 0.0
+    """Shortest time from one transaction's begin to the next's. Records gather meanwhile."""
     snapshot_interval_s: float = 30.0
 
 
@@ -132,6 +134,7 @@ class Loop[Token]:
         self._session: _Session[Token] | None = None
         self._owned: dict[tuple[str, int], _Owned] = {}
         self._failures = 0
+        self._next_begin_s = 0.0
 
     def run(self) -> None:
         """Turn until asked to stop: the batch in hand is committed, then everything is closed.
@@ -183,11 +186,15 @@ class Loop[Token]:
 
     def _take_turn(self, session: _Session[Token]) -> Turn:
         # 1. Read a batch. Rebalances are served inside.
+        early_s = self._next_begin_s - self._pacer.now_s()
+        if early_s > 0:
+            self._pacer.wait(early_s)
         batch = session.consumer.poll(self._plan.batch_records_max, self._plan.poll_timeout_ms)
         if not batch.records:
             self._snapshot_if_due()
             return Turn.IDLE
         started_s = self._pacer.now_s()
+        self._next_begin_s = started_s + self._plan.transaction_interval_s
         session.producer.begin()
         # 2-4. Decode, fold, encode.
         offsets, outgoing = self._fold(batch)

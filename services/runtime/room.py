@@ -156,6 +156,7 @@ def _assemble(room: _Room, resources: ExitStack) -> Loop[GroupMetadata]:
         room.name,
         tuple(topic.name for topic in room.inputs),
         batch_records_max=settings.batch_records_max,
+        transaction_interval_s=settings.transaction_interval_ms / 1_000,
         snapshot_interval_s=settings.snapshot_interval_s,
     )
     ports = LoopPorts(

@@ -32,6 +32,10 @@ class RoomSettings(BaseSettings):
     instance: str = Field(default="0", pattern=r"^[a-z0-9-]{1,40}$")
     """Tells apart the processes of one room; a process that replaces another takes its name."""
     batch_records_max: int = Field(default=2_000, ge=1, le=100_000)
+    transaction_interval_ms: float = Field(default=10.0, ge=0, le=1_000)
+    """Shortest time between the begins of two transactions. One costs the broker as much as dozens
+    of records, so where they come faster than this, a few wait for each other; a record that comes
+    after a pause does not wait."""
     snapshot_interval_s: float = Field(default=30.0, gt=0)
     """Shortest time between two snapshots of a partition, seconds."""
     snapshots_kept: int = Field(default=5, ge=2)

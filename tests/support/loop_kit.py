@@ -222,6 +222,7 @@ class House:
             self.log.create_topic(topic, PARTITIONS)
         self.snapshots = MemorySnapshots()
         self.reader = MemoryReader(self.log, 2)
+        self.transaction_interval_s = 0.0
         self.telemetry = Telemetry("test")
         self.sent: dict[int, list[tuple[int, int]]] = {p: [] for p in range(PARTITIONS)}
 
@@ -251,7 +252,9 @@ class House:
         faults = faults or Faults()
         factory = factory or FaultySums(faults)
         store = self.snapshots if snapshots is None else snapshots
-        plan = LoopPlan("sums", ("in",), batch_records_max, 0, snapshot_interval_s)
+        plan = LoopPlan(
+            "sums", ("in",), batch_records_max, 0, self.transaction_interval_s, snapshot_interval_s
+        )
 
         def make_consumer() -> Consumer[GroupToken]:
             return FaultyConsumer(MemoryConsumer(self.log, "sums", instance), faults)

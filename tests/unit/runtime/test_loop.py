@@ -60,6 +60,20 @@ def test_views_are_written_once_a_batch_in_its_transaction(house: House) -> None
     assert house.log.values("view") == totals
 
 
+def test_transactions_keep_their_distance_and_a_record_after_a_pause_does_not_wait(
+    house: House,
+) -> None:
+    house.transaction_interval_s = 1.0
+    loop = house.process(batch_records_max=5)
+    turns = house.drain(loop)
+    assert turns.count(Turn.COMMITTED) == 4
+    assert [0.9 < wait <= 1.0 for wait in house.pacer.waits] == [True] * 3
+    house.pacer.time_s += 1.0
+    house.feed([7])
+    assert loop.run_once() is Turn.COMMITTED
+    assert len(house.pacer.waits) == 3
+
+
 def test_nothing_consumed_opens_no_transaction() -> None:
     house = House()
     faults = Faults()
