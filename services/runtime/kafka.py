@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import Consumer, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from services.runtime.errors import (
@@ -265,7 +265,13 @@ class KafkaProducer:
         self._producers: list[Producer] = []
         self._turn = 0
         self._open: Producer | None = None
+        self._refusal: KafkaError | None = None
+        """Why a record of the open transaction was not delivered, the first one's cause."""
         self._full_names: dict[str, str] = {}
+
+    def _note_refusal(self, error: KafkaError | None, _: Message) -> None:
+        if self._refusal is None:
+            self._refusal = error
 
     def initialise(self) -> None:
         """Make new producers: librdkafka initialises each once only."""
@@ -290,11 +296,11 @@ class KafkaProducer:
             "max.in.flight.requests.per.connection": 5,
             "linger.ms": 1,
             "batch.num.messages": 10_000,
-            "message.max.bytes": 16 * 1024 * 1024,
             "queue.buffering.max.messages": 200_000,
             "queue.buffering.max.kbytes": 65_536,
-            # Success of each record is what the commit says.
+            # Success of each record is what the commit says; of a failure it says no cause.
             "delivery.report.only.error": True,
+            "on_delivery": self._note_refusal,
         }
 
     def begin(self) -> None:
@@ -308,6 +314,7 @@ class KafkaProducer:
         except KafkaException as error:
             raise write_fault(error_of(error), "opening a transaction") from error
         self._open = producer
+        self._refusal = None
 
     def send(self, records: Sequence[Outgoing]) -> None:
         """Queue; a full queue is waited for, as long as a transaction may last."""
@@ -371,7 +378,7 @@ class KafkaProducer:
             except KafkaException as exception:
                 error = error_of(exception)
                 if error.txn_requires_abort() or error.fatal():
-                    raise write_fault(error, "committing") from exception
+                    raise write_fault(self._refusal or error, "committing") from exception
                 if error.retriable() and left_s > 0:
                     continue
                 msg = f"committing: {error.str()} ({error.name()}); the outcome is unknown"

@@ -189,7 +189,9 @@ class Loop[Token]:
         early_s = self._next_begin_s - self._pacer.now_s()
         if early_s > 0:
             self._pacer.wait(early_s)
-        batch = session.consumer.poll(self._plan.batch_records_max, self._plan.poll_timeout_ms)
+        # After failures fewer, since it may be the size that a transaction had no time for.
+        records_max = max(self._plan.batch_records_max >> self._failures, 1)
+        batch = session.consumer.poll(records_max, self._plan.poll_timeout_ms)
         if not batch.records:
             self._snapshot_if_due()
             return Turn.IDLE

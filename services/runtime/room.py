@@ -114,8 +114,8 @@ def run_room(
     except OperatingError as error:
         telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
         return EXIT_FATAL
-    except AssertionError:
-        telemetry.log.exception("invariant_broken")
+    except Exception:
+        telemetry.log.exception("crashed")
         raise
     telemetry.log.info("stopped")
     return EXIT_OK

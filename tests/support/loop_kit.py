@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from services.runtime.errors import RestoreNeededError
 from services.runtime.loop import Loop, LoopPlan, LoopPorts, Turn
 from services.runtime.memory import (
     MemoryConsumer,
@@ -110,6 +111,8 @@ class Faults:
         default_factory=dict
     )
     calls: dict[tuple[Step, When], int] = field(default_factory=dict)
+    send_records_max: int = 1_000_000
+    """A transaction with more takes too long."""
     happened: list[str] = field(default_factory=list)
     """The calls of a takeover, in order."""
 
@@ -138,6 +141,8 @@ class FaultyProducer:
 
     def send(self, records: Sequence[Outgoing]) -> None:
         self._faults.at("send", "before")
+        if len(records) > self._faults.send_records_max:
+            raise RestoreNeededError("the transaction timed out")
         self._inner.send(records)
         self._faults.at("send", "after")
 

@@ -2,7 +2,11 @@
 
 import pytest
 
-from services.runtime.errors import FencedError, RestoreNeededError, RetriableError
+from services.runtime.errors import (
+    FencedError,
+    RestoreNeededError,
+    RetriableError,
+)
 from services.runtime.ports import Producer, TopicPartition
 from tests.support.log_worlds import (
     Member,

@@ -159,6 +159,14 @@ def test_a_broker_that_does_not_answer_is_asked_again_with_the_state_kept(house:
     house.check_exactly_once()
 
 
+def test_a_batch_too_large_for_a_transaction_is_taken_in_parts(house: House) -> None:
+    loop = house.process(batch_records_max=1_000, faults=Faults(send_records_max=4))
+    turns = house.drain(loop)
+    assert Turn.RESTARTED in turns
+    house.check_exactly_once()
+    house.check_states(loop)
+
+
 def test_the_backoff_doubles_and_is_bounded() -> None:
     assert [backoff_s(n) for n in (1, 2, 3)] == [0.05, 0.1, 0.2]
     assert backoff_s(1_000_000) == BACKOFF_S_MAX
