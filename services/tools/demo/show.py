@@ -1,5 +1,6 @@
 """The demo from beginning to end: stack, recorded session, crowd, and an account of everything."""
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -57,6 +58,8 @@ def run_demo(wishes: Wishes) -> int:
     """
     settings = read_settings(StackSettings)
     console = Console(highlight=False, soft_wrap=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         with _running_exchange(settings) as deployment:
             if wishes.rows:
@@ -65,6 +68,11 @@ def run_demo(wishes: Wishes) -> int:
     except KeyboardInterrupt:
         console.print("Stopped.")
         return INTERRUPTED
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Whoever ends the demo, or closes its terminal, gets all of it ended in order."""
+    raise KeyboardInterrupt
 
 
 @contextmanager
