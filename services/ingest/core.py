@@ -6,7 +6,7 @@ causes; what is well-formed and wrong goes on, and risk refuses it with a reason
 EMPTY_VALUE         no value
 WRONG_MAGIC         neither Confluent framing (first byte 0) nor JSON (first byte '{')
 UNKNOWN_SCHEMA      a schema id that belongs to no record of this topic
-MALFORMED_AVRO      the bytes end too early, or hold what the schema does not allow
+MALFORMED_AVRO      the bytes end too early, or hold what no writer of the schema writes
 TRAILING_BYTES      bytes are left over after the message
 INVALID_JSON        not a JSON object, an unknown type or field, a value of the wrong shape
 INVALID_ID          an account, client id, order id or ticker outside its bounds
@@ -94,7 +94,7 @@ def _decode(codec: Codec, topic: str, value: bytes | None) -> tuple[Payload, int
             return parse_command_bytes(value)
         except InvalidCommandError as error:
             raise UndecodableError(INVALID_JSON, str(error)) from error
-    decoded = codec.decode(topic, value)
+    decoded = codec.decode_foreign(topic, value)
     return decoded.payload, decoded.event_time_us
 
 

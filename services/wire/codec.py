@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any, Final, cast
 
 import fastavro
+import fastavro.validation
 import msgspec
 
 from services.domain.origin import Origin
@@ -136,28 +137,31 @@ class Codec:
             UndecodableError: it is no message of this topic; the cause says why.
         """
         reader = self._reader_of(topic, value)
-        body = BytesIO(cast("bytes", value))
-        body.seek(HEADER_BYTES)
-        try:
-            record = cast(
-                "dict[str, Any]",
-                fastavro.schemaless_reader(body, reader.writer, reader.reader),
-            )
-        except (
-            EOFError,
-            ValueError,
-            IndexError,
-            OverflowError,
-            MemoryError,
-            struct.error,
-        ) as error:
-            raise UndecodableError(MALFORMED_AVRO, _one_line(error)) from error
-        if body.read(1):
-            raise UndecodableError(TRAILING_BYTES, f"{len(body.getbuffer())} bytes hold more")
-        event_time_us = cast("int", record.pop("event_time_us", 0))
-        fields = record.pop("origin", None)
-        origin = None if fields is None else Origin(**fields)
-        return Decoded(origin, _to_payload(reader, record), event_time_us)
+        return _to_decoded(reader, _read(reader, cast("bytes", value), reader.reader))
+
+    def decode_foreign(self, topic: str, value: bytes | None) -> Decoded[Any]:
+        """Decode what anybody may have written: as `decode`, and refuse what no writer writes.
+
+        The library is lenient: it cuts numbers of more than 64 bits off, takes any byte for a
+        boolean, and an `int` of more than 32 bits for an int. A stranger's quantity of 2^70 shares
+        must not become 64, so the bytes have to be those that the value encodes to.
+
+        Raises:
+            UndecodableError: it is no message of this topic; the cause says why.
+        """
+        reader = self._reader_of(topic, value)
+        assert value is not None
+        written = _read(reader, value, None)
+        if not fastavro.validation.validate(written, reader.writer, raise_errors=False):
+            raise UndecodableError(MALFORMED_AVRO, "a number is beyond the bits of its type")
+        # Arrays may be written in blocks of any size, so their bytes prove nothing.
+        if not reader.nested:
+            again = BytesIO()
+            fastavro.schemaless_writer(again, reader.writer, written)
+            if again.getvalue() != value[HEADER_BYTES:]:
+                raise UndecodableError(MALFORMED_AVRO, "not how Avro writes these values")
+        record = written if reader.reader is None else _read(reader, value, reader.reader)
+        return _to_decoded(reader, record)
 
     def writer_of(self, topic: str, value: bytes | None) -> tuple[type[Payload], AvroSchema]:
         """The message class of a record and the schema it was written with, by its framing alone.
@@ -190,6 +194,33 @@ def local_codec() -> Codec:
 
 def _parse(schema: AvroSchema) -> AvroSchema:
     return cast("AvroSchema", fastavro.parse_schema(schema))
+
+
+def _read(reader: _Reader, value: bytes, schema: AvroSchema | None) -> dict[str, Any]:
+    """The fields, as the writer's schema has them or resolved to another one."""
+    body = BytesIO(value)
+    body.seek(HEADER_BYTES)
+    try:
+        record = cast("dict[str, Any]", fastavro.schemaless_reader(body, reader.writer, schema))
+    except (
+        EOFError,
+        ValueError,
+        IndexError,
+        OverflowError,
+        MemoryError,
+        struct.error,
+    ) as error:
+        raise UndecodableError(MALFORMED_AVRO, _one_line(error)) from error
+    if body.read(1):
+        raise UndecodableError(TRAILING_BYTES, f"{len(body.getbuffer())} bytes hold more")
+    return record
+
+
+def _to_decoded(reader: _Reader, record: dict[str, Any]) -> Decoded[Any]:
+    event_time_us = cast("int", record.pop("event_time_us", 0))
+    fields = record.pop("origin", None)
+    origin = None if fields is None else Origin(**fields)
+    return Decoded(origin, _to_payload(reader, record), event_time_us)
 
 
 def _own_fields(schema: AvroSchema) -> tuple[str, ...]:

@@ -102,6 +102,65 @@ def test_a_flipped_byte_decodes_to_a_message_or_a_cause(data: st.DataObject) -> 
     assert isinstance(decoded.payload, PlaceOrder)
 
 
+def varint(value: int) -> bytes:
+    """Zigzag, of any length: longer than Avro's 64 bits if the value is."""
+    rest = value * 2 if value >= 0 else -value * 2 - 1
+    out = bytearray()
+    while rest > 0x7F:
+        out.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
+
+
+def with_field(name: str, encoded: bytes) -> bytes:
+    """The good order, one of its fields written by hand."""
+    parts = []
+    for field in newest_schema("orders", "PlaceOrder").schema["fields"]:
+        if field["name"] == name:
+            parts.append(encoded)
+            continue
+        one = BytesIO()
+        known = {**msgspec.structs.asdict(ORDER), "event_time_us": 0}
+        fastavro.schemaless_writer(one, {"type": field["type"]}, known[field["name"]])
+        parts.append(one.getvalue())
+    return GOOD[:5] + b"".join(parts)
+
+
+def test_writing_a_field_by_hand_gives_the_same_bytes() -> None:
+    assert with_field("quantity", varint(ORDER.quantity)) == GOOD
+    assert CODEC.decode_foreign("orders", GOOD).payload == ORDER
+
+
+@pytest.mark.parametrize(
+    "field,encoded",
+    [
+        ("quantity", varint(2**70)),
+        ("quantity", varint(-(2**200))),
+        ("quantity", varint(2**63)),
+        ("quantity", b"\x88\x80\x00"),
+        ("side", varint(2**40)),
+        ("side", varint(2**31)),
+        ("time_in_force", varint(-(2**70))),
+        ("post_only", b"\x02"),
+    ],
+)
+def test_a_number_that_no_writer_writes_is_malformed(field: str, encoded: bytes) -> None:
+    with pytest.raises(UndecodableError) as caught:
+        CODEC.decode_foreign("orders", with_field(field, encoded))
+    assert caught.value.cause == wire.MALFORMED_AVRO
+
+
+@given(st.binary(max_size=60))
+def test_what_a_stranger_wrote_is_what_it_encodes_to_or_a_cause(body: bytes) -> None:
+    try:
+        decoded = CODEC.decode_foreign("orders", GOOD[:5] + body)
+    except UndecodableError:
+        return
+    again = CODEC.encode_command("orders", decoded.payload, decoded.event_time_us)
+    assert again == GOOD[:5] + body
+
+
 def with_optional_field(schema: dict[str, Any]) -> dict[str, Any]:
     newer = deepcopy(schema)
     newer["fields"].append({"name": "note", "doc": "One line.", "type": "string", "default": ""})
@@ -124,6 +183,7 @@ def test_a_newer_writers_extra_field_is_read_over() -> None:
     new = codec.decode("orders", struct.pack(">bI", 0, 2) + body.getvalue())
     old = codec.decode("orders", codec.encode_command("orders", cancel, 9))
     assert new == old
+    assert codec.decode_foreign("orders", struct.pack(">bI", 0, 2) + body.getvalue()) == old
     assert new.payload == cancel
 
 
