@@ -99,8 +99,8 @@ class PlaceOrderRequest(CommandBody):
 
     client_order_id: Id | None = Field(
         default=None,
-        description="Unique per account for ever; sent again it is the same order. May stand in"
-        " the header Idempotency-Key instead.",
+        description="Unique per account: sent again while the order lives, or is remembered after"
+        " its end, it is the same order. May stand in the header Idempotency-Key instead.",
     )
     ticker: Ticker
     side: Literal["BUY", "SELL"]

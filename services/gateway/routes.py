@@ -118,7 +118,9 @@ async def place_order(
 ) -> Response:
     """Answered once the order is durable in `orders`, before risk and the book have seen it.
 
-    Sending it again under the same `client_order_id` is safe at any time: it is the same order.
+    Sending it again under the same `client_order_id` is safe: it is the same order while it lives,
+    and after its end for as long as the deployment remembers it (10 minutes unless its genesis says
+    otherwise). Later the id is free, and would be a new order.
     Only its shape is checked here. What the market's rules refuse (an unknown ticker, a price off
     its tick, a limit exceeded) becomes an order with the status REJECTED and a reason.
     """
@@ -131,7 +133,10 @@ async def place_order(
         {
             "order_id": order_id,
             "client_order_id": client_order_id,
-            "status": "PENDING_NEW" if view is None else view["status"],
+            # NO_ORDER is the word about an earlier try under this id: this one is not decided.
+            "status": "PENDING_NEW"
+            if view is None or view["status"] == "NO_ORDER"
+            else view["status"],
         },
         _ACCEPTED,
         {"Location": f"/orders/{order_id}"},
