@@ -50,6 +50,9 @@ class Genesis(msgspec.Struct, frozen=True):
     """Most orders and commands that one account partition remembers."""
     book_orders_max: int
     """Most resting orders in one book."""
+    sweep_orders_max: int
+    """Most resting orders that one command may meet in the book, filled or canceled by self-trade
+    prevention. It bounds what one command causes: three messages a fill, in one transaction."""
 
 
 class OpenAccount(msgspec.Struct, frozen=True, gc=False):

@@ -47,6 +47,7 @@ def default_genesis(deployment: str = "outcry") -> Genesis:
         live_orders_max=10_000,
         remembered_max=5_000_000,
         book_orders_max=2_000_000,
+        sweep_orders_max=10_000,
     )
 
 
@@ -73,6 +74,7 @@ def find_genesis_fault(genesis: Genesis, ticker_partitions: int, account_partiti
                 genesis.live_orders_max,
                 genesis.remembered_max,
                 genesis.book_orders_max,
+                genesis.sweep_orders_max,
             )
             > 0,
             "a table size is not positive",

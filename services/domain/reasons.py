@@ -62,3 +62,4 @@ class Reason(IntEnum):
     IOC_REMAINDER = 81
     FOK_UNFILLED = 82
     SELF_TRADE = 83
+    SWEEP_LIMIT = 84  # met as many resting orders as one command may

@@ -17,6 +17,9 @@ _OPEN_MONEY: Final = 10**18
 
 _ORDERS_MAX: Final = 2_000_000
 
+_SWEEP_MAX: Final = 1_000_000
+"""What history filled at once must fill at once here too."""
+
 
 def replay_genesis(ticker: str, deployment: str) -> Genesis:
     """One ticker without collar or caps; time is the commands' own event time."""
@@ -43,6 +46,7 @@ def replay_genesis(ticker: str, deployment: str) -> Genesis:
         live_orders_max=_ORDERS_MAX,
         remembered_max=_ORDERS_MAX,
         book_orders_max=_ORDERS_MAX,
+        sweep_orders_max=_SWEEP_MAX,
     )
 
 

@@ -1,5 +1,6 @@
 """Ids are functions of the input; genesis hashes and lineage ledgers."""
 
+import msgspec
 import pytest
 
 from services.domain.genesis import default_genesis, find_genesis_fault, hash_genesis
@@ -37,6 +38,15 @@ def test_the_shipped_genesis_has_no_fault_and_faults_are_named() -> None:
     assert "instruments" in find_genesis_fault(default_genesis(), 4, 4)
 
 
+@pytest.mark.parametrize(
+    "size", ["accounts_max", "live_orders_max", "remembered_max", "book_orders_max",
+             "sweep_orders_max"],
+)  # fmt: skip
+def test_a_genesis_needs_room_in_every_table(size: str) -> None:
+    genesis = msgspec.structs.replace(default_genesis(), **{size: 0})
+    assert find_genesis_fault(genesis, 5, 4) == "a table size is not positive"
+
+
 def test_reason_numbers_are_for_ever() -> None:
     assert {reason.name: reason.value for reason in Reason} | {
         "NO_GENESIS": 1,
@@ -44,6 +54,7 @@ def test_reason_numbers_are_for_ever() -> None:
         "SHORT_NOT_ALLOWED": 33,
         "TICKER_HALTED": 60,
         "SELF_TRADE": 83,
+        "SWEEP_LIMIT": 84,
     } == {reason.name: reason.value for reason in Reason}
 
 
