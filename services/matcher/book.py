@@ -182,24 +182,36 @@ class Book:
         return best is not None and side * best.price <= side * price
 
     def can_fill(
-        self, side: int, price: int, quantity: int, account: str, self_trade_prevention: int
+        self,
+        side: int,
+        price: int,
+        quantity: int,
+        account: str,
+        self_trade_prevention: int,
+        orders_max: int,
     ) -> bool:
         """Whether an order would fill entirely, orders of its own account counted by its policy.
 
-        Own orders that it would cancel on its way are no liquidity; one that would cancel it
-        ends the count.
+        Own orders that it would cancel on its way are no liquidity, yet count among the at most
+        `orders_max` that it may meet; one that would cancel it ends the count.
         """
+        orders_left = orders_max
         for level in self.side(-side).levels():
             if side * level.price > side * price:
                 return False
-            if self_trade_prevention == ALLOW_SELF_TRADE:
+            if self_trade_prevention == ALLOW_SELF_TRADE and quantity > level.quantity:
+                # It would take them all and still want more. The last level is counted by order.
                 quantity -= level.quantity
-                if quantity <= 0:
-                    return True
+                orders_left -= level.orders
+                if orders_left <= 0:
+                    return False
                 continue
             order = level.first
             while order is not None:
-                if order.account != account:
+                if orders_left == 0:
+                    return False
+                orders_left -= 1
+                if order.account != account or self_trade_prevention == ALLOW_SELF_TRADE:
                     quantity -= order.quantity - order.filled
                     if quantity <= 0:
                         return True

@@ -14,6 +14,11 @@ Then it is accepted, trades at the makers' prices, and what remains rests (GTC) 
 fill-or-kill order that can't fill ends at once and touches nobody's order. The incoming order's
 self-trade prevention decides when it meets an order of its own account.
 
+One command meets at most `sweep_orders_max` resting orders, filled or canceled by self-trade
+prevention. If it could go on after that, what remains of the incoming (or replaced) order is
+canceled with SWEEP_LIMIT: resting it would cross the book. This is looked at before the next order,
+so before its account. A fill-or-kill order that would have to meet more can't fill.
+
 A reduce or replace: NO_GENESIS, UNKNOWN_TICKER, UNKNOWN_ORDER, TICKER_HALTED, BELOW_FILLED, then
 NOT_A_REDUCTION (reduce) or INVALID_PRICE, INVALID_QUANTITY, WOULD_CROSS (replace). A replace that
 merely lowers the quantity keeps its priority; any other enters again, last at its price.
@@ -96,6 +101,7 @@ class MatcherCore:
         self._genesis: Genesis | None = None
         self._genesis_hash = ""
         self._instrument: Instrument | None = None
+        self._sweep_orders_max = 0
         self._closed: Reason = Reason.NO_GENESIS
         """Why nothing can be traded here; NONE once the genesis brought an instrument."""
         self._ticker = ""
@@ -238,6 +244,7 @@ class MatcherCore:
         self._genesis = genesis
         self._genesis_hash = hash_genesis(genesis)
         self._outbox.account_partitions = genesis.account_partitions
+        self._sweep_orders_max = genesis.sweep_orders_max
         self._closed = Reason.UNKNOWN_TICKER
         for instrument in genesis.instruments:
             if instrument.partition == self._partition:
@@ -269,6 +276,7 @@ class MatcherCore:
             command.quantity,
             command.account,
             command.self_trade_prevention,
+            self._sweep_orders_max,
         ):
             self._say_canceled(command, command.quantity, Reason.FOK_UNFILLED)
             return
@@ -326,18 +334,23 @@ class MatcherCore:
     def _sweep(self, taker: EnterOrder | Order, quantity: int) -> int:
         """Trade up to this many shares of an order that is not in the book.
 
-        Returns how many remain; 0 also when self-trade prevention canceled them.
+        Returns how many remain and may rest; 0 also when they were canceled here, by self-trade
+        prevention or at the most resting orders that one command may meet.
         """
         book = self._book
         side = taker.side
         limit = side * taker.price
         account = taker.account
         makers = book.side(-side)
-        fills = 0
+        fills = met = 0
         while quantity:
             level = makers.best
             if level is None or side * level.price > limit:
                 break
+            if met == self._sweep_orders_max:
+                self._say_canceled(taker, quantity, Reason.SWEEP_LIMIT)
+                return 0
+            met += 1
             maker = level.first
             assert maker is not None, f"an empty level at {level.price}"
             if maker.account == account:

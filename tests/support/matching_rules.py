@@ -221,6 +221,19 @@ def find_leak(step: Step) -> str:
     return ""
 
 
+def find_long_sweep(step: Step, orders_max: int) -> str:
+    """Nothing meets more orders than one command may, and only at that many is it cut short."""
+    trades = sum(isinstance(said, Trade) for said in step.said)
+    ends = [said for said in step.said if isinstance(said, OrderCanceled)]
+    moved = getattr(step.command, "order_id", "")
+    met = trades + sum(end.order_id != moved for end in ends)
+    if met > orders_max:
+        return f"{moved} met {met} orders, {orders_max} are allowed"
+    if any(end.reason == Reason.SWEEP_LIMIT for end in ends) and met != orders_max:
+        return f"{moved} was cut short after {met} orders, {orders_max} are allowed"
+    return ""
+
+
 CHECKS = (
     find_crossed,
     find_unfair,

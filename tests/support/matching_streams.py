@@ -120,7 +120,7 @@ def _payloads(draw: st.DrawFn, length: int) -> list[Payload]:
 
 @st.composite
 def genesis_variants(draw: st.DrawFn) -> Genesis:
-    """Small books, tight spreads, both clocks, and partitions without an instrument."""
+    """Small books, tight spreads, short sweeps, both clocks, partitions without an instrument."""
     shipped = default_genesis("property")
     limit = draw(st.sampled_from([0, 0, TICK, 3 * TICK]))
     instruments = tuple(
@@ -134,7 +134,36 @@ def genesis_variants(draw: st.DrawFn) -> Genesis:
         account_partitions=draw(st.sampled_from([4, 4, 1])),
         mark_interval_us=draw(st.sampled_from([0, 50, 1_000])),
         book_orders_max=draw(st.sampled_from([100, 100, 100, 3])),
+        sweep_orders_max=draw(st.sampled_from([100, 100, 100, 3, 2, 1])),
     )
+
+
+@st.composite
+def short_sweeps(draw: st.DrawFn) -> list[Decoded[Any]]:
+    """A side of resting orders, then fill-or-kill orders that may meet but a few of them."""
+    orders_max = draw(st.integers(1, 5))
+    genesis = msgspec.structs.replace(default_genesis("sweeps"), sweep_orders_max=orders_max)
+    resting = draw(st.integers(orders_max, orders_max + 4))
+    payloads: list[Payload] = [genesis]
+    for number in range(resting + 4):
+        taking = number >= resting
+        payloads.append(
+            EnterOrder(
+                order_id=f"{TICKER}-{number}",
+                account=draw(st.sampled_from(_ACCOUNTS)),
+                side=codes.BUY if taking else codes.SELL,
+                order_type=codes.LIMIT,
+                time_in_force=codes.FOK if taking else codes.GTC,
+                post_only=False,
+                price=TICK * (103 if taking else draw(st.integers(101, 104))),
+                quantity=draw(st.integers(1, 12) if taking else st.integers(1, 3)),
+                self_trade_prevention=draw(st.integers(0, 2)),
+            )
+        )
+    return [
+        Decoded(Origin(ACCOUNTS if offset else CONTROLS, 0, offset, 0, offset, 1, 0), payload, 0)
+        for offset, payload in enumerate(payloads)
+    ]
 
 
 @st.composite

@@ -171,6 +171,10 @@ class PlainMatcher:
         """Orders that an order with this limit may trade with, in order."""
         return [r for r in self.queue(-side) if side * r.price <= side * price]
 
+    def most(self) -> int:
+        """How many resting orders one command may meet."""
+        return self.genesis.sweep_orders_max if self.genesis else 0
+
     def missing(self) -> Reason:
         if self.genesis is None:
             return Reason.NO_GENESIS
@@ -226,9 +230,9 @@ class PlainMatcher:
         return next((reason for applies, reason in table if applies), Reason.NONE)
 
     def within_reach(self, c: asked.EnterOrder) -> int:
-        """Shares that an order could get, by its self-trade prevention."""
+        """Shares that an order could get, by its self-trade prevention and the bound of a sweep."""
         shares = 0
-        for rest in self.meets(c.side, c.price):
+        for rest in self.meets(c.side, c.price)[: self.most()]:
             if rest.account == c.account and c.self_trade_prevention == codes.CANCEL_INCOMING:
                 break
             if rest.account != c.account or c.self_trade_prevention == codes.ALLOW_SELF_TRADE:
@@ -236,9 +240,14 @@ class PlainMatcher:
         return shares
 
     def trade(self, taker: Taker, left: int) -> int:
+        met: list[Rest] = []
         fill = 0
         while left and (found := self.meets(taker.side, taker.price)):
+            if len(met) == self.most():
+                self.end(taker, left, Reason.SWEEP_LIMIT)
+                return 0
             maker = found[0]
+            met.append(maker)
             if maker.account == taker.account and taker.self_trade_prevention == 1:
                 self.end(taker, left, Reason.SELF_TRADE)
                 return 0

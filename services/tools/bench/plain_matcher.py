@@ -95,6 +95,7 @@ class PlainMatcher:
         self._genesis: Genesis | None = None
         self._ticker = ""
         self._spread_limit = 0
+        self._sweep_orders_max = 0
         self._now_us = 0
         self._status = codes.OPEN
         self._last_price = 0
@@ -150,6 +151,7 @@ class PlainMatcher:
 
     def _begin(self, genesis: Genesis) -> None:
         self._genesis = genesis
+        self._sweep_orders_max = genesis.sweep_orders_max
         for instrument in genesis.instruments:
             if instrument.partition == self._partition:
                 self._ticker = instrument.ticker
@@ -223,12 +225,15 @@ class PlainMatcher:
         return best != 0 and (best <= price if side == codes.BUY else best >= price)
 
     def _can_fill(self, command: EnterOrder) -> bool:
-        side, left = command.side, command.quantity
+        side, left, met = command.side, command.quantity, 0
         levels = self._halves[-side].levels
         for price in sorted(levels, reverse=side == codes.SELL):
             if price > command.price if side == codes.BUY else price < command.price:
                 return False
             for rest in levels[price]:
+                met += 1
+                if met > self._sweep_orders_max:
+                    return False
                 if rest.account == command.account:
                     if command.self_trade_prevention == codes.CANCEL_INCOMING:
                         return False
@@ -241,8 +246,12 @@ class PlainMatcher:
 
     def _trade(self, taker: EnterOrder | _Rest, left: int, stp: int) -> int:
         makers = self._halves[-taker.side]
-        fill = 0
+        fill = met = 0
         while left and self._crosses(taker.side, taker.price):
+            met += 1
+            if met > self._sweep_orders_max:
+                self._end(taker, left, Reason.SWEEP_LIMIT)
+                return 0
             maker = makers.levels[makers.best_price()][0]
             if maker.account == taker.account and stp == codes.CANCEL_INCOMING:
                 self._end(taker, left, Reason.SELF_TRADE)

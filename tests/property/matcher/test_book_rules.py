@@ -9,6 +9,7 @@ from hypothesis import Phase, event, find, given, settings
 
 from services.domain import codes
 from services.domain.commands import CancelOrder
+from services.domain.controls import Genesis
 from services.domain.events import Trade
 from services.matcher.book import Book, BookSide, Order, PriceLevel
 from services.matcher.core import MatcherCore
@@ -45,6 +46,19 @@ def test_levels_add_up_to_the_orders_in_them(stream: Stream) -> None:
                 assert level.last is orders[-1]
         resting = [*core._book.bids.orders(), *core._book.asks.orders()]
         assert {order.order_id: order for order in resting} == core._book.orders
+
+
+@given(streams(length_max=60))
+def test_no_command_meets_more_orders_than_it_may(stream: Stream) -> None:
+    assert find_long_sweep_in(stream) == ""
+
+
+def find_long_sweep_in(stream: Stream) -> str:
+    """The first finding about a stream that is folded by the bound of its own genesis."""
+    genesis = next((d.payload for d in stream if isinstance(d.payload, Genesis)), None)
+    orders_max = genesis.sweep_orders_max if genesis else 0
+    steps = rules.walk(MatcherCore(0), stream)
+    return next((said for step in steps if (said := rules.find_long_sweep(step, orders_max))), "")
 
 
 # --- planted faults: what each check is there to find
@@ -110,6 +124,19 @@ def levels_by_age(side: BookSide) -> list[PriceLevel]:
     return list(side._levels.values())
 
 
+def begin_unbounded(core: MatcherCore, genesis: Genesis) -> None:
+    """Sweeps go on for ever."""
+    ORIGINAL_BEGIN(core, genesis)
+    core._sweep_orders_max = 1_000
+
+
+def begin_short(core: MatcherCore, genesis: Genesis) -> None:
+    """Sweeps end after their first order."""
+    ORIGINAL_BEGIN(core, genesis)
+    core._sweep_orders_max = 1
+
+
+ORIGINAL_BEGIN: Callable[[MatcherCore, Genesis], None] = MatcherCore._begin
 ORIGINAL_APPEND = BookSide.append
 ORIGINAL_REMOVE = BookSide.remove
 ORIGINAL_FILL = Book.fill
@@ -143,6 +170,16 @@ def test_a_planted_fault_is_found(
 
     found = find(streams(), breaks_the_rule, settings=search)
     assert breaks_the_rule(found)
+
+
+@pytest.mark.parametrize("fault", [begin_unbounded, begin_short])
+def test_a_sweep_of_the_wrong_length_is_found(
+    fault: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MatcherCore, "_begin", fault)
+    search = settings(max_examples=2_000, phases=[Phase.generate], database=None)
+    found = find(streams(), lambda stream: bool(find_long_sweep_in(stream)), settings=search)
+    assert find_long_sweep_in(found)
 
 
 def test_a_trade_that_is_not_with_the_first_order_is_found() -> None:

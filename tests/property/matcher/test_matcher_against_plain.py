@@ -12,7 +12,7 @@ from services.tools.bench.matcher_flow import make_flow
 from services.tools.bench.plain_matcher import PlainMatcher as DequeMatcher
 from services.wire.codec import Decoded
 from services.wire.messages import Message
-from tests.support.matching_streams import streams
+from tests.support.matching_streams import short_sweeps, streams
 from tests.support.plain_book import PlainMatcher
 
 type Stream = list[Decoded[Any]]
@@ -40,6 +40,16 @@ def test_the_benchmarks_yardstick_gives_the_same_messages(
         assert fast.handle(offset, decoded) == deque_matcher.handle(offset, decoded)
         if offset in batch_ends:
             assert fast.at_batch_end() == deque_matcher.at_batch_end()
+
+
+@given(short_sweeps())
+def test_all_three_agree_on_what_a_short_sweep_can_fill(stream: Stream) -> None:
+    fast, plain, deque_matcher = MatcherCore(0), PlainMatcher(0), DequeMatcher(0)
+    for offset, decoded in enumerate(stream):
+        said = fast.handle(offset, decoded)
+        assert said == plain.handle(offset, decoded)
+        assert said == deque_matcher.handle(offset, decoded)
+        assert fast.dump() == plain.dump()
 
 
 def test_a_long_flow_through_a_deep_book_is_the_same() -> None:
