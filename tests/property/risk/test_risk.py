@@ -58,6 +58,12 @@ def test_risk_keeps_every_promise_while_it_forgets(ops: list[Op]) -> None:
         assert audit(steps) == []
 
 
+@given(OPS)
+def test_risk_keeps_every_promise_while_sweeps_are_cut_short(ops: list[Op]) -> None:
+    for steps in play(ops, sweep_orders_max=1).steps:
+        assert audit(steps) == []
+
+
 @settings(max_examples=30)
 @given(OPS)
 def test_reservations_are_the_sums_over_live_orders_after_every_message(ops: list[Op]) -> None:

@@ -14,7 +14,7 @@ from services.domain.commands import (
     ReplaceOrder,
 )
 from services.domain.controls import Halt, KillSwitch, OpenAccount, SetMark
-from services.domain.events import ExecutionReport, OrderFilled, ReplaceRefused
+from services.domain.events import ExecutionReport, OrderCanceled, OrderFilled, ReplaceRefused
 from services.domain.ids import make_order_id
 from services.domain.origin import MATCHING, Origin
 from services.domain.reasons import Reason
@@ -121,6 +121,32 @@ def test_an_immediate_order_is_released_when_its_rest_is_canceled() -> None:
     assert Reason(canceled.reason) is Reason.IOC_REMAINDER
     assert (canceled.position, canceled.position_worst) == (4, 4)
     assert (canceled.cumulative_quantity, canceled.remaining_quantity) == (4, 0)
+
+
+def test_an_order_that_met_as_many_as_it_may_is_released() -> None:
+    market = opened(sweep_orders_max=1)
+    market.said(sell(4))
+    market.said(sell(4, name="b-2"))
+    new, fill, canceled = [report for report in market.said(buy()) if report.account == "alice"]
+    assert [new.order_status, fill.order_status, canceled.order_status] == [1, 2, 4]
+    assert Reason(canceled.reason) is Reason.SWEEP_LIMIT
+    assert (canceled.position, canceled.position_worst) == (4, 4)
+    assert (canceled.cumulative_quantity, canceled.remaining_quantity) == (4, 0)
+
+
+@pytest.mark.parametrize("reason", [Reason.NONE, Reason.SWEEP_LIMIT, 1_000])
+def test_risk_releases_a_canceled_order_whatever_the_reason(reason: int) -> None:
+    market = opened()
+    market.said(buy())
+    last = market.steps[1][-1].decoded.origin
+    assert last is not None
+    origin = Origin(MATCHING, 0, last.offset + 1, 0, last.sequence + 1, 0, 0)
+    gone = OrderCanceled("alice", ID, "", 10, reason)
+    [message] = market.shards[1].handle(10**6, Decoded(origin, gone, 0))
+    report = message.payload
+    assert isinstance(report, ExecutionReport)
+    assert (report.order_status, report.reason) == (4, reason)
+    assert (report.position_worst, report.remaining_quantity) == (0, 0)
 
 
 def test_a_cancel_releases_only_when_the_matcher_says_so() -> None:
