@@ -35,6 +35,7 @@ from services.runtime.ports import (
     FoldFactory,
     Outgoing,
     Producer,
+    Record,
     Snapshot,
     TopicPartition,
 )
@@ -78,6 +79,9 @@ class LoopPlan:
     topics: tuple[str, ...]
     """Plain names of the input topics."""
     batch_records_max: int = 2_000
+    outputs_max: int = 20_000
+    """A transaction that has so many outputs takes no more records: it has 3 s. One record's may
+    be more; the genesis bounds those (`sweep_orders_max`, `live_orders_max`)."""
     poll_timeout_ms: int = 200
     """Longest wait for a first record; also how late a stop is noticed."""
     transaction_interval_s: float = 0.0
@@ -195,11 +199,23 @@ class Loop[Token]:
         if not batch.records:
             self._snapshot_if_due()
             return Turn.IDLE
+        self._next_begin_s = self._pacer.now_s() + self._plan.transaction_interval_s
+        done = 0
+        while done < len(batch.records):
+            done += self._commit_part(session, batch, done)
+        self._snapshot_if_due()
+        return Turn.COMMITTED
+
+    def _commit_part(self, session: _Session[Token], batch: Batch[Token], start: int) -> int:
+        """One transaction: records of the batch from `start` on; returns how many it took.
+
+        Nearly always all of them. A few commands may say very much (each cancels thousands of
+        orders, say), and a transaction has no time for more than so many outputs.
+        """
         started_s = self._pacer.now_s()
-        self._next_begin_s = started_s + self._plan.transaction_interval_s
         session.producer.begin()
         # 2-4. Decode, fold, encode.
-        offsets, outgoing = self._fold(batch)
+        records, offsets, outgoing = self._fold(batch.records, start)
         folded_s = self._pacer.now_s()
         # 5. Produce.
         session.producer.send(outgoing)
@@ -213,31 +229,35 @@ class Loop[Token]:
             self._owned[place].offset = offset
         self._telemetry.observe(FOLD_SECONDS, folded_s - started_s)
         self._telemetry.observe(TRANSACTION_SECONDS, self._pacer.now_s() - started_s)
-        self._count(batch, offsets, outgoing)
-        self._snapshot_if_due()
-        return Turn.COMMITTED
+        self._count(records, offsets, outgoing)
+        return len(records)
 
-    def _fold(self, batch: Batch[Token]) -> tuple[dict[tuple[str, int], int], list[Outgoing]]:
-        """Of each partition the next offset to read, and all outputs."""
+    def _fold(
+        self, records: Sequence[Record], start: int
+    ) -> tuple[Sequence[Record], dict[tuple[str, int], int], list[Outgoing]]:
+        """The records folded, of each partition the next offset to read, and all outputs."""
         outgoing: list[Outgoing] = []
         offsets: dict[tuple[str, int], int] = {}
-        for record in batch.records:
+        end = start
+        while end < len(records) and len(outgoing) < self._plan.outputs_max:
+            record = records[end]
             place = (record.topic, record.partition)
             offsets[place] = record.offset + 1
             outgoing.extend(self._owned[place].fold.handle(record))
+            end += 1
         for place in offsets:
             outgoing.extend(self._owned[place].fold.at_batch_end())
-        return offsets, outgoing
+        return records[start:end], offsets, outgoing
 
     def _count(
         self,
-        batch: Batch[Token],
+        records: Sequence[Record],
         offsets: dict[tuple[str, int], int],
         outgoing: Sequence[Outgoing],
     ) -> None:
         telemetry = self._telemetry
-        telemetry.observe(BATCH_RECORDS, len(batch.records))
-        for topic, count in Counter(record.topic for record in batch.records).items():
+        telemetry.observe(BATCH_RECORDS, len(records))
+        for topic, count in Counter(record.topic for record in records).items():
             telemetry.count(RECORDS_CONSUMED, count, topic=topic)
         for topic, count in Counter(record.topic for record in outgoing).items():
             telemetry.count(RECORDS_PRODUCED, count, topic=topic)

@@ -247,6 +247,7 @@ class House:
         *,
         instance: str = "0",
         batch_records_max: int = 3,
+        outputs_max: int = 1_000,
         snapshot_interval_s: float = 1e9,
         faults: Faults | None = None,
         factory: RunningSums | None = None,
@@ -258,7 +259,13 @@ class House:
         factory = factory or FaultySums(faults)
         store = self.snapshots if snapshots is None else snapshots
         plan = LoopPlan(
-            "sums", ("in",), batch_records_max, 0, self.transaction_interval_s, snapshot_interval_s
+            "sums",
+            ("in",),
+            batch_records_max=batch_records_max,
+            outputs_max=outputs_max,
+            poll_timeout_ms=0,
+            transaction_interval_s=self.transaction_interval_s,
+            snapshot_interval_s=snapshot_interval_s,
         )
 
         def make_consumer() -> Consumer[GroupToken]:

@@ -167,6 +167,25 @@ def test_a_batch_too_large_for_a_transaction_is_taken_in_parts(house: House) -> 
     house.check_states(loop)
 
 
+def test_a_batch_that_says_very_much_is_committed_in_parts(house: House) -> None:
+    loop = house.process(batch_records_max=1_000, outputs_max=3, faults=Faults(send_records_max=5))
+    turns = house.drain(loop)
+    assert Turn.RESTARTED not in turns
+    house.check_exactly_once()
+    house.check_states(loop)
+
+
+def test_a_process_killed_between_two_parts_loses_and_repeats_nothing(house: House) -> None:
+    faults = Faults({("begin", "before", 3): Killed()})
+    first = house.process(batch_records_max=1_000, outputs_max=3, faults=faults)
+    with pytest.raises(Killed):
+        house.drain(first)
+    successor = house.process()
+    house.drain(successor)
+    house.check_exactly_once()
+    house.check_states(successor)
+
+
 def test_the_backoff_doubles_and_is_bounded() -> None:
     assert [backoff_s(n) for n in (1, 2, 3)] == [0.05, 0.1, 0.2]
     assert backoff_s(1_000_000) == BACKOFF_S_MAX
