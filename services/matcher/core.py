@@ -24,9 +24,10 @@ NOT_A_REDUCTION (reduce) or INVALID_PRICE, INVALID_QUANTITY, WOULD_CROSS (replac
 merely lowers the quantity keeps its priority; any other enters again, last at its price.
 
 The mark. Each command, after it has moved the clock and before anything else, sends the last
-trade price to every account partition if that price is not the one sent last and the clock has
-reached the time of the last sending plus `mark_interval_us`. So the mark a command sends is that
-of the commands before it.
+trade price to every account partition if anything was traded since the last sending and the clock
+has reached the time of that sending plus `mark_interval_us`. So the mark a command sends is that of
+the commands before it. Also a price that is back where it was is sent: the shards of the accounts
+that traded meanwhile know the prices in between, and an operator may have set the mark apart.
 
 The clock is max(previous, time of this command), by the genesis' time source. Before the genesis
 it stands still, and a refusal carries its command's own log time.
@@ -86,7 +87,7 @@ class _State(msgspec.Struct, frozen=True, array_like=True):
     now_us: int
     status: int
     last_price: int
-    mark_sent: int
+    mark_stale: bool
     mark_due_us: int
     bids: list[OrderRow]
     asks: list[OrderRow]
@@ -109,7 +110,7 @@ class MatcherCore:
         self._now_us = 0
         self._status = codes.OPEN
         self._last_price = 0
-        self._mark_sent = 0
+        self._mark_stale = False
         self._mark_due_us = 0
         self._book = Book()
         self._offset = -1
@@ -143,7 +144,7 @@ class MatcherCore:
             self._begin(payload)
         if self._genesis is not None:
             outbox.time_us = self._move_clock(cause)
-            if self._last_price != self._mark_sent and self._now_us >= self._mark_due_us:
+            if self._mark_stale and self._now_us >= self._mark_due_us:
                 self._send_mark()
         self._acts[type(payload)](payload)
         return outbox.messages
@@ -179,7 +180,7 @@ class MatcherCore:
                 now_us=self._now_us,
                 status=self._status,
                 last_price=self._last_price,
-                mark_sent=self._mark_sent,
+                mark_stale=self._mark_stale,
                 mark_due_us=self._mark_due_us,
                 bids=self._book.rows(codes.BUY),
                 asks=self._book.rows(codes.SELL),
@@ -209,7 +210,7 @@ class MatcherCore:
         core._now_us = dumped.now_us
         core._status = dumped.status
         core._last_price = dumped.last_price
-        core._mark_sent = dumped.mark_sent
+        core._mark_stale = dumped.mark_stale
         core._mark_due_us = dumped.mark_due_us
         core._book.load(codes.BUY, dumped.bids)
         core._book.load(codes.SELL, dumped.asks)
@@ -234,7 +235,7 @@ class MatcherCore:
 
     def _send_mark(self) -> None:
         assert self._genesis is not None
-        self._mark_sent = self._last_price
+        self._mark_stale = False
         self._mark_due_us = self._now_us + self._genesis.mark_interval_us
         self._outbox.tell_all(self._ticker, MarkChanged(self._ticker, self._last_price))
 
@@ -373,6 +374,7 @@ class MatcherCore:
         self, taker: EnterOrder | Order, maker: Order, quantity: int, fill_number: int
     ) -> None:
         price = self._last_price = maker.price
+        self._mark_stale = True
         trade_id = make_trade_id(self._ticker, self._offset, fill_number)
         bid, ask = self._book.bids.best, self._book.asks.best
         trade = Trade(

@@ -69,7 +69,7 @@ class PlainMatcher:
         self.now_us = 0
         self.status = codes.OPEN
         self.last_price = 0
-        self.mark_sent = 0
+        self.unsent_trade = False
         self.mark_due_us = 0
         self.cause = Origin(MATCHING, partition, -1, 0, 0, 0, 0)
         self.messages: list[Message] = []
@@ -90,8 +90,8 @@ class PlainMatcher:
             time_us = self.now_us = max(self.now_us, time_us)
         self.cause = Origin(MATCHING, self.partition, offset, 0, 0, time_us, cause.event_time_us)
         self.messages = []
-        if self.genesis and self.mark_sent != self.last_price and time_us >= self.mark_due_us:
-            self.mark_sent = self.last_price
+        if self.genesis and self.unsent_trade and time_us >= self.mark_due_us:
+            self.unsent_trade = False
             self.mark_due_us = time_us + self.genesis.mark_interval_us
             for partition in range(self.genesis.account_partitions):
                 mark = events.MarkChanged(self.ticker, self.last_price)
@@ -129,7 +129,7 @@ class PlainMatcher:
             self.now_us,
             self.status,
             self.last_price,
-            self.mark_sent,
+            self.unsent_trade,
             self.mark_due_us,
             [rest.row() for rest in self.queue(codes.BUY)],
             [rest.row() for rest in self.queue(codes.SELL)],
@@ -266,6 +266,7 @@ class PlainMatcher:
 
     def report(self, taker: Taker, maker: Rest, quantity: int, fill: int) -> None:
         self.last_price = price = maker.price
+        self.unsent_trade = True
         trade_id = f"{self.ticker}-{self.cause.offset}-{fill}"
         bid = (self.levels(codes.BUY) or [Level(0, 0, 0)])[0]
         ask = (self.levels(codes.SELL) or [Level(0, 0, 0)])[0]

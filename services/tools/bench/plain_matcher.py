@@ -99,7 +99,7 @@ class PlainMatcher:
         self._now_us = 0
         self._status = codes.OPEN
         self._last_price = 0
-        self._mark_sent = 0
+        self._traded_since_mark = False
         self._mark_due_us = 0
         self._rests: dict[str, _Rest] = {}
         self._halves = {side: _Half(side) for side in (codes.BUY, codes.SELL)}
@@ -124,8 +124,8 @@ class PlainMatcher:
             is_from_event = self._genesis.time_source == codes.TIME_FROM_EVENT
             time_us = cause.event_time_us if is_from_event else cause.time_us
             self._time_us = self._now_us = max(self._now_us, time_us)
-            if self._last_price != self._mark_sent and self._now_us >= self._mark_due_us:
-                self._mark_sent = self._last_price
+            if self._traded_since_mark and self._now_us >= self._mark_due_us:
+                self._traded_since_mark = False
                 self._mark_due_us = self._now_us + self._genesis.mark_interval_us
                 for partition in range(self._genesis.account_partitions):
                     mark = events.MarkChanged(self._ticker, self._last_price)
@@ -272,6 +272,7 @@ class PlainMatcher:
     def _report(self, taker: EnterOrder | _Rest, maker: _Rest, quantity: int, fill: int) -> None:
         bids, asks = self._halves[codes.BUY], self._halves[codes.SELL]
         price = self._last_price = maker.price
+        self._traded_since_mark = True
         trade_id = make_trade_id(self._ticker, self._offset, fill)
         trade = events.Trade(
             trade_id,

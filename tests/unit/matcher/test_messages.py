@@ -124,7 +124,19 @@ def test_marks_keep_their_distance_and_carry_the_price_before_the_command() -> N
     assert book.marks() == [(partition, "10.05") for partition in range(4)]
     book.time_us += 1_000_000
     book.cancel("nobody")
-    assert book.marks() == []  # it did not change
+    assert book.marks() == []  # nothing was traded since
+
+
+def test_a_price_that_is_back_where_it_was_is_sent_all_the_same() -> None:
+    book = make_traded_book()
+    book.cancel("nobody")
+    assert book.marks()[0] == (0, "10.01")
+    for name, price in (("2", "10.05"), ("3", "10.01")):  # within one interval
+        book.sell(f"s{name}", 100, price)
+        book.buy(f"b{name}", 100, price)
+    book.time_us += 1_000_000
+    book.cancel("nobody")
+    assert book.marks() == [(partition, "10.01") for partition in range(4)]
 
 
 def test_a_trade_in_the_very_command_is_not_yet_in_its_mark() -> None:
