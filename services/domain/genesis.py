@@ -42,10 +42,10 @@ def default_genesis(deployment: str = "outcry") -> Genesis:
         instruments=instruments,
         account_partitions=4,
         mark_interval_us=100_000,
-        remember_ended_us=3_600_000_000,
+        remember_ended_us=600_000_000,
         accounts_max=100_000,
         live_orders_max=10_000,
-        remembered_max=5_000_000,
+        remembered_max=3_000_000,
         book_orders_max=2_000_000,
         sweep_orders_max=10_000,
     )

@@ -28,7 +28,6 @@ class Reason(IntEnum):
     INVALID_QUANTITY = 13  # zero, negative, or above the highest quantity
     OFF_LOT = 14
     DUPLICATE_CONFLICT = 15  # the same client command id with a different payload
-    GENESIS_EXISTS = 16
     ACCOUNT_EXISTS = 17
     INVALID_LIMITS = 18
 

@@ -37,6 +37,15 @@ NO_OFFSET: Final = -1
 _WITHOUT_TICKER: Final = (CancelOrder, ReduceOrder, ReplaceOrder, OpenAccount, KillSwitch)
 
 
+def _codes_of(order: Order) -> tuple[int, int]:
+    """Side and order type; 0 for one that makes no sense, which may be why it was rejected."""
+    side, order_type = order.side, order.order_type
+    if order.status == REJECTED:
+        side = side if side in codes.SIDE_NAMES else 0
+        order_type = order_type if order_type in codes.ORDER_TYPE_NAMES else 0
+    return side, order_type
+
+
 def report_order(
     shard: Shard,
     out: Outbox,
@@ -64,10 +73,8 @@ def report_order(
         exposure = worst_exposure(account)
         if holding is not None:
             worst, money = worst_shares(holding), worst_money(holding)
-    side, order_type, status = order.side, order.order_type, order.status
-    if status == REJECTED:  # perhaps because these make no sense
-        side = side if side in codes.SIDE_NAMES else 0
-        order_type = order_type if order_type in codes.ORDER_TYPE_NAMES else 0
+    side, order_type = _codes_of(order)
+    status = order.status
     live = status in LIVE_STATUSES
     # By position: with 26 fields, names would double the time this takes.
     report = ExecutionReport(
