@@ -15,7 +15,8 @@ from uuid import uuid4
 
 import orjson
 import psycopg
-from confluent_kafka import Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer
+from confluent_kafka import TopicPartition as KafkaPartition
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
@@ -39,7 +40,7 @@ from services.domain.origin import ACCOUNTS, MATCHING, ORDERS, Origin
 from services.recorder.archive import ArchiveReader, RecordedMessage, read_messages
 from services.recorder.core import ARCHIVED, RECORDED
 from services.recorder.migrations import migrate
-from services.runtime.kafka import KafkaConnection
+from services.runtime.kafka import KafkaConnection, to_record
 from services.runtime.kafka_admin import create_topics
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.ports import LogReader, Record, TopicPartition
@@ -216,18 +217,39 @@ class RecorderWorld:
 
     def committed(self, at: TopicPartition) -> list[Record]:
         """All committed records of a partition, from Kafka."""
-        first, end = self.log.bounds(at)
-        return [record for chunk in self.log.read(at, first, end) for record in chunk]
+        return self.all_committed([at])[at]
+
+    def all_committed(
+        self, partitions: Sequence[TopicPartition] = PARTITIONS
+    ) -> dict[TopicPartition, list[Record]]:
+        """All committed records of partitions, read side by side by a plain consumer."""
+        names = {self.prefix + at.topic: at.topic for at in partitions}
+        found: dict[TopicPartition, list[Record]] = {at: [] for at in partitions}
+        reading = set(partitions)
+        settings = {"group.id": f"{self.prefix}oracle", "enable.partition.eof": True}
+        consumer: Consumer = Consumer(self.connection.reader_config() | settings)
+        consumer.assign(
+            [KafkaPartition(self.prefix + a.topic, a.partition, OFFSET_BEGINNING) for a in reading]
+        )
+        while reading:
+            for message in consumer.consume(10_000, 0.2):
+                error = message.error()
+                at = TopicPartition(names[str(message.topic())], int(message.partition() or 0))
+                if error is None:
+                    found[at].append(to_record(message, names))
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                    reading.discard(at)
+        consumer.close()
+        return found
 
     def wait_until_recorded(self) -> None:
         """Until the last committed record of each partition is."""
-        wanted = {at: self.committed(at)[-1:] for at in PARTITIONS}
+        wanted = {at: records[-1].offset for at, records in self.all_committed().items() if records}
 
         def is_recorded() -> bool:
             reached = self.offsets()
-            return all(
-                reached.get(at, 0) > records[0].offset for at, records in wanted.items() if records
-            )
+            return all(reached.get(at, 0) > offset for at, offset in wanted.items())
 
         wait_until(is_recorded, "the recorder to reach the end", timeout_s=60)
 
@@ -235,8 +257,7 @@ class RecorderWorld:
         """Archive and tables hold each committed record once, byte for byte, and nothing else."""
         archive = ArchiveReader(self.dsn, self.prefix)
         with psycopg.connect(self.dsn) as connection:
-            for at in PARTITIONS:
-                committed = self.committed(at)
+            for at, committed in self.all_committed().items():
                 if at.topic in ARCHIVED:
                     end = archive.bounds(at)[1]
                     archived = [r for chunk in archive.read(at, 0, end) for r in chunk]

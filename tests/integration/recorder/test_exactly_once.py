@@ -109,29 +109,43 @@ def test_kills_at_random_moments_lose_and_repeat_nothing(
     assert_nothing_lost_or_repeated(world, writing)
 
 
+def crash(stack_infra: StackInfra, name: str, how: signal.Signals) -> None:
+    """End a server of the stack; returns once the supervisor has brought it back."""
+    status = stack_infra.stack.status()
+    assert status is not None
+    server = status.row(name)
+    assert server.process is not None
+    os.kill(server.process.pid, how)
+
+    def is_back() -> bool:
+        now = stack_infra.stack.status()
+        return now is not None and now.is_up and now.row(name).restarts > server.restarts
+
+    wait_until(is_back, f"{name} to be back", timeout_s=60)
+
+
 def test_a_database_that_crashes_is_waited_for(
     world: RecorderWorld, writing: Writing, stack_infra: StackInfra
 ) -> None:
     recorder = world.start_recorder(flush_interval_ms=10)
     wait_for_progress(world)
-    status = stack_infra.stack.status()
-    assert status is not None
-    server = status.row("postgres")
-    assert server.process is not None
-    restarts = server.restarts
-
     # Immediate shutdown: every backend is ended wherever it is, and recovery follows.
-    os.kill(server.process.pid, signal.SIGQUIT)
+    crash(stack_infra, "postgres", signal.SIGQUIT)
     wait_until(lambda: recorder.has_logged("recording_failed"), "the recorder to notice")
-
-    def is_back() -> bool:
-        now = stack_infra.stack.status()
-        return now is not None and now.is_up and now.row("postgres").restarts > restarts
-
-    wait_until(is_back, "PostgreSQL to be back", timeout_s=60)
     wait_until(recorder.is_ready, "the recorder to be ready again")
     assert recorder.process.poll() is None
     assert_nothing_lost_or_repeated(world, writing)
+
+
+def test_a_broker_that_crashes_is_waited_for(world: RecorderWorld, stack_infra: StackInfra) -> None:
+    recorder = world.start_recorder()
+    world.write(10)
+    world.wait_until_recorded()
+    crash(stack_infra, "kafka", signal.SIGKILL)
+    world.write(10)
+    world.wait_until_recorded()
+    world.assert_recorded_exactly()
+    assert recorder.stop() == 0
 
 
 def test_it_is_not_ready_while_the_database_is_away(world: RecorderWorld, writing: Writing) -> None:
