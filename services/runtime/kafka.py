@@ -183,7 +183,10 @@ class KafkaConsumer:
 
         Metadata of a consumer that is in no generation would make the broker skip its check.
         """
-        metadata: GroupMetadata = self._consumer.consumer_group_metadata()
+        try:
+            metadata: GroupMetadata = self._consumer.consumer_group_metadata()
+        except KafkaException as error:
+            raise FencedError(f"no group metadata ({error_of(error).str()}); join again") from error
         generation, member_id = parse_group_metadata(metadata)
         if generation < 0 or not member_id:
             raise FencedError("this member lost its place in the group; join again")

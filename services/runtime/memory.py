@@ -218,9 +218,9 @@ class MemorySnapshots:
         self._topic_ids: dict[str, str] = {}
 
     def put(self, snapshot: Snapshot) -> None:
-        """Keep it; the same position twice is once."""
+        """Keep it; of the same position the last one."""
         place = (snapshot.room, snapshot.topic, snapshot.partition)
-        self._kept.setdefault(place, {}).setdefault(snapshot.offset, snapshot)
+        self._kept.setdefault(place, {})[snapshot.offset] = snapshot
 
     def newest(self, room: str, topic: str, partition: int, limit: int) -> Sequence[Snapshot]:
         """Highest offset first."""

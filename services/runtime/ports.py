@@ -211,7 +211,7 @@ class Snapshots(Protocol):
     """
 
     def put(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot; keeping the same one twice is once.
+        """Keep a snapshot, in the place of one of the same position: that one may be damaged.
 
         Raises:
             RetriableError: the store is away; the snapshot may be dropped, a later one serves.

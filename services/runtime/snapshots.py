@@ -17,7 +17,10 @@ _INSERT: Final = """
 INSERT INTO outcry.snapshots (deployment, room, topic, partition, "offset", topic_id,
                               format_version, genesis_hash, state, state_hash)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT DO NOTHING
+ON CONFLICT (deployment, room, topic, partition, "offset") DO UPDATE
+SET topic_id = excluded.topic_id, format_version = excluded.format_version,
+    genesis_hash = excluded.genesis_hash, state = excluded.state,
+    state_hash = excluded.state_hash, taken_at = now()
 """
 _DELETE_OLD: Final = """
 DELETE FROM outcry.snapshots

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import psycopg
+import msgspec
 import pytest
 from psycopg import sql
 
@@ -55,6 +56,13 @@ def test_putting_one_twice_keeps_one(store: Snapshots) -> None:
     store.put(snapshot(7))
     store.put(snapshot(7))
     assert len(store.newest("room", "in", 0, 5)) == 1
+
+
+def test_a_good_one_takes_the_place_of_a_damaged_one(store: Snapshots) -> None:
+    good = snapshot(7)
+    store.put(msgspec.structs.replace(good, state=b"damaged"))
+    store.put(good)
+    assert store.newest("room", "in", 0, 5) == [good]
 
 
 def test_rooms_and_partitions_do_not_mix(store: Snapshots) -> None:
