@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from uuid import uuid4
 
-import psycopg
 import msgspec
+import psycopg
 import pytest
 from psycopg import sql
 
