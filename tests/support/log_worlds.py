@@ -154,7 +154,8 @@ class KafkaWorld:
         return made
 
     def expire_transactions(self) -> None:
-        time.sleep(4.0)
+        # The transaction's 3 s, the broker's next look 5 s later at most, and a margin.
+        time.sleep(9.0)
 
     def expire_session(self, instance: str) -> None:
         del instance
