@@ -46,7 +46,7 @@ class Bench:
     def resident_mib(self) -> Mapping[str, float]:
         """Resident memory of each component, in MiB."""
         return {
-            name: sum(process.memory_info().rss for process in family) / _MIB
+            name: sum(_resident_bytes(process) for process in family) / _MIB
             for name, family in self._families().items()
         }
 
@@ -63,8 +63,18 @@ class Bench:
 
 
 def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:  # a database session that just ended
+        return 0.0
     return float(times.user + times.system)
+
+
+def _resident_bytes(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
 
 
 @contextmanager
