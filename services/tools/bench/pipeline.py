@@ -197,6 +197,7 @@ def _measure_memory(bench: Bench, order: PipelineOrder, first: int) -> list[Memo
         _finish(process)
     finally:
         reader.close()
+        process.kill()  # a run that failed leaves no load behind
     half = len(samples) // 2
     return [
         Memory(
@@ -220,6 +221,7 @@ def _run_load(
         reader.wait_until_idle(_IDLE_S, _TIMEOUT_S)
     finally:
         reader.close()
+        process.kill()  # a run that failed leaves no load behind
     return reader, result
 
 
