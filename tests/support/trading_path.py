@@ -13,13 +13,11 @@ from services.domain.commands import PlaceOrder
 from services.domain.controls import Genesis, OpenAccount, SetMark
 from services.domain.events import AccountState, ExecutionReport
 from services.domain.genesis import default_genesis
-from services.runtime.kafka import KafkaConnection
 from services.runtime.kafka_admin import create_topics
-from services.runtime.kafka_reader import KafkaReader
 from services.runtime.ports import TopicPartition
 from services.runtime.registry import load_codec, register_schemas
 from services.tools.operate.exchange import KafkaExchange, KafkaWatch, Seen
-from services.tools.operate.genesis import ensure_genesis
+from services.tools.operate.steps import begin
 from services.tools.stack.deployment import migrate_database
 from services.tools.stack.plan import Addresses
 from services.tools.stack.stack import RoomSet
@@ -155,12 +153,7 @@ def running_path(
     create_topics(addresses.kafka_bootstrap, prefix)
     register_schemas(addresses.registry_url)
     migrate_database(addresses, prefix)
-    codec = load_codec(addresses.registry_url)
-    log = KafkaReader(KafkaConnection(addresses.kafka_bootstrap, prefix))
-    exchange = KafkaExchange(addresses.kafka_bootstrap, prefix, codec)
-    ensure_genesis(log, codec, exchange, genesis or default_genesis(prefix.strip(".")))
-    exchange.close()
-    log.close()
+    begin(addresses, prefix, genesis or default_genesis(prefix.strip(".")))
     with RoomSet(infra.settings, prefix, rooms) as room_set:
         assert isinstance(room_set, RoomSet)
         path = TradingPath(addresses, prefix, room_set)

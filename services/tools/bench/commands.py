@@ -45,7 +45,7 @@ def bench_pipeline(
     latency_rate: Annotated[int, typer.Option(min=1, help="Commands a second.")] = 300,
     latency_commands: Annotated[int, typer.Option(min=300)] = 18_000,
     offered: Annotated[int, typer.Option(min=1, help="Commands a second, open-loop.")] = 5_000,
-    commands: Annotated[int, typer.Option(min=1_000, help="Of the throughput load.")] = 150_000,
+    commands: Annotated[int, typer.Option(min=20_000, help="Of the throughput load.")] = 150_000,
     memory_commands: Annotated[
         int, typer.Option(min=0, help="Also watch each room's memory over so many commands.")
     ] = 0,

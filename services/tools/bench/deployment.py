@@ -8,19 +8,16 @@ from typing import Final
 import psutil
 
 from services.domain.controls import Genesis
-from services.runtime.kafka import KafkaConnection
-from services.runtime.kafka_reader import KafkaReader
 from services.runtime.registry import load_codec
-from services.tools.market.population import crowd_controls
+from services.tools.market.admit import admit_crowd
 from services.tools.operate.exchange import KafkaExchange
-from services.tools.operate.genesis import ensure_genesis
+from services.tools.operate.steps import begin
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
 from services.tools.stack.plan import Addresses
 from services.tools.stack.portcheck import find_free_base
 from services.tools.stack.settings import PORT_SPAN, StackSettings
 from services.tools.stack.stack import RoomSet, Stack, running_stack
 from services.wire.codec import Codec
-from services.wire.topics import CONTROLS
 
 _PREFIX: Final = "bench."
 _BASES: Final = range(24_000, 32_000, PORT_SPAN)
@@ -90,13 +87,12 @@ def open_bench(home: Path, rooms: tuple[str, ...], genesis: Genesis, seed: int) 
         create_topics(addresses, _PREFIX)
         register_schemas(addresses, _PREFIX)
         migrate_database(addresses, _PREFIX)
+        begin(addresses, _PREFIX, genesis)
         codec = load_codec(addresses.registry_url)
-        with KafkaExchange(addresses.kafka_bootstrap, _PREFIX, codec) as exchange:
-            log = KafkaReader(KafkaConnection(addresses.kafka_bootstrap, _PREFIX))
-            ensure_genesis(log, codec, exchange, genesis)
-            log.close()
-            for control in crowd_controls(seed):
-                exchange.publish(CONTROLS.name, 0, "", control)
-        with RoomSet(settings, _PREFIX, rooms) as room_set:
+        with (
+            RoomSet(settings, _PREFIX, rooms) as room_set,
+            KafkaExchange(addresses.kafka_bootstrap, _PREFIX, codec) as exchange,
+        ):
             assert isinstance(room_set, RoomSet)
+            admit_crowd(exchange, seed)
             yield Bench(stack, room_set, codec)
