@@ -27,6 +27,11 @@ HOUSE = {
     "risk/core/__init__.py": "",
     "risk/core/account.py": "from services.domain import orders",
     "tools/__init__.py": "from services.risk.core import account",
+    "tools/market/__init__.py": "",
+    "tools/proof/__init__.py": "",
+    "tools/proof/audit/__init__.py": "",
+    "tools/proof/audit/model/__init__.py": "",
+    "tools/proof/audit/model/risk.py": "",
     "cli.py": "from services import tools",
 }
 
@@ -70,6 +75,11 @@ def test_a_house_that_keeps_the_walls_passes(tmp_path: Path) -> None:
         ("wire/__init__.py", "import os.path", "services.wire -> os"),
         ("domain/orders.py", "from services.domain import amounts", "in a circle BROKEN"),
         ("auctions.py", "", "services.auctions"),
+        (
+            "tools/proof/audit/model/risk.py",
+            "from services.domain import amounts",
+            "services.tools.proof.audit.model.risk -> services.domain.amounts",
+        ),
     ],
 )
 def test_a_planted_break_of_a_wall_is_found(

@@ -1,0 +1,1 @@
+"""`outcry audit`: everything that follows from the log, derived again and compared."""
