@@ -88,12 +88,27 @@ def weigh(order: Order) -> tuple[int, int]:
 class Market:
     """One ticker's rules, and its mark (0: none) as this partition knows it."""
 
-    __slots__ = ("mark", "partition", "rules", "ticker")
+    __slots__ = (
+        "band_bps",
+        "collar_bps",
+        "lot",
+        "mark",
+        "partition",
+        "quantity_max",
+        "sub_dollar_tick",
+        "tick",
+        "ticker",
+    )
 
     def __init__(self, rules: dict[str, Any]) -> None:
-        self.rules = rules
         self.ticker: str = rules["ticker"]
         self.partition: int = rules["partition"]
+        self.tick: int = rules["tick"]
+        self.sub_dollar_tick: int = rules["sub_dollar_tick"]
+        self.lot: int = rules["lot"]
+        self.collar_bps: int = rules["price_collar_bps"]
+        self.band_bps: int = rules["market_band_bps"]
+        self.quantity_max: int = rules["order_quantity_max"]
         self.mark = 0
 
 

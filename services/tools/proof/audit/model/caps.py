@@ -41,16 +41,6 @@ def add_up(holding: Holding) -> Sums:
     return buys, sells, buys_money, sells_money
 
 
-def worst_of(position: int, mark: int, sums: Sums) -> tuple[int, int]:
-    """W and E."""
-    buys, sells, buys_money, sells_money = sums
-    held = position * mark
-    return (
-        max(abs(position + buys), abs(position - sells)),
-        max(abs(held + buys_money), abs(held - sells_money), abs(position) * mark),
-    )
-
-
 def check_acceptance(
     shard: Shard, account: Account, holding: Holding, order: Order, before: tuple[int, int]
 ) -> None:
@@ -62,42 +52,49 @@ def check_acceptance(
     account.unread = 0
     shard.counts.added_up += 1
     exposure = 0
+    mine: Sums = (0, 0, 0, 0)
     for other in account.holdings.values():
-        sums = add_up(other)
+        sums = add_up(other) if other.live else (0, 0, 0, 0)
         check_sums(shard, account, other, sums)
-        exposure += worst_of(other.position, other.market.mark, sums)[1]
-    sums = add_up(holding)
-    position, mark = holding.position, holding.market.mark
-    worst, money = worst_of(position, mark, sums)
-    now = weigh(order)
-    more = now[0] - before[0], now[1] - before[1]
-    buys, sells, buys_money, sells_money = sums
-    if order.side == n.BUY:
-        earlier = (buys - more[0], sells, buys_money - more[1], sells_money)
-    else:
-        earlier = (buys, sells - more[0], buys_money, sells_money - more[1])
-        if sells > position and not account.short_allowed:
+        if other is holding:
+            mine = sums
+        held = other.position * other.market.mark
+        exposure += max(abs(held + sums[2]), abs(held - sums[3]), abs(held))
+    position = holding.position
+    held = position * holding.market.mark
+    buys, sells, buys_money, sells_money = mine
+    shares = max(abs(position + buys), abs(position - sells))
+    money = max(abs(held + buys_money), abs(held - sells_money), abs(held))
+    if (
+        shares > account.position_limit(holding)
+        or money > account.notional_limit(holding)
+        or exposure > account.exposure_max
+    ):
+        now = weigh(order)
+        if order.side == n.BUY:
+            buys += before[0] - now[0]
+            buys_money += before[1] - now[1]
+        else:
+            sells += before[0] - now[0]
+            sells_money += before[1] - now[1]
+        shares_before = max(abs(position + buys), abs(position - sells))
+        money_before = max(abs(held + buys_money), abs(held - sells_money), abs(held))
+        if shares > shares_before or money > money_before:
             shard.witness.report(
-                said.SHORT, f"{order.order_id}: {sells} open to sell, {position} held"
+                said.CAPS,
+                f"{order.order_id} of {account.name}: W {shares_before} to {shares}, "
+                f"E {money_before} to {money}, exposure {exposure}",
             )
-    worst_before, money_before = worst_of(position, mark, earlier)
-    held = (
-        worst <= account.position_limit(holding)
-        and money <= account.notional_limit(holding)
-        and exposure <= account.exposure_max
-    )
-    if not held and (worst > worst_before or money > money_before):
+    if order.side == n.SELL and mine[1] > position and not account.short_allowed:
         shard.witness.report(
-            said.CAPS,
-            f"{order.order_id} of {account.name}: W {worst_before} to {worst}, "
-            f"E {money_before} to {money}, exposure {exposure}",
+            said.SHORT, f"{order.order_id}: {mine[1]} open to sell, {position} held"
         )
 
 
 def check_sums(shard: Shard, account: Account, holding: Holding, sums: Sums) -> None:
     """The running sums are those of the open orders."""
     kept = (holding.buys, holding.sells, holding.buys_money, holding.sells_money)
-    if kept != sums:
+    if sums != kept:
         shard.witness.report(
             said.RESERVATION,
             f"{account.name} in {holding.market.ticker}: {kept} reserved, {sums} open",

@@ -131,9 +131,8 @@ def _form_fault(account: Account, market: Market | None, order: Order) -> int:
         return n.INVALID_COMBINATION
     if order.self_trade_prevention not in n.SELF_TRADE_POLICIES:
         return n.INVALID_SELF_TRADE_PREVENTION
-    return (is_limit and _price_fault(market, order.price)) or _quantity_fault(
-        market, order.quantity
-    )
+    reason = _price_fault(market, order.price) if is_limit else 0
+    return reason or _quantity_fault(market, order.quantity)
 
 
 def _price_fault(market: Market, price: int) -> int:
@@ -143,16 +142,15 @@ def _price_fault(market: Market, price: int) -> int:
 
 
 def _tick(market: Market, price: int) -> int:
-    tick: int = market.rules["sub_dollar_tick" if price < n.DOLLAR else "tick"]
-    return tick
+    return market.sub_dollar_tick if price < n.DOLLAR else market.tick
 
 
 def _quantity_fault(market: Market, quantity: int) -> int:
     if quantity < 1 or quantity > n.QUANTITY_MAX:
         return n.INVALID_QUANTITY
-    if quantity % market.rules["lot"]:
+    if quantity % market.lot:
         return n.OFF_LOT
-    return n.ORDER_TOO_LARGE if quantity > market.rules["order_quantity_max"] else 0
+    return n.ORDER_TOO_LARGE if quantity > market.quantity_max else 0
 
 
 def _mark_fault(market: Market, price: int) -> int:
@@ -160,7 +158,7 @@ def _mark_fault(market: Market, price: int) -> int:
     mark = market.mark
     if mark == 0:
         return n.NO_MARK
-    collar = market.rules["price_collar_bps"]
+    collar = market.collar_bps
     if price and collar and n.BASIS_POINTS * abs(price - mark) > collar * mark:
         return n.PRICE_OUTSIDE_COLLAR
     return 0
@@ -168,7 +166,7 @@ def _mark_fault(market: Market, price: int) -> int:
 
 def _protection_price(market: Market, side: int) -> int:
     """Mark x (1 +/- band), rounded inwards to the tick, within what any order may state."""
-    band = market.rules["market_band_bps"]
+    band = market.band_bps
     if side == n.BUY:
         price = min((n.BASIS_POINTS + band) * market.mark // n.BASIS_POINTS, n.PRICE_MAX)
         tick = _tick(market, price)

@@ -1,9 +1,12 @@
 """Where messages come from and go to: the two ledgers of positions and sequences."""
 
-from typing import Any
+from typing import Any, Final
 
 from services.tools.proof.audit.model import said
 from services.tools.proof.audit.model.said import Derived, Witness
+
+_new: Final = tuple.__new__
+"""A named tuple without its own constructor, which takes twice the time."""
 
 
 class Sources:
@@ -79,7 +82,7 @@ class Sent:
             "time_us": time_us,
             "event_time_us": self.event_time_us,
         }
-        out.append(Derived(topic, partition, key, record, fields))
+        out.append(_new(Derived, (topic, partition, key, record, fields)))
 
     def view_origin(self, time_us: int) -> dict[str, int]:
         """The origin of a view taken after the present input: after its messages, unnumbered."""
