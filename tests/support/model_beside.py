@@ -34,9 +34,7 @@ def as_input(topic: str, offset: int, decoded: Decoded[Any]) -> Input:
     assert decoded.origin is not None
     value = CODEC.encode(topic, decoded.origin, decoded.payload)
     record = type(decoded.payload).__name__
-    fields = fastavro.schemaless_reader(
-        BytesIO(value[HEADER_BYTES:]), SCHEMAS[topic, record], None
-    )
+    fields = fastavro.schemaless_reader(BytesIO(value[HEADER_BYTES:]), SCHEMAS[topic, record], None)
     assert isinstance(fields, dict)
     return offset, record, fields
 
