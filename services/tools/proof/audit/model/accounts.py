@@ -60,6 +60,23 @@ class Order(msgspec.Struct, gc=False):
         ]  # fmt: skip
 
 
+def read_order(row: list[Any]) -> Order:
+    """An order from a dump; what it reserves follows from its terms."""
+    (
+        _, account, order_id, client_order_id, ticker, side, order_type, time_in_force, post_only,
+        self_trade_prevention, submitted_price, submitted_quantity, price, quantity, value, status,
+        accepted_offset, cause_id, reason, _, _, filled, filled_money, ended_us, acceptance,
+        pending,
+    ) = row  # fmt: skip
+    return Order(
+        account, order_id, client_order_id, ticker, side, order_type, time_in_force, post_only,
+        self_trade_prevention, submitted_price, submitted_quantity, price, quantity, cause_id,
+        value, status, accepted_offset, reason, filled, filled_money, ended_us,
+        None if acceptance is None else tuple(acceptance),
+        None if pending is None else tuple(pending),
+    )  # fmt: skip
+
+
 class Done(msgspec.Struct, frozen=True, gc=False):
     """A remembered command other than PlaceOrder."""
 

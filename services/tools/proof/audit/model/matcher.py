@@ -7,7 +7,12 @@ from services.tools.proof.audit.model import numbers as n
 from services.tools.proof.audit.model import said
 from services.tools.proof.audit.model.book import Book, Resting, Side
 from services.tools.proof.audit.model.said import Derived, Fault, Witness
-from services.tools.proof.audit.model.state import encode_state, hash_genesis, plain_genesis
+from services.tools.proof.audit.model.state import (
+    decode_state,
+    encode_state,
+    hash_genesis,
+    plain_genesis,
+)
 from services.tools.proof.audit.model.trace import Sources
 from services.tools.proof.audit.model.voice import Voice
 
@@ -147,6 +152,41 @@ class MatcherModel:
                 self._book.asks.rows(),
             ]
         )
+
+    @classmethod
+    def load(cls, partition: int, state: bytes) -> "MatcherModel":
+        """The model as it was where a snapshot was taken; its totals count from there.
+
+        Raises:
+            ValueError: these bytes are no state of this partition.
+        """
+        rows = decode_state(state, 11)
+        model = cls(partition)
+        try:
+            model._load(rows)
+        except (LookupError, TypeError, AttributeError) as error:
+            msg = f"no state of a matcher: {error!r}"
+            raise ValueError(msg) from error
+        if rows[0] != partition:
+            msg = f"the state of partition {rows[0]}, not of {partition}"
+            raise ValueError(msg)
+        return model
+
+    def _load(self, rows: list[Any]) -> None:
+        if rows[1] is not None:
+            self._begin(rows[1])
+        self._sources.load(rows[2])
+        self._voice.sent.load(rows[3])
+        self._now_us, self._status, self._last_price = rows[4:7]
+        self._mark_unsent, self._mark_due_us = rows[7:9]
+        counts = self._voice.counts
+        for side, orders in ((n.BUY, rows[9]), (n.SELL, rows[10])):
+            for order_id, account, price, quantity, filled, post_only, policy in orders:
+                self._book.insert(
+                    Resting(order_id, account, side, price, quantity, filled, post_only, policy)
+                )
+                counts["orders_accepted"] += 1
+                counts["shares_accepted"] += quantity - filled
 
     # --- genesis, clock, mark, status
 

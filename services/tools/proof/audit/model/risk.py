@@ -7,8 +7,14 @@ from services.tools.proof.audit.model import numbers as n
 from services.tools.proof.audit.model import operators, orders, outcomes, said
 from services.tools.proof.audit.model.accounts import Account, Shard
 from services.tools.proof.audit.model.caps import check_rest
+from services.tools.proof.audit.model.loading import load_shard
 from services.tools.proof.audit.model.said import Derived, Fault, Witness
-from services.tools.proof.audit.model.state import encode_state, hash_genesis, plain_genesis
+from services.tools.proof.audit.model.state import (
+    decode_state,
+    encode_state,
+    hash_genesis,
+    plain_genesis,
+)
 from services.tools.proof.audit.model.trace import Sources
 
 _ACTS: Final[dict[str, Callable[[Shard, dict[str, Any]], None]]] = {
@@ -81,9 +87,34 @@ class RiskModel:
             return []
         return sent.out
 
+    @classmethod
+    def load(cls, partition: int, state: bytes) -> "RiskModel":
+        """The model as it was where a snapshot was taken; its totals count from there.
+
+        Raises:
+            ValueError: these bytes are no state of this partition.
+        """
+        rows = decode_state(state, 8)
+        model = cls(partition)
+        try:
+            load_shard(model._shard, rows)
+            model._sources.load(rows[2])
+            if rows[1] is not None:
+                model._know(rows[1])
+        except (LookupError, TypeError, AttributeError) as error:
+            msg = f"no state of risk: {error!r}"
+            raise ValueError(msg) from error
+        if rows[0] != partition:
+            msg = f"the state of partition {rows[0]}, not of {partition}"
+            raise ValueError(msg)
+        return model
+
     def _begin(self, fields: dict[str, Any]) -> None:
         genesis = plain_genesis(fields)
         self._shard.begin(genesis)
+        self._know(genesis)
+
+    def _know(self, genesis: dict[str, Any]) -> None:
         self._genesis_hash = hash_genesis(genesis)
         self._in_event_time = genesis["time_source"] == n.TIME_FROM_EVENT
 

@@ -97,6 +97,23 @@ def encode_state(rows: list[Any]) -> bytes:
     return _ENCODER.encode(rows)
 
 
+def decode_state(state: bytes, length: int) -> list[Any]:
+    """A state's rows.
+
+    Raises:
+        ValueError: these bytes are no state of so many parts.
+    """
+    try:
+        rows = msgspec.msgpack.decode(state)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        msg = f"no state of format 1: {error}"
+        raise ValueError(msg) from error
+    if not isinstance(rows, list) or len(rows) != length:
+        msg = f"no state of format 1: not an array of {length} parts"
+        raise ValueError(msg)
+    return rows
+
+
 def plain_genesis(fields: dict[str, Any]) -> dict[str, Any]:
     """A genesis without its origin, in its schema's order."""
     genesis = {name: fields[name] for name in _GENESIS}

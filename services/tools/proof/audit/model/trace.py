@@ -40,6 +40,13 @@ class Sources:
                 said.SEQUENCE, f"source {source}: sequence {sequence} after {last[2]}"
             )
 
+    def load(self, rows: list[list[int]]) -> None:
+        """As a dump has it."""
+        self._last = {
+            (topic, partition): (offset, index, sequence)
+            for topic, partition, offset, index, sequence in rows
+        }
+
     def rows(self) -> list[list[int]]:
         """For a dump: by source."""
         return [[*source, *self._last[source]] for source in sorted(self._last)]
@@ -95,6 +102,10 @@ class Sent:
             "time_us": time_us,
             "event_time_us": self.event_time_us,
         }
+
+    def load(self, rows: list[list[Any]]) -> None:
+        """As a dump has it."""
+        self._counts = {(topic, partition): sent for topic, partition, sent in rows}
 
     def rows(self) -> list[list[str | int]]:
         """For a dump: by destination."""
