@@ -1,1 +1,14 @@
-"""`outcry audit`: everything that follows from the log, derived again and compared."""
+"""`outcry audit`: everything derived again from the log, by code that shares none with the rooms.
+
+What is checked, and by what:
+
+schemas.py     the wire: framing, schema versions, Avro of internal topics (fastavro, as data)
+strict_avro.py, json_orders.py, ingest.py   what each client's record must become
+model/         the folds of risk and matcher, written a second time
+flows.py       what should have been written against what was, message by message
+rows.py        PostgreSQL, row by row and byte by byte
+auditor.py     reads the log and puts it all together
+
+Nothing here may import the code it checks (`services.domain`, the codec, a room); an import
+contract holds that. What is shared is data: the schema files, the names of topics, the ports.
+"""

@@ -1,0 +1,133 @@
+"""What an audit has found so far: plain values that can be sent between processes and added up."""
+
+from collections import Counter
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from services.tools.proof.audit.flows import Flows, Reach
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.runtime.ports import Record
+
+type Place = tuple[str, int]
+"""A topic and a partition."""
+
+FINDINGS_MAX: Final = 200
+"""Most findings that one partition's audit spells out; what follows from one break is many."""
+JUNK_MAX: Final = 10_000
+"""Most offsets of undecodable records that a partition's audit remembers."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that is not as the log says it must be."""
+
+    check: str
+    topic: str
+    """Where it is: in the log, or the record that a row or snapshot stands for."""
+    partition: int
+    offset: int
+    expected: str
+    found: str
+    where: str = ""
+    """What holds it, if not the topic: a table, a snapshot."""
+    time_ms: int = 0
+    """Log time, by which the first finding is told."""
+    rank: int = 0
+    """Among findings of the same time: what the others may follow from comes first."""
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """One partition as read, so that two people can compare what they audited."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    """Of the first record that was read; retention may have taken what was before."""
+    next_offset: int
+    records: int
+    digest: str
+    """Hexadecimal BLAKE2b-256 over each record's offset, time, key and value, in order."""
+
+
+class Chain:
+    """Makes a partition's digest as its records come by."""
+
+    __slots__ = ("_chain", "first_offset", "next_offset", "records")
+
+    def __init__(self) -> None:
+        self._chain = blake2b(digest_size=32)
+        self.first_offset = -1
+        self.next_offset = 0
+        self.records = 0
+
+    def add(self, records: "Sequence[Record]") -> None:
+        """Take in the next records."""
+        parts: list[bytes] = []
+        for record in records:
+            key, value = record.key, record.value
+            head = (
+                f"{record.offset} {record.timestamp_ms} {-1 if key is None else len(key)}"
+                f" {-1 if value is None else len(value)}\n"
+            )
+            parts += (head.encode(), key or b"", value or b"")
+        self._chain.update(b"".join(parts))
+        if records:
+            if self.first_offset < 0:
+                self.first_offset = records[0].offset
+            self.next_offset = records[-1].offset + 1
+            self.records += len(records)
+
+    def digest(self, place: Place) -> Digest:
+        """As far as it has come."""
+        return Digest(
+            *place,
+            max(self.first_offset, 0),
+            self.next_offset,
+            self.records,
+            self._chain.hexdigest(),
+        )
+
+
+class Ledger:
+    """The findings, the counts, and both sides of every flow."""
+
+    def __init__(self) -> None:
+        self.flows = Flows()
+        self.reaches: dict[Place, Reach] = {}
+        self.checked: Counter[str] = Counter()
+        """How many things each check has looked at."""
+        self.notes: Counter[str] = Counter()
+        """What was not looked at, and why; not findings."""
+        self.findings: list[Finding] = []
+        self.junk: dict[Place, list[int]] = {}
+        self.digests: dict[Place, Digest] = {}
+        self.totals: Counter[str] = Counter()
+
+    def report(self, finding: Finding) -> None:
+        """Keep one finding."""
+        if len(self.findings) < FINDINGS_MAX:
+            self.findings.append(finding)
+        else:
+            self.notes["findings not spelled out"] += 1
+
+    def note_junk(self, place: Place, offset: int) -> None:
+        """A record that is no message of its topic."""
+        self.notes[f"records of {place[0]} that are no message, passed over"] += 1
+        kept = self.junk.setdefault(place, [])
+        if len(kept) < JUNK_MAX:
+            kept.append(offset)
+
+    def absorb(self, other: "Ledger") -> None:
+        """Add what another process found of other partitions."""
+        self.flows.absorb(other.flows)
+        self.reaches |= other.reaches
+        self.checked += other.checked
+        self.notes += other.notes
+        self.findings += other.findings
+        self.junk |= other.junk
+        self.digests |= other.digests
+        self.totals += other.totals

@@ -1,0 +1,188 @@
+"""One partition's audit: its records in order, what they say, and what must follow from them."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
+
+from services.runtime.ports import Record
+from services.tools.proof.audit.flows import Flow, FlowKey, Reach, pack_position
+from services.tools.proof.audit.ingest import SOURCE_NUMBERS, derive_commands
+from services.tools.proof.audit.ledger import Chain, Finding, Ledger, Place
+from services.tools.proof.audit.model import Derived
+from services.tools.proof.audit.row_check import RowCheck
+from services.tools.proof.audit.rows import TABLES_OF, RowSource
+from services.tools.proof.audit.schemas import Fields, Message, Schemas
+
+_DIGEST_BYTES: Final = 8
+
+
+def digest_of(key: bytes | None, value: bytes) -> int:
+    """What stands for a message in a flow."""
+    whole = value + key if key else value
+    return int.from_bytes(blake2b(whole, digest_size=_DIGEST_BYTES).digest())
+
+
+class PartitionAudit:
+    """Reads one partition. Subclasses say what its records mean.
+
+    Args:
+        first: where the log begins to be read; what is before is gone.
+        begins_late: whether anything was before.
+    """
+
+    def __init__(
+        self, place: Place, schemas: Schemas, ledger: Ledger, *, first: int, begins_late: bool
+    ) -> None:
+        self.place = place
+        self.topic, self.partition = place
+        self._schemas = schemas
+        self._ledger = ledger
+        self._chain = Chain()
+        self._first = first
+        self._begins_late = begins_late
+        self.next = first
+        """Everything below it has been read."""
+        self._inflows: dict[tuple[int, int], Flow] = {}
+        self.rows: RowCheck | None = None
+
+    def begin_rows(self, source: RowSource | None) -> None:
+        """See how far the rows have come, each time before reading on."""
+        if source is None or self.topic not in TABLES_OF:
+            return
+        if self.rows is None:
+            self.rows = RowCheck(self.topic, self.partition, self._first, self._ledger)
+        self.rows.begin(source)
+
+    def take(self, records: Sequence[Record]) -> None:
+        """The next records, in order."""
+        self._chain.add(records)
+        self._work(records)
+        self._ledger.checked[f"records of {self.topic}"] += len(records)
+        if self.rows is not None and records:
+            self.rows.compare(records[-1].offset + 1)
+
+    def _work(self, records: Sequence[Record]) -> None:
+        raise NotImplementedError
+
+    def reach_end(self, end: int) -> None:
+        """Everything below `end` has been given, as far as there is anything."""
+        self.next = max(self.next, end)
+        if self.rows is not None:
+            self.rows.compare(end)
+            self.rows.finish()
+        self._ledger.reaches[self.place] = Reach(self._first, self.next, self._begins_late)
+        self._ledger.digests[self.place] = self._chain.digest(self.place)
+
+    def recheck_rows(self, records: Sequence[Record]) -> None:
+        """Records that were read before their rows were there."""
+        assert self.rows is not None, "begin_rows first"
+        for record in records:
+            self.rows.expect(record, self._schemas.decode(self.topic, record.value))
+
+    def _see(self, record: Record, message: Message) -> None:
+        """Note that a message is there, in the flow it says it came by."""
+        origin = message.fields["origin"]
+        source = (origin["topic"], origin["partition"])
+        flow = self._inflows.get(source)
+        if flow is None:
+            key = FlowKey(*source, self.topic, self.partition)
+            flow = self._inflows[source] = self._ledger.flows.of(key)
+        flow.seen.append(digest_of(record.key, message.canonical))
+        flow.seen_at.append(record.offset)
+        flow.seen_from.append(pack_position(origin["offset"], origin["index"]))
+
+
+class Deriver:
+    """Turns what must follow into the flows' other side."""
+
+    def __init__(self, place: Place, schemas: Schemas, ledger: Ledger) -> None:
+        self._source = (SOURCE_NUMBERS[place[0]], place[1])
+        self._schemas = schemas
+        self._ledger = ledger
+        self._outflows: dict[tuple[str, int], Flow] = {}
+
+    def derive(self, messages: Sequence[Derived]) -> None:
+        """Everything that must follow from one record."""
+        for topic, partition, key, record, fields in messages:
+            flow = self._outflows.get((topic, partition))
+            if flow is None:
+                flow_key = FlowKey(*self._source, topic, partition)
+                flow = self._outflows[topic, partition] = self._ledger.flows.of(flow_key)
+            value = self._schemas.encode(topic, record, fields)
+            origin = fields["origin"]
+            flow.derived.append(digest_of(key.encode(), value))
+            flow.derived_at.append(pack_position(origin["offset"], origin["index"]))
+
+
+class DoorAudit(PartitionAudit):
+    """`orders` and `controls`: each record becomes its commands, or one dead letter."""
+
+    def __init__(
+        self, place: Place, schemas: Schemas, ledger: Ledger, *, first: int, begins_late: bool
+    ) -> None:
+        super().__init__(place, schemas, ledger, first=first, begins_late=begins_late)
+        self._deriver = Deriver(place, schemas, ledger)
+
+    def _work(self, records: Sequence[Record]) -> None:
+        for record in records:
+            self._deriver.derive(derive_commands(self._schemas, record))
+            if self.rows is not None:
+                self.rows.expect(record, None)
+
+
+class FeedAudit(PartitionAudit):
+    """`executions`, `trades`, `orders.dlq`: what is said, and nothing follows from it."""
+
+    def __init__(
+        self, place: Place, schemas: Schemas, ledger: Ledger, *, first: int, begins_late: bool
+    ) -> None:
+        super().__init__(place, schemas, ledger, first=first, begins_late=begins_late)
+        self._sequences: dict[str, int] = {}
+
+    def _work(self, records: Sequence[Record]) -> None:
+        decode, topic = self._schemas.decode, self.topic
+        for record in records:
+            message = decode(topic, record.value)
+            if self.rows is not None:
+                self.rows.expect(record, message)
+            if message is None:
+                self._ledger.note_junk(self.place, record.offset)
+                continue
+            self._see(record, message)
+            if topic == "executions":
+                self._follow(record.offset, message.fields)
+
+    def _follow(self, offset: int, fields: Fields) -> None:
+        """An account's reports count up from 1 without a gap; 0 is an account nobody opened."""
+        number = fields["account_sequence"]
+        if not number:
+            return
+        account = fields["account"]
+        last = self._sequences.get(account)
+        self._sequences[account] = number
+        if number != (last or 0) + 1 and not (last is None and self._begins_late):
+            self._ledger.report(
+                Finding(
+                    "account sequences", *self.place, offset,
+                    f"{account}'s report {(last or 0) + 1}", f"report {number}", rank=1,
+                )
+            )  # fmt: skip
+
+
+class ViewAudit(PartitionAudit):
+    """`book`: views that the matcher's audit compares with the model at their offset."""
+
+    def __init__(
+        self, place: Place, schemas: Schemas, ledger: Ledger, *, first: int, begins_late: bool
+    ) -> None:
+        super().__init__(place, schemas, ledger, first=first, begins_late=begins_late)
+        self.new: list[tuple[Record, Message]] = []
+        """Views that nobody has compared yet."""
+
+    def _work(self, records: Sequence[Record]) -> None:
+        for record in records:
+            message = self._schemas.decode(self.topic, record.value)
+            if message is None:
+                self._ledger.note_junk(self.place, record.offset)
+            else:
+                self.new.append((record, message))
