@@ -4,8 +4,9 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
-from services.domain import controls
+from services.domain import commands, controls
 from services.domain.genesis import default_genesis
+from services.domain.ids import make_order_id
 from services.recorder.core import ARCHIVE_NUMBERS, RECORDED, TABLES, RowMaker
 from services.runtime.memory import MemorySnapshots
 from services.runtime.ports import Snapshot
@@ -27,7 +28,7 @@ _EVERY: Final = 50
 class AuditedCrowd:
     """A deployment that a crowd traded on, with controls and junk among its orders."""
 
-    def __init__(self, seed: int = 1, commands: int = 1_000) -> None:
+    def __init__(self, seed: int = 1, sent: int = 1_000) -> None:
         self.exchange = MemoryExchange()
         self.snapshots = MemorySnapshots()
         self._control(default_genesis())
@@ -35,19 +36,40 @@ class AuditedCrowd:
             self._control(control)
         self.exchange.run()
         codec = self.exchange.codec
-        for outbound in islice(Crowd(seed).commands(), commands):
+        for outbound in islice(Crowd(seed).commands(), sent):
             value = encode(codec, outbound, 0)
             self.exchange.publish_raw(topics.ORDERS.name, outbound.index % 5, value)
             if outbound.index % _EVERY == 0:
                 self.exchange.run()
-            if outbound.index % (commands // 3) == 1:
+            if outbound.index % (sent // 3) == 1:
                 self._meddle(outbound.index)
+                self._amend(outbound.index)
                 self.take_snapshots()
         self.exchange.run()
         self.take_snapshots()
 
     def _control(self, control: Payload) -> None:
         self.exchange.publish(topics.CONTROLS.name, 0, "", control)
+
+    def _amend(self, turn: int) -> None:
+        """One account's order that is reduced, replaced and canceled, and all of its others."""
+        account = "shifty"
+        opened = controls.OpenAccount(f"open-{turn}", account, 99, 10**13, 10**14, True)
+        self._control(opened)
+        order = commands.PlaceOrder(
+            account, f"o-{turn}", "NVDA", 1, 2, 1, post_only=False, price=10_000 + turn,
+            quantity=9, self_trade_prevention=0,
+        )  # fmt: skip
+        order_id = make_order_id(account, order.client_order_id, order.ticker)
+        for command in (
+            order,
+            commands.ReduceOrder(account, f"r-{turn}", order_id, 8),
+            commands.ReplaceOrder(account, f"p-{turn}", order_id, 1_250_000, 7),
+            commands.CancelOrder(account, f"c-{turn}", order_id),
+            commands.CancelAll(account, f"a-{turn}", ""),
+        ):
+            self.exchange.publish(topics.ORDERS.name, 0, "NVDA", command)
+            self.exchange.run()
 
     def _meddle(self, turn: int) -> None:
         """Operators at work, and strangers who write into inboxes."""

@@ -30,7 +30,7 @@ def explain(
         )
         for finding in ledger.findings
     ]  # fmt: skip
-    placed = [_place(difference, differences, ledger) for difference in differences]
+    placed = [_place(difference, differences, ledger, log) for difference in differences]
     timed = sorted((_time_ms(difference, log), difference) for difference in placed)
     return [
         _finding(difference, time_ms, log, schemas, in_full=turn < _EXPLAINED_MAX)
@@ -38,7 +38,9 @@ def explain(
     ]
 
 
-def _place(difference: Difference, differences: Sequence[Difference], ledger: Ledger) -> Difference:
+def _place(
+    difference: Difference, differences: Sequence[Difference], ledger: Ledger, log: LogReader
+) -> Difference:
     """A message that is missing is missing where something else stands in its stead."""
     if difference.kind != "missing":
         return difference
@@ -48,15 +50,16 @@ def _place(difference: Difference, differences: Sequence[Difference], ledger: Le
         for other in differences
         if (other.key.topic, other.key.partition) == place and other.kind != "missing"
     ]
-    rows = [
-        finding.offset for finding in ledger.findings if (finding.topic, finding.partition) == place
+    found = [f.offset for f in ledger.findings if (f.topic, f.partition) == place]
+    caused_ms = _time_ms(difference, log)
+    junk = [
+        offset for offset in ledger.junk.get(place, ()) if _time_of(log, place, offset) >= caused_ms
     ]
-    between = [
-        offset
-        for offset in (*others, *ledger.junk.get(place, ()), *rows)
-        if difference.after < offset < difference.offset
-    ]
-    return difference._replace(offset=min(between)) if between else difference
+    for offsets in (others, found, junk):
+        between = [o for o in offsets if difference.after < o < difference.offset]
+        if between:
+            return difference._replace(offset=min(between))
+    return difference
 
 
 def _time_ms(difference: Difference, log: LogReader) -> int:

@@ -41,13 +41,6 @@ class PackedRows:
         assert offset not in kept, f"two rows of {place} at offset {offset}"
         kept[offset] = packed
 
-    def replace(self, table: str, topic: str, partition: int, row: bytes | None, at: int) -> None:
-        """Plant a change: another row in the place of the one at this offset, or none."""
-        kept = self._kept[table, topic, partition]
-        del kept[at]
-        if row is not None:
-            kept[row_offset(table, row)] = row
-
     def places(self) -> list[tuple[str, str, int]]:
         """Table, topic and partition of everything there is."""
         return sorted(self._kept)
