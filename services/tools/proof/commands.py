@@ -17,6 +17,7 @@ QUIET_TIMEOUT_S = 60.0
 def register(app: typer.Typer) -> None:
     """Add the proofs to the command line."""
     app.command(rich_help_panel="Look inside")(reconcile)
+    app.command(rich_help_panel="Look inside")(audit)
 
 
 def reconcile(
@@ -47,6 +48,52 @@ def reconcile(
     else:
         print_reconciliation(found)
     raise typer.Exit(0 if found.is_whole else 1)
+
+
+def audit(
+    *,
+    timeout_s: Annotated[
+        float,
+        typer.Option(
+            "--timeout-s", min=0, help="How long to wait for what is on its way, seconds."
+        ),
+    ] = QUIET_TIMEOUT_S,
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, max=28, help="How many share the work.")
+    ] = 2,
+    database: Annotated[
+        bool,
+        typer.Option(
+            "--database/--no-database", help="Compare PostgreSQL's rows and snapshots too."
+        ),
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Derive everything again from the log and compare; exit code 1 with the first difference."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from services.tools.operate.connect import read_deployment
+    from services.tools.operate.present import print_json
+    from services.tools.proof.audit_report import print_findings, to_document
+    from services.tools.proof.audit_run import Options, audit_deployment
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("audit", total=None)
+        found = audit_deployment(
+            read_deployment(),
+            Options(processes, database, timeout_s),
+            lambda read, total: bar.update(task, completed=read, total=total),
+            lambda doing: bar.update(task, description=doing),
+        )
+    if as_json:
+        print_json(to_document(found))
+    else:
+        print_findings(found)
+    raise typer.Exit(0 if found.holds else 1)
 
 
 def reconcile_deployment(

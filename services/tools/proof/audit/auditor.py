@@ -91,6 +91,7 @@ class Auditor:
         self._snapshots = snapshots
         self._places = [place for place in PLACES if place in only]
         self._audits: dict[Place, PartitionAudit] = {}
+        self._topic_ids: dict[str, str] = {}
         self.ledger = Ledger()
 
     def advance(
@@ -105,6 +106,8 @@ class Auditor:
             RetriableError: a part of the stack does not answer.
         """
         ends = ends or read_ends(self._log)
+        if self._rows is not None:
+            self._rows.refresh()
         if self._rows is not None and ("controls", 0) in self._places:
             self._report_strays(self._rows)
         for place in self._places:
@@ -152,6 +155,8 @@ class Auditor:
             place, self._schemas, self.ledger, first=first, begins_late=first > 0
         )
         self._audits[place] = audit
+        if first and isinstance(audit, FeedAudit) and self._rows is not None:
+            audit.read_rows(self._rows)
         return audit
 
     def _expect(self, audit: FoldAudit) -> None:
@@ -162,7 +167,9 @@ class Auditor:
             audit.expect_views(views.new)
             views.new = []
         if self._snapshots is not None:
-            room, topic_id = ROOMS[audit.topic], self._log.topic_id(audit.topic)
+            room = ROOMS[audit.topic]
+            topic_id = self._topic_ids.get(audit.topic) or self._log.topic_id(audit.topic)
+            self._topic_ids[audit.topic] = topic_id
             kept = self._snapshots.newest(room, audit.topic, audit.partition, _SNAPSHOTS_MAX)
             audit.expect_snapshots(kept, topic_id)
 
@@ -199,14 +206,15 @@ def judge(ledger: Ledger, log: LogReader, schemas: Schemas, *, drained: bool) ->
     differences = []
     for flow in ledger.flows:
         target = ledger.reaches[flow.key.topic, flow.key.partition]
+        difference = flow.difference
         if drained:
-            flow.find_lost(target.next, begins_late=target.begins_late)
-        else:
+            difference = flow.lost(target.next, begins_late=target.begins_late)
+        elif difference is None:
             notes["messages on their way"] += len(flow.derived) + len(flow.seen)
         checked[f"messages of {flow.key.topic}"] += flow.compared
         notes["messages whose other side retention took"] += flow.skipped
-        if flow.difference is not None:
-            differences.append(flow.difference)
+        if difference is not None:
+            differences.append(difference)
     found = [*explain(differences, ledger, log, schemas), *ledger.findings]
     found.sort(key=_order)
     return Findings(

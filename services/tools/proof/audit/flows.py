@@ -142,18 +142,15 @@ class Flow:
             if position < pack_position(source_end, 0):
                 self.difference = self._difference("extra", position, self.seen_at[0])
 
-    def find_lost(self, end: int, *, begins_late: bool) -> None:
-        """All has been read, and nothing is on its way: what one side has alone is a difference."""
-        if self.difference is not None:
-            return
+    def lost(self, end: int, *, begins_late: bool) -> Difference | None:
+        """What one side has alone, if all has been read and nothing is on its way any more."""
+        if self.difference is not None or (begins_late and not self.compared and not self.seen):
+            return self.difference
         if self.derived:
-            if begins_late and not self.compared:
-                self.skipped += len(self.derived)
-                self._clear()
-                return
-            self.difference = self._difference("missing", self.derived_at[0], end)
-        elif self.seen:
-            self.difference = self._difference("extra", self.seen_from[0], self.seen_at[0])
+            return self._difference("missing", self.derived_at[0], end)
+        if self.seen:
+            return self._difference("extra", self.seen_from[0], self.seen_at[0])
+        return None
 
     def absorb(self, other: "Flow") -> None:
         """Take over what another process found of this flow."""

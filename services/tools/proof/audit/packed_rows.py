@@ -45,6 +45,9 @@ class PackedRows:
         """Table, topic and partition of everything there is."""
         return sorted(self._kept)
 
+    def refresh(self) -> None:
+        """What is added is seen at once."""
+
     def recorded(self, topic: str, partition: int) -> tuple[int, int] | None:
         """As its owner says."""
         return self.positions.get((topic, partition))

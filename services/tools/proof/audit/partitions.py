@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Final
 
 from services.runtime.ports import Record
@@ -10,10 +11,12 @@ from services.tools.proof.audit.ingest import SOURCE_NUMBERS, derive_commands
 from services.tools.proof.audit.ledger import Chain, Finding, Ledger, Place
 from services.tools.proof.audit.model import Derived
 from services.tools.proof.audit.row_check import RowCheck
-from services.tools.proof.audit.rows import TABLES_OF, RowSource
+from services.tools.proof.audit.rows import TABLES_OF, RowSource, row_message
 from services.tools.proof.audit.schemas import Fields, Message, Schemas
 
 _DIGEST_BYTES: Final = 8
+_KEY_FIELDS: Final = {"executions": "account", "account_states": "account", "trades": "ticker"}
+"""What the key of each table's records is."""
 
 
 def digest_of(key: bytes | None, value: bytes) -> int:
@@ -138,6 +141,27 @@ class FeedAudit(PartitionAudit):
     ) -> None:
         super().__init__(place, schemas, ledger, first=first, begins_late=begins_late)
         self._sequences: dict[str, int] = {}
+
+    def read_rows(self, source: RowSource) -> None:
+        """Where retention took the topic's beginning, its rows stand for it."""
+        recorded = source.recorded(self.topic, self.partition)
+        tables = [table for table in TABLES_OF.get(self.topic, ()) if table in _KEY_FIELDS]
+        if recorded is None or recorded[0] or not tables:
+            return
+        self._begins_late = False
+        found = [
+            (*row_message(table, row), table)
+            for table in tables
+            for row in source.packed(table, *self.place, 0, self._first)
+        ]
+        for offset, name, fields, table in sorted(found, key=itemgetter(0)):
+            value = self._schemas.encode(self.topic, name, fields)
+            key = fields[_KEY_FIELDS[table]].encode()
+            record = Record(self.topic, self.partition, offset, 0, key, value)
+            self._see(record, Message(name, fields, value))
+            self._ledger.checked[f"messages of {self.topic}, from {table} alone"] += 1
+            if name != "Trade":
+                self._follow(offset, fields)
 
     def _work(self, records: Sequence[Record]) -> None:
         decode, topic = self._schemas.decode, self.topic

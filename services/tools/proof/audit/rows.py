@@ -100,6 +100,9 @@ ARCHIVED: Final = frozenset({"controls", "accounts", "matching"})
 class RowSource(Protocol):
     """A deployment's rows, as of one moment."""
 
+    def refresh(self) -> None:
+        """See what was added since the last time; until then all reads are of one moment."""
+
     def recorded(self, topic: str, partition: int) -> tuple[int, int] | None:
         """First and next offset that the recorder notes for a partition; None: nothing yet."""
 

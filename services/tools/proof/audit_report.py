@@ -1,0 +1,56 @@
+"""An audit as people read it, and as programs do."""
+
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from services.tools.operate.present import print_table
+from services.tools.proof.audit.auditor import Findings
+from services.tools.proof.audit.ledger import Finding
+
+_SPELLED_MAX: Final = 10
+"""Findings after the first that are told one by one."""
+
+
+def print_findings(found: Findings) -> None:
+    """What was checked, the digests that two people compare, and the first difference."""
+    print_table(("checked", "number"), [(name, f"{n:,}") for name, n in found.checked.items()])
+    sys.stdout.write("\n")
+    print_table(("total", "number"), [(name, f"{n:,}") for name, n in found.totals.items()])
+    sys.stdout.write("\n")
+    print_table(
+        ("topic", "partition", "first offset", "next offset", "records", "digest"),
+        [msgspec.structs.astuple(digest) for digest in found.digests],
+    )
+    sys.stdout.write("\n")
+    for note, count in found.notes.items():
+        sys.stdout.write(f"{note}: {count:,}\n")
+    if found.first is None:
+        sys.stdout.write("Everything follows from the log.\n")
+        return
+    sys.stdout.write(f"FIRST DIFFERENCE: {_headline(found.first)}\n")
+    sys.stdout.write(f"  expected: {found.first.expected}\n  found:    {found.first.found}\n")
+    others = found.findings[1:]
+    for finding in others[:_SPELLED_MAX]:
+        sys.stdout.write(f"then: {_headline(finding)}\n")
+    if len(others) > _SPELLED_MAX:
+        sys.stdout.write(f"and {len(others) - _SPELLED_MAX:,} more\n")
+
+
+def _headline(finding: Finding) -> str:
+    held = f", {finding.where}" if finding.where else ""
+    return f"{finding.topic}/{finding.partition} at offset {finding.offset}{held} ({finding.check})"
+
+
+def to_document(found: Findings) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "holds": found.holds,
+        "first_difference": found.first,
+        "differences": found.findings,
+        "checked": found.checked,
+        "notes": found.notes,
+        "totals": found.totals,
+        "digests": found.digests,
+    }

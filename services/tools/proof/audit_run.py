@@ -1,0 +1,268 @@
+"""Auditing a deployment: its log, its database, and several processes that share the work."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from services.recorder.archive import ArchiveReader
+from services.runtime.errors import ConfigurationError
+from services.runtime.ports import LogReader, TopicPartition
+from services.runtime.registry import Registry
+from services.runtime.snapshots import PostgresSnapshots
+from services.tools.operate.connect import Deployment, open_log, require_registry
+from services.tools.proof.audit.auditor import PLACES, Auditor, Findings, judge, read_ends
+from services.tools.proof.audit.ledger import Ledger, Place
+from services.tools.proof.audit.postgres_rows import PostgresRows
+from services.tools.proof.audit.schemas import KnownSchema, Schemas
+from services.tools.proof.quiet import wait_until_still
+from services.tools.proof.whole_log import WholeLog
+from services.wire.schemas import load_schemas
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
+
+_RETRY_PAUSE_S: Final = 3.0
+_POLL_S: Final = 0.2
+_SNAPSHOTS_KEPT: Final = 1_000_000
+"""The audit only reads; this never removes one."""
+
+_WEIGHTS: Final = {
+    "orders": 12, "controls": 10, "accounts": 30, "matching": 30, "executions": 15, "trades": 15,
+    "orders.dlq": 10, "book": 5,
+}  # fmt: skip
+"""What a record of each topic costs, about, to share the work evenly."""
+
+type Progress = Callable[[int, int], None]
+"""Takes how many records have been read, and how many offsets there are to read."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What to audit, and with how much."""
+
+    processes: int = 2
+    database: bool = True
+    """Compare PostgreSQL's rows and snapshots too, and read its archive where Kafka begins late."""
+    timeout_s: float = 60.0
+    """How long to wait until nothing is on its way."""
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """What one process reads."""
+
+    deployment: Deployment
+    schemas: tuple[KnownSchema, ...]
+    database: bool
+    places: tuple[Place, ...]
+    ends: dict[Place, int]
+
+
+def audit_deployment(
+    deployment: Deployment,
+    options: Options,
+    progress: Progress = lambda _read, _all: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Findings:
+    """Audit everything that is committed, once nothing is on its way. Blocks.
+
+    What looks lost is looked at again until the time is up: a room that is restarting leaves the
+    log still and work undone.
+
+    Raises:
+        UnreachableError: a part of the stack does not answer.
+        OperatingError: the log or the database can't be read.
+    """
+    schemas = read_schemas(deployment)
+    give_up_at_s = time.monotonic() + options.timeout_s
+    with open_whole_log(deployment, database=options.database) as log:
+        while True:
+            say("waiting until nothing is on its way")
+            drained = wait_until_still(log, give_up_at_s)
+            if options.database:
+                _wait_for_recorder(deployment, log, give_up_at_s)
+            say("auditing")
+            found = _audit(deployment, schemas, log, options, progress, drained=drained)
+            if not _may_come_late(found) or time.monotonic() + _RETRY_PAUSE_S >= give_up_at_s:
+                return found
+            time.sleep(_RETRY_PAUSE_S)
+
+
+def read_schemas(deployment: Deployment) -> tuple[KnownSchema, ...]:
+    """Every registered version of every record.
+
+    Raises:
+        UnreachableError: the registry does not answer.
+        ConfigurationError: a schema of this code is not registered.
+    """
+    require_registry(deployment)
+    registry = Registry(deployment.registry_url)
+    newest = {file.subject: file for file in load_schemas()}
+    known = [
+        KnownSchema(schema_id, file.topic, file.record, schema)
+        for file in newest.values()
+        for version in registry.versions(file.subject)
+        for schema_id, schema in [registry.schema(file.subject, version)]
+    ]
+    for subject, file in newest.items():
+        registered = [k.schema for k in known if (k.topic, k.record) == (file.topic, file.record)]
+        if file.schema not in registered:
+            raise ConfigurationError(
+                f"{subject} is not registered at {deployment.registry_url} as this version has it:"
+                " run `outcry topics create`"
+            )
+    return tuple(known)
+
+
+@contextmanager
+def open_whole_log(deployment: Deployment, *, database: bool) -> Iterator[LogReader]:
+    """Kafka's log, continued by PostgreSQL's archive where retention has passed.
+
+    Raises:
+        UnreachableError: Kafka does not answer.
+        RetriableError: PostgreSQL does not answer.
+    """
+    with ExitStack() as stack:
+        log = stack.enter_context(open_log(deployment))
+        if database:
+            archive = ArchiveReader(deployment.pg_dsn, deployment.name)
+            stack.callback(archive.close)
+            log = WholeLog(log, archive)
+        yield log
+
+
+def _audit(
+    deployment: Deployment,
+    schemas: Sequence[KnownSchema],
+    log: LogReader,
+    options: Options,
+    progress: Progress,
+    *,
+    drained: bool,
+) -> Findings:
+    ends = read_ends(log)
+    firsts = {place: log.bounds(TopicPartition(*place))[0] for place in PLACES}
+    sizes = {place: ends[place] - firsts[place] for place in PLACES}
+    parts = [
+        _Part(deployment, tuple(schemas), options.database, places, ends)
+        for places in share(sizes, options.processes)
+    ]
+    total = sum(sizes.values())
+    ledger = Ledger()
+    for found in _run(parts, lambda read: progress(read, total), drained=drained):
+        ledger.absorb(found)
+    return judge(ledger, log, Schemas(schemas), drained=drained)
+
+
+def share(sizes: Mapping[Place, int], processes: int) -> list[tuple[Place, ...]]:
+    """Partitions for each process, the work about even; a book goes with its matching."""
+    costs = {
+        place: size * _WEIGHTS[place[0]] for place, size in sizes.items() if place[0] != "book"
+    }
+    shares: list[list[Place]] = [[] for _ in range(processes)]
+    loads = [0] * processes
+    for place in sorted(costs, key=lambda p: (-costs[p], p)):
+        least = loads.index(min(loads))
+        loads[least] += costs[place]
+        shares[least].append(place)
+        if place[0] == "matching":
+            shares[least].append(("book", place[1]))
+    return [tuple(places) for places in shares if places]
+
+
+def _run(
+    parts: Sequence[_Part], progress: Callable[[int], None], *, drained: bool
+) -> Iterator[Ledger]:
+    if len(parts) == 1:
+        read = 0
+
+        def count(_topic: str, records: int) -> None:
+            nonlocal read
+            read += records
+            progress(read)
+
+        yield _audit_part(parts[0], count, drained=drained)
+        return
+    # Fresh processes: a fork would inherit the threads of the Kafka client half.
+    context = multiprocessing.get_context("spawn")
+    counter = context.Value("q", 0)
+    with ProcessPoolExecutor(
+        len(parts), mp_context=context, initializer=_keep_counter, initargs=(counter,)
+    ) as pool:
+        futures: list[Future[Ledger]] = [
+            pool.submit(_audit_counting, part, drained=drained) for part in parts
+        ]
+        while wait(futures, timeout=_POLL_S).not_done:
+            progress(counter.value)
+        for future in futures:
+            yield future.result()
+
+
+_counter: "Synchronized[int] | None" = None
+
+
+def _keep_counter(counter: "Synchronized[int]") -> None:
+    global _counter  # noqa: PLW0603 - what a pool's process can be given only at its start
+    _counter = counter
+
+
+def _audit_counting(part: _Part, *, drained: bool) -> Ledger:
+    def count(_topic: str, records: int) -> None:
+        assert _counter is not None, "set when the process began"
+        with _counter.get_lock():
+            _counter.value += records
+
+    return _audit_part(part, count, drained=drained)
+
+
+def _audit_part(part: _Part, count: Callable[[str, int], None], *, drained: bool) -> Ledger:
+    deployment = part.deployment
+    with ExitStack() as stack:
+        log = stack.enter_context(open_whole_log(deployment, database=part.database))
+        rows = snapshots = None
+        if part.database:
+            rows = PostgresRows(deployment.pg_dsn, deployment.name)
+            stack.callback(rows.close)
+            snapshots = PostgresSnapshots(deployment.pg_dsn, deployment.name, _SNAPSHOTS_KEPT)
+        auditor = Auditor(log, Schemas(part.schemas), rows, snapshots, only=part.places)
+        auditor.advance(part.ends, count)
+        auditor.close_books(drained=drained)
+        return auditor.ledger
+
+
+def _wait_for_recorder(deployment: Deployment, log: LogReader, give_up_at_s: float) -> None:
+    """Until every record is recorded, or the time is up."""
+    rows = PostgresRows(deployment.pg_dsn, deployment.name)
+    try:
+        while time.monotonic() < give_up_at_s and not _is_recorded(rows, log):
+            time.sleep(_POLL_S)
+            rows.refresh()
+    finally:
+        rows.close()
+
+
+def _is_recorded(rows: PostgresRows, log: LogReader) -> bool:
+    for topic in ("controls", "accounts", "matching", "executions", "trades"):
+        for place in (p for p in PLACES if p[0] == topic):
+            recorded = rows.recorded(*place)
+            first, end = log.bounds(TopicPartition(*place))
+            start = first if recorded is None else max(first, recorded[1])
+            if start < end and any(log.read(TopicPartition(*place), start, end)):
+                return False
+    return True
+
+
+def _may_come_late(found: Findings) -> bool:
+    """Whether all that is wrong is that something is not there yet."""
+    ends = {(d.topic, d.partition): d.next_offset for d in found.digests}
+    return not found.holds and all(
+        finding.where == "the last view"
+        or (
+            finding.check == "messages missing"
+            and finding.offset >= ends.get((finding.topic, finding.partition), 0)
+        )
+        for finding in found.findings
+    )
