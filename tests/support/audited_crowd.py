@@ -35,6 +35,11 @@ class AuditedCrowd:
         for control in crowd_controls(seed):
             self._control(control)
         self.exchange.run()
+        self.trade(seed, sent)
+        self.take_snapshots()
+
+    def trade(self, seed: int, sent: int) -> None:
+        """Let a crowd send so many commands, with operators and strangers between them."""
         codec = self.exchange.codec
         for outbound in islice(Crowd(seed).commands(), sent):
             value = encode(codec, outbound, 0)
@@ -46,7 +51,6 @@ class AuditedCrowd:
                 self._amend(outbound.index)
                 self.take_snapshots()
         self.exchange.run()
-        self.take_snapshots()
 
     def _control(self, control: Payload) -> None:
         self.exchange.publish(topics.CONTROLS.name, 0, "", control)
