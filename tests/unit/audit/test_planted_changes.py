@@ -92,7 +92,7 @@ def test_a_byte_of_a_record_is_found_at_its_offset(
 def test_a_byte_of_a_clients_record_is_found_where_it_has_other_consequences(
     crowd: AuditedCrowd, rows: PackedRows, seed: int
 ) -> None:
-    """Nothing keeps `orders` but the topic: what is seen is that its command is not what it says."""
+    """Nothing keeps `orders` but the topic: what shows is a command that is not what it says."""
     place, record = sample(crowd, "orders", seed)
     chance = random.Random(seed)
     assert record.value is not None

@@ -64,7 +64,8 @@ class PostgresRows:
         """One row a piece, as the server sends them."""
         columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in COLUMNS[table])
         query = sql.SQL(
-            "COPY (SELECT {columns} FROM outcry.{table} WHERE deployment_id = {deployment}{of_topic}"
+            "COPY (SELECT {columns} FROM outcry.{table}"
+            " WHERE deployment_id = {deployment}{of_topic}"
             ' AND partition = {partition} AND "offset" >= {start} AND "offset" < {end}'
             ' ORDER BY "offset") TO STDOUT (FORMAT binary)'
         ).format(
