@@ -43,13 +43,24 @@ _SELECT_BOUNDS: Final = """
 SELECT first_offset, next_offset FROM outcry.recorder_offsets
 WHERE deployment = %s AND topic = %s AND partition = %s
 """
+# The deployment's number as a value, here and below: with a join the days could not be merged in
+# the order of their indexes, and every chunk would sort all that is left.
 _SELECT_RECORDS: Final = """
 SELECT "offset", timestamp_ms, key, value
-FROM outcry.archive JOIN outcry.deployments USING (deployment_id)
-WHERE deployment = %s AND topic_number = %s AND partition = %s
-    AND "offset" >= %s AND "offset" < %s
+FROM outcry.archive
+WHERE deployment_id = (SELECT deployment_id FROM outcry.deployments WHERE deployment = %s)
+    AND topic_number = %s AND partition = %s AND "offset" >= %s AND "offset" < %s
 ORDER BY "offset" LIMIT %s
 """
+_SELECT_DROPPED: Final = """
+SELECT day::text, first_offset, last_offset
+FROM outcry.dropped_ranges JOIN outcry.deployments USING (deployment_id)
+WHERE deployment = %s AND table_name = %s AND topic_number = %s AND partition = %s
+    AND last_offset >= %s AND first_offset < %s
+ORDER BY first_offset LIMIT 1
+"""
+ARCHIVE_OF_DAYS: Final = "archive_days"
+"""What the archive of every topic but `controls` is called where its days are."""
 
 
 class ArchiveReader:
@@ -87,7 +98,7 @@ class ArchiveReader:
         """Archived records with start <= offset < end, in order, in chunks.
 
         Raises:
-            HistoryLostError: the record begins only after `start`.
+            HistoryLostError: the record begins only after `start`, or a day of it was dropped.
         """
         first, recorded_end = self.bounds(partition)
         if start < first:
@@ -96,11 +107,14 @@ class ArchiveReader:
                 f" and {start} is needed; start from a snapshot at or after {first}"
             )
         end = min(end, recorded_end)
+        number = ARCHIVE_NUMBERS[partition.topic]
+        place = (self._deployment, ARCHIVE_OF_DAYS, number, partition.partition)
+        _refuse_dropped(self._fetch(_SELECT_DROPPED, *place, start, end), partition.topic)
         while start < end:
             found = self._fetch(
                 _SELECT_RECORDS,
                 self._deployment,
-                ARCHIVE_NUMBERS[partition.topic],
+                number,
                 partition.partition,
                 start,
                 end,
@@ -168,6 +182,7 @@ def read_messages(
 
     Raises:
         ConfigurationError: the topic has no typed tables.
+        HistoryLostError: a day of them was dropped.
         RetriableError: PostgreSQL is away.
     """
     if topic not in _TABLES:
@@ -175,6 +190,9 @@ def read_messages(
     place = (deployment, partition, start, end)
     try:
         with connection.transaction():
+            for table in _TABLES[topic]:
+                values = (deployment, table.name, 0, partition, start, end)
+                _refuse_dropped(connection.execute(_SELECT_DROPPED, values).fetchall(), table.name)
             yield from heapq.merge(
                 *(
                     _read_table(connection, table, cls, place)
@@ -193,9 +211,9 @@ def _read_table(
     place: tuple[str, int, int, int],
 ) -> Iterator[RecordedMessage]:
     query = sql.SQL(
-        "SELECT {columns} FROM outcry.{table} JOIN outcry.deployments USING (deployment_id)"
-        ' WHERE deployment = %s AND partition = %s AND "offset" >= %s AND "offset" < %s'
-        ' ORDER BY "offset"'
+        "SELECT {columns} FROM outcry.{table} WHERE deployment_id ="
+        " (SELECT deployment_id FROM outcry.deployments WHERE deployment = %s)"
+        ' AND partition = %s AND "offset" >= %s AND "offset" < %s ORDER BY "offset"'
     ).format(
         columns=sql.SQL(", ").join(
             _in_microseconds(column.name)
@@ -229,6 +247,15 @@ def _to_message(row: dict[str, Any], cls: type[Payload]) -> RecordedMessage:
     )
     fields = {field.name: row[field.name] for field in msgspec.structs.fields(cls)}
     return RecordedMessage(row["offset"], Decoded(origin, msgspec.convert(fields, cls), 0))
+
+
+def _refuse_dropped(found: Sequence[tuple[Any, ...]], what: str) -> None:
+    if found:
+        day, first, last = found[0]
+        raise HistoryLostError(
+            f"{what}: offsets {first} to {last} were dropped with the day {day}; bring it back with"
+            f" `outcry ledger restore {day} --from DIR`"
+        )
 
 
 def _require_archived(topic: str) -> None:

@@ -45,6 +45,9 @@ ARCHIVED: Final = frozenset({CONTROLS.name, ACCOUNTS.name, MATCHING.name})
 ARCHIVE_NUMBERS: Final = {topic.name: number for number, topic in enumerate(RECORDED, start=1)}
 """The archive's number of each topic, as in outcry.archive_topics: for ever."""
 
+_DAY_MS: Final = 86_400_000
+_DAY_US: Final = 1_000 * _DAY_MS
+
 NOT_STORABLE: Final = "NOT_STORABLE"
 """Cause, beside the codec's: a message with a value that no column can hold."""
 
@@ -172,6 +175,8 @@ class Rows(msgspec.Struct, frozen=True):
     by_table: dict[str, list[bytes]]
     """Rows as COPY wants them, in the order of the records; only tables that get any."""
     unreadable: list[Unreadable]
+    days: frozenset[int] = frozenset()
+    """Days since 1970 (UTC) that the rows fall on: each has partitions of its own."""
 
 
 class RowMaker:
@@ -191,13 +196,14 @@ class RowMaker:
         """Map a batch. Never raises on any bytes."""
         by_table: dict[str, list[bytes]] = {}
         unreadable: list[Unreadable] = []
+        days: set[int] = set()
         for record in records:
             topic = record.topic
             to_archive = topic in ARCHIVED
             try:
                 mapping = self._mapping_of(topic, record.value)
                 if mapping is not None:
-                    row = self._message_row(mapping, record)
+                    row = self._message_row(mapping, record, days)
                     by_table.setdefault(mapping.table.name, []).append(row)
             except UndecodableError as error:
                 place = (topic, record.partition, record.offset)
@@ -209,7 +215,8 @@ class RowMaker:
                 to_archive = True
             if to_archive:
                 by_table.setdefault(ARCHIVE_TABLE.name, []).append(self._archive_row(record))
-        return Rows(by_table, unreadable)
+                days.add(record.timestamp_ms // _DAY_MS)
+        return Rows(by_table, unreadable, frozenset(days))
 
     def _mapping_of(self, topic: str, value: bytes | None) -> "_Mapping | None":
         framing = (topic, value[:HEADER_BYTES] if value else b"")
@@ -221,7 +228,7 @@ class RowMaker:
             mapping = self._known[framing] = _MAPPINGS.get((topic, cls))
             return mapping
 
-    def _message_row(self, mapping: "_Mapping", record: LogRecord) -> bytes:
+    def _message_row(self, mapping: "_Mapping", record: LogRecord, days: set[int]) -> bytes:
         decoded = self._codec.decode(record.topic, record.value)
         origin = decoded.origin
         assert origin is not None, f"{record.topic} has records without an origin"
@@ -237,7 +244,9 @@ class RowMaker:
             origin.sequence,
             to_pg_time(origin.time_us),
         )
-        return mapping.table.pack((*key, *own), pack_event_time(origin.event_time_us) + rest)
+        row = mapping.table.pack((*key, *own), pack_event_time(origin.event_time_us) + rest)
+        days.add(origin.time_us // _DAY_US)
+        return row
 
     def _archive_row(self, record: LogRecord) -> bytes:
         key = (

@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 
 from services.recorder.core import TABLES, Rows
+from services.recorder.days import DayPartitions
 from services.recorder.migrations import require_migrated
 from services.recorder.tables import COPY_HEADER, COPY_TRAILER
 from services.runtime.errors import ConfigurationError, FencedError, RetriableError
@@ -80,6 +81,7 @@ class PostgresLedger:
                 keepalives_interval=max(session_timeout_s // 6, 1),
                 keepalives_count=3,
             )
+        self._days = DayPartitions(self._connection)
         try:
             self._prepare()
         except BaseException:
@@ -179,9 +181,13 @@ class PostgresLedger:
         The offsets move only from where this writer believes them to be: also a writer that
         lost its lock and does not know it can't add a row twice.
 
+        The days that rows fall on are given partitions before, as far as that can be had.
+
         Raises:
             FencedError: another writer moved them; nothing was added.
         """
+        with _faults("giving a day its partitions"):
+            self._days.prepare(rows.days)
         with _faults("recording a batch"), self._connection.transaction():
             # First, since this also locks the offsets until the rows are in.
             self._move(moves)

@@ -61,8 +61,14 @@ def latest_account_states(database: "Connection", deployment: str) -> list[Row]:
         database,
         """
         SELECT account, ticker, max(ARRAY[account_sequence, position]) AS newest
-        FROM outcry.executions JOIN outcry.deployments USING (deployment_id)
-        WHERE deployment = %(deployment)s AND exec_type = %(trade)s
+        FROM (
+            SELECT deployment_id, account, ticker, account_sequence, position
+            FROM outcry.executions WHERE exec_type = %(trade)s
+            UNION ALL
+            SELECT deployment_id, account, ticker, account_sequence, position
+            FROM outcry.carried_positions
+        ) AS traded JOIN outcry.deployments USING (deployment_id)
+        WHERE deployment = %(deployment)s
         GROUP BY account, ticker
         """,
         deployment=deployment,

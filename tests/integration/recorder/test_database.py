@@ -162,15 +162,16 @@ def test_a_row_can_be_neither_changed_nor_deleted(migrated: str, table: str, rol
 
 
 def test_an_upsert_is_a_change_and_refused(migrated: str) -> None:
-    with (
-        psycopg.connect(migrated, autocommit=True) as connection,
-        pytest.raises(psycopg.errors.RestrictViolation),
-    ):
-        connection.execute(
-            "INSERT INTO outcry.archive VALUES (1, 2, 3, 4, 5, '', '')"
-            ' ON CONFLICT (deployment_id, topic_number, partition, "offset")'
-            " DO UPDATE SET value = 'x'"
-        )
+    upsert = (
+        "INSERT INTO outcry.{} VALUES (1, 2, 3, 4, 5, '', '')"
+        ' ON CONFLICT (deployment_id, topic_number, partition, "offset")'
+        " DO UPDATE SET value = 'x'"
+    )
+    with psycopg.connect(migrated, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            connection.execute(upsert.format("archive_days_other").encode())
+        with pytest.raises(psycopg.errors.InvalidColumnReference):
+            connection.execute(upsert.format("archive").encode())  # its days have the keys
 
 
 def test_every_table_is_append_only_but_those_that_hold_positions(migrated: str) -> None:
@@ -179,12 +180,14 @@ def test_every_table_is_append_only_but_those_that_hold_positions(migrated: str)
             "SELECT tablename FROM pg_tables WHERE schemaname = 'outcry'"
         ).fetchall()
         guarded = connection.execute(
-            "SELECT relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+            "SELECT relname, relispartition FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
             " WHERE tgname = 'append_only' AND tgenabled = 'A'"
         ).fetchall()
-    changeable = {name for (name,) in tables} - {name for (name,) in guarded}
-    assert changeable == {"migrations", "topics", "snapshots", "recorder_offsets"}
-    assert {name for (name,) in guarded} == APPEND_ONLY
+    changeable = {name for (name,) in tables} - {name for name, _ in guarded}
+    positions = {"migrations", "topics", "snapshots", "recorder_offsets"}
+    of_days = {"archived_days", "dropped_ranges", "carried_positions"}
+    assert changeable == positions | of_days
+    assert {name for name, is_partition in guarded if not is_partition} == APPEND_ONLY
 
 
 def test_a_deployment_keeps_its_number_and_restarts_use_none_up(migrated: str) -> None:
