@@ -12,6 +12,7 @@ import typer
 from services.runtime.errors import OperatingError
 from services.tools.bench import commands as bench
 from services.tools.demo import commands as demo
+from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
 from services.tools.operate import commands as operate
 from services.tools.operate.errors import OperateError
@@ -39,7 +40,7 @@ def outcry() -> None:
     """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
 
 
-for tool in (stack, demo, operate, market, proof, bench):
+for tool in (stack, demo, operate, market, proof, ledger, bench):
     tool.register(app)
 
 

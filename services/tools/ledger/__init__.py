@@ -1,0 +1,1 @@
+"""The log in PostgreSQL, day by day: listed, written to files, dropped, brought back."""
