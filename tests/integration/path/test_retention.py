@@ -1,0 +1,123 @@
+"""Retention passes over every topic but `controls`, and the log is still whole."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+import psycopg
+import pytest
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from services.matcher.service import make_folds as matcher_folds
+from services.recorder.archive import ArchiveReader
+from services.risk.service import make_folds as risk_folds
+from services.runtime.errors import HistoryLostError
+from services.runtime.kafka import KafkaConnection
+from services.runtime.kafka_admin import connect_admin
+from services.runtime.kafka_reader import KafkaReader
+from services.runtime.ports import LogReader, TopicPartition
+from services.runtime.restore import hash_state
+from services.tools.market.population import crowd_controls
+from services.tools.market.publish import Publisher, publish
+from services.tools.market.simulator import Crowd
+from services.tools.proof.quiet import reconcile_when_quiet
+from services.tools.proof.reconcile import Reconciliation
+from services.tools.proof.rows import PostgresRows
+from services.tools.proof.whole_log import WholeLog
+from services.wire.topics import ACCOUNTS, CONTROLS, EXECUTIONS, MATCHING, ORDERS, TRADES
+from tests.support.stack_fixture import StackInfra
+from tests.support.trading_path import TradingPath, every_partition, running_path
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
+
+SEED: Final = 23
+TRIMMED: Final = (ORDERS, ACCOUNTS, MATCHING, EXECUTIONS, TRADES)
+STATEFUL: Final = ((ACCOUNTS, risk_folds), (MATCHING, matcher_folds))
+
+
+@pytest.fixture(scope="module")
+def path(stack_infra: StackInfra) -> Iterator[TradingPath]:
+    with running_path(stack_infra, "retention.") as path:
+        for control in crowd_controls(SEED):
+            path.control(control)
+        publisher = Publisher(path.addresses.kafka_bootstrap, path.prefix, path.codec)
+        publish(publisher, path.codec, islice(Crowd(SEED).commands(), 1_500), 1_000)
+        yield path
+
+
+def kafka(path: TradingPath) -> KafkaReader:
+    return KafkaReader(KafkaConnection(path.addresses.kafka_bootstrap, path.prefix))
+
+
+def archive(path: TradingPath) -> ArchiveReader:
+    return ArchiveReader(path.addresses.pg_dsn, path.prefix)
+
+
+def reconciled(path: TradingPath, log: LogReader) -> Reconciliation:
+    class Opened:
+        def __enter__(self) -> PostgresRows:
+            self.database = psycopg.connect(path.addresses.pg_dsn)
+            return PostgresRows(self.database, path.prefix)
+
+        def __exit__(self, *_: object) -> None:
+            self.database.close()
+
+    return reconcile_when_quiet(log, path.codec, Opened, 90.0)
+
+
+def state_hashes(path: TradingPath, log: LogReader) -> dict[TopicPartition, str]:
+    """Of each shard of risk and each book, folded from the log's first record to its end."""
+    hashes = {}
+    for topic, make_folds in STATEFUL:
+        factory = make_folds(path.codec, lambda _record, _error: None)
+        for at in every_partition(topic.name):
+            fold = factory.fresh(at)
+            for chunk in log.read(at, 0, log.bounds(at)[1]):
+                for record in chunk:
+                    fold.handle(record)
+            hashes[at] = hash_state(fold.dump())
+    return hashes
+
+
+def trim(path: TradingPath, log: LogReader, before: Callable[[int], int]) -> None:
+    """What the broker does when a segment's age is reached."""
+    ends = {at: log.bounds(at)[1] for topic in TRIMMED for at in every_partition(topic.name)}
+    places = [
+        KafkaPartition(path.prefix + at.topic, at.partition, before(end))
+        for at, end in ends.items()
+        if end
+    ]
+    admin = connect_admin(path.addresses.kafka_bootstrap)
+    for future in admin.delete_records(places).values():
+        future.result()
+    wait_until(
+        lambda: all(log.bounds(at)[0] == before(end) for at, end in ends.items() if end),
+        "the records to be gone",
+    )
+
+
+def test_a_replay_from_zero_gives_the_same_states_after_retention(path: TradingPath) -> None:
+    log = kafka(path)
+    found = reconciled(path, log)
+    assert found.is_whole, [check for check in found.checks if not check.holds]
+    assert found.figures["trades"] > 50
+    states = state_hashes(path, log)
+
+    trim(path, log, lambda end: end // 2)
+    with pytest.raises(HistoryLostError, match="begins at offset"):
+        state_hashes(path, log)
+    whole = WholeLog(kafka(path), archive(path))
+    assert state_hashes(path, whole) == states
+    found = reconciled(path, log)
+    assert found.is_whole, [check for check in found.checks if not check.holds]
+    assert found.figures["trades"] > 20
+
+    trim(path, log, lambda end: end)
+    assert state_hashes(path, whole) == states
+    controls = TopicPartition(CONTROLS.name, 0)
+    assert whole.bounds(controls)[0] == log.bounds(controls)[0] == 0
+    found = reconciled(path, log)
+    assert found.is_whole, [check for check in found.checks if not check.holds]
+    whole.close()
+    log.close()
