@@ -6,6 +6,9 @@ the test instead, so that nothing stays unproven unseen.
 
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -38,6 +41,45 @@ def require_lobster(name: str) -> Path:
             f" LOBSTER's sample there, or say with {LOBSTER_SWITCH} where it is"
         )
     return path
+
+
+def python_with_packages(version: str, packages: Sequence[str], folder: Path) -> Path:
+    """Another Python with some of the locked packages, in a new environment under `folder`.
+
+    Skips where no such Python is: no machine needs it. Where one is, packages that can't be had
+    are a missing part.
+    """
+    found = _find_python(version)
+    if found is None:
+        pytest.skip(f"no Python {version} on PATH or under ~/.pyenv/versions")
+    lock = (Path(__file__).parents[2] / "requirements.lock").read_text(encoding="utf-8")
+    pinned = [line.split()[0] for line in lock.splitlines() if line.split("==")[0] in packages]
+    assert len(pinned) == len(packages), f"{packages} are not all locked"
+    home = folder / f"python{version}"
+    python = home / "bin" / "python"
+    uv = (sys.executable, "-m", "uv", "--quiet")
+    for command in (
+        (*uv, "venv", "--python", str(found), str(home)),
+        (*uv, "pip", "install", "--system-certs", "--python", str(python), *pinned),
+    ):
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+        if ended.returncode:
+            _missing(f"no packages for Python {version}: {ended.stderr.strip()[-300:]}")
+    return python
+
+
+def _find_python(version: str) -> Path | None:
+    """One that starts: a version manager's stand-in may have nothing behind it."""
+    on_path = shutil.which(f"python{version}")
+    managed = sorted(Path.home().glob(f".pyenv/versions/{version}*/bin/python"))
+    for candidate in (*managed, *([Path(on_path)] if on_path else [])):
+        asked = subprocess.run(
+            [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        if asked.stdout.strip() == version:
+            return candidate
+    return None
 
 
 def _missing(reason: str) -> NoReturn:
