@@ -34,3 +34,11 @@ def test_lobsters_samples_may_lie_elsewhere(
 
 def test_a_program_on_the_path_is_found() -> None:
     assert optional.require_program("git").name == "git"
+
+
+def test_another_python_is_looked_for_and_never_required(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(optional.REQUIRE_SWITCH, "1")
+    with pytest.raises(pytest.skip.Exception, match=r"no Python 9\.9 on PATH"):
+        optional.python_with_packages("9.9", (), tmp_path)
