@@ -4,8 +4,9 @@ from typing import Final
 
 FIRST_DELAY_S: Final = 0.5
 DELAY_MAX_S: Final = 30.0
-HEALTHY_AFTER_S: Final = 60.0
-"""A program that ran this long was well: its next death starts from the first delay again."""
+HEALTHY_AFTER_S: Final = 10.0
+"""A program that was ready for so long was well: whatever ended it, it is started again at once.
+One that dies of itself each time it has been ready for so long costs a start every ten seconds."""
 
 
 class Backoff:
@@ -22,10 +23,14 @@ class Backoff:
         self._healthy_after_s = healthy_after_s
         self._next_delay_s = first_delay_s
 
-    def delay_s(self, ran_s: float) -> float:
-        """Seconds to wait after a run of `ran_s` seconds; each early death doubles the next."""
-        if ran_s >= self._healthy_after_s:
+    def delay_s(self, ready_s: float) -> float:
+        """Seconds to wait after a run that was ready for `ready_s` seconds.
+
+        None after a healthy run; each early death doubles the next.
+        """
+        if ready_s >= self._healthy_after_s:
             self._next_delay_s = self._first_delay_s
+            return 0.0
         delay_s = self._next_delay_s
         self._next_delay_s = min(self._delay_max_s, delay_s * 2)
         return delay_s

@@ -67,12 +67,16 @@ class _Child:
     was_up: bool = False
     started_s: float = 0.0
     """By the monotonic clock, like the other times here without a date."""
+    ready_s: float | None = None
+    """Since when the present process has been ready; None: not yet."""
     started_at_s: float | None = None
     """By the calendar, for people."""
     restart_due_s: float = 0.0
     probe_due_s: float = 0.0
     misses: int = 0
     """Probes in a row without a yes, since it was ready."""
+    verdict: str = ""
+    """Why the supervisor killed the present process, if it did."""
     note: str = ""
 
 
@@ -181,7 +185,7 @@ class Supervisor:
                 account=account_to_use(component.account),
             )
         except (StackError, OSError, subprocess.SubprocessError) as error:
-            self._on_death(child, f"could not be started: {error}", ran_s=0.0)
+            self._on_death(child, f"could not be started: {error}", was_ready_s=0.0)
             return
         child.identity = identify(child.process.pid)
         if child.identity is not None:
@@ -198,14 +202,13 @@ class Supervisor:
         if component.ready is not None and component.ready(child.process.pid):
             child.state = State.UP
             child.was_up = True
+            child.ready_s = time.monotonic()
             child.misses = 0
             child.note = ""
             child.probe_due_s = time.monotonic() + PROBE_INTERVAL_S
             _log.info("%s is ready", component.name)
         elif time.monotonic() - child.started_s > component.ready_timeout_s:
-            child.note = f"was not ready after {component.ready_timeout_s:.0f} s"
-            _log.error("%s %s: killed", component.name, child.note)
-            child.process.kill()  # its exit is met in the next round
+            self._condemn(child, f"was not ready after {component.ready_timeout_s:.0f} s")
 
     def _check_health(self, child: _Child) -> None:
         """A live process that isn't ready is shown, not restarted: it may be catching up."""
@@ -222,21 +225,28 @@ class Supervisor:
 
     # --- deaths --------------------------------------------------------------------------
 
+    def _condemn(self, child: _Child, verdict: str) -> None:
+        """Kill it; its exit is met in the next round."""
+        assert child.process is not None
+        child.verdict = child.note = verdict
+        _log.error("%s %s: killed", child.component.name, verdict)
+        child.process.kill()
+
     def _on_exit(self, child: _Child, code: int) -> None:
+        was_ready_s = 0.0 if child.ready_s is None else time.monotonic() - child.ready_s
+        verdict = child.verdict
         self._forget_process(child)
         if child.component.ready is None and code == 0:
             child.state = State.DONE
             child.was_up = True
             _log.info("%s is done", child.component.name)
             return
-        timed_out = child.state is State.STARTING and child.note
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        cause = child.note if timed_out else how
-        self._on_death(child, cause, ran_s=time.monotonic() - child.started_s)
+        self._on_death(child, verdict or how, was_ready_s)
 
-    def _on_death(self, child: _Child, cause: str, ran_s: float) -> None:
+    def _on_death(self, child: _Child, cause: str, was_ready_s: float) -> None:
         child.note = cause
-        delay_s = child.backoff.delay_s(ran_s)
+        delay_s = child.backoff.delay_s(was_ready_s)
         attempts_max = 1 if child.component.ready is None else START_ATTEMPTS_MAX
         if self._phase is Phase.STARTING and child.attempts >= attempts_max:
             child.state = State.FAILED
@@ -253,6 +263,8 @@ class Supervisor:
         child.process = None
         child.identity = None
         child.started_at_s = None
+        child.ready_s = None
+        child.verdict = ""
         self._pid_file_of(child.component.name).unlink(missing_ok=True)
 
     # --- the end -------------------------------------------------------------------------
