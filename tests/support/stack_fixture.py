@@ -60,7 +60,12 @@ def stack_infra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInfra
     home = tmp_path_factory.mktemp("stack")
     with reserved_port_base() as base:
         settings = StackSettings(
-            home=home, port_base=base, components=COMPONENTS, pg_dsn=None, topic_prefix=""
+            home=home,
+            port_base=base,
+            components=COMPONENTS,
+            pg_dsn=None,
+            topic_prefix="",
+            frozen_timeout_s=0,  # tests stop rooms for long and want them back as they were
         )
         with running_stack(settings, rooms=()) as stack:
             yield StackInfra(settings, stack)

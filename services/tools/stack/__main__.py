@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     content = (run_directory(home) / "plan.json").read_bytes()
     plan = msgspec.json.decode(content, type=Plan)
-    return Supervisor(home, components_of(plan)).run()
+    return Supervisor(home, components_of(plan), plan.frozen_timeout_s).run()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ class Component:
     """The whole environment of the program."""
     ready: Probe | None
     """None: it runs once and is done when it exits with 0."""
+    answers: Probe | None = None
+    """Whether the process answers at all, ready or not; None: it is never taken for frozen."""
     ports: Mapping[str, int] = field(default_factory=dict)
     """What it listens on, by a name for people; the first is the one that `status` shows."""
     needs: tuple[str, ...] = ()

@@ -32,6 +32,8 @@ class Plan(msgspec.Struct, frozen=True):
     infra: tuple[str, ...]
     """Which of `INFRA` this supervisor runs itself."""
     rooms: tuple[str, ...]
+    frozen_timeout_s: float
+    """As in `StackSettings`."""
 
     @property
     def home_path(self) -> Path:
@@ -54,4 +56,5 @@ def stack_plan(settings: StackSettings, rooms: tuple[str, ...]) -> Plan:
         topic_prefix=settings.topic_prefix,
         infra=INFRA if embedded else tuple(name for name in INFRA if name != "postgres"),
         rooms=rooms,
+        frozen_timeout_s=settings.frozen_timeout_s,
     )

@@ -61,6 +61,7 @@ def room(plan: Plan, row: Room) -> Component:
         argv=(sys.executable, "-m", f"services.{row.name}"),
         env=env,
         ready=http_ok(metrics_port, "/ready"),
+        answers=http_ok(metrics_port, "/health"),
         ports=ports,
         needs=(*plan.infra, PREPARE),
         after=row.after,

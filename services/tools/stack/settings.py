@@ -50,6 +50,9 @@ class StackSettings(BaseSettings):
     pg_dsn: str | None = None
     """An existing PostgreSQL to use instead of the embedded one."""
     topic_prefix: str = Field(default="", pattern=r"^[a-z0-9.-]*$", max_length=40)
+    frozen_timeout_s: float = Field(default=2.0, ge=0, le=600)
+    """A room that neither answers nor uses processor time for so long is killed and started again,
+    since it may hold back everyone else; 0: never (to stop a room by hand, or to debug it)."""
 
     def port(self, name: str) -> int:
         """The port of a name in `PORT_OFFSETS`."""

@@ -234,6 +234,7 @@ class RoomSet(Stack):
                 topic_prefix=topic_prefix,
                 infra=(),
                 rooms=rooms,
+                frozen_timeout_s=settings.frozen_timeout_s,
             )
         )
 

@@ -20,6 +20,7 @@ from typing import Final
 from services.tools.stack.backoff import Backoff
 from services.tools.stack.components import Component, start_layers
 from services.tools.stack.errors import StackError
+from services.tools.stack.frozen import LOOK_INTERVAL_S, FreezeWatch
 from services.tools.stack.identity import (
     ProcessIdentity,
     identify,
@@ -75,18 +76,27 @@ class _Child:
     probe_due_s: float = 0.0
     misses: int = 0
     """Probes in a row without a yes, since it was ready."""
+    freeze: FreezeWatch | None = None
     verdict: str = ""
     """Why the supervisor killed the present process, if it did."""
     note: str = ""
 
 
 class Supervisor:
-    """Runs components until told to stop. The caller holds the lock on `home`."""
+    """Runs components until told to stop. The caller holds the lock on `home`.
 
-    def __init__(self, home: Path, components: tuple[Component, ...]) -> None:
+    Args:
+        frozen_timeout_s: how long a component may stand still; 0: for ever.
+    """
+
+    def __init__(
+        self, home: Path, components: tuple[Component, ...], frozen_timeout_s: float = 0.0
+    ) -> None:
         self._home = home
         self._children = {component.name: _Child(component) for component in components}
         self._layers = start_layers(components)
+        self._frozen_timeout_s = frozen_timeout_s
+        self._steady_poll_s = LOOK_INTERVAL_S if frozen_timeout_s else STEADY_POLL_S
         self._phase = Phase.STARTING
         self._failed = ""
         self._cause = ""
@@ -115,7 +125,7 @@ class Supervisor:
             self._tick()
             self._publish()
             settled = self._phase is Phase.UP and self._all_well()
-            self._wait(STEADY_POLL_S if settled else STARTING_POLL_S)
+            self._wait(self._steady_poll_s if settled else STARTING_POLL_S)
         self._stop()
         self._publish()
         return 1 if self._phase is Phase.FAILED else 0
@@ -141,8 +151,11 @@ class Supervisor:
         for child in self._children.values():
             if child.state is State.STARTING:
                 self._check_start(child)
-            elif child.state in (State.UP, State.UNREADY) and now_s >= child.probe_due_s:
-                self._check_health(child)
+            elif child.state in (State.UP, State.UNREADY):
+                if child.freeze is not None and self._is_frozen(child, child.freeze):
+                    continue
+                if now_s >= child.probe_due_s:
+                    self._check_health(child)
         for child in self._children.values():
             if self._is_due(child, now_s):
                 self._start(child)
@@ -203,12 +216,26 @@ class Supervisor:
             child.state = State.UP
             child.was_up = True
             child.ready_s = time.monotonic()
+            if component.answers is not None and self._frozen_timeout_s:
+                child.freeze = FreezeWatch(
+                    child.process.pid, component.answers, self._frozen_timeout_s, child.ready_s
+                )
             child.misses = 0
             child.note = ""
             child.probe_due_s = time.monotonic() + PROBE_INTERVAL_S
             _log.info("%s is ready", component.name)
         elif time.monotonic() - child.started_s > component.ready_timeout_s:
             self._condemn(child, f"was not ready after {component.ready_timeout_s:.0f} s")
+
+    def _is_frozen(self, child: _Child, freeze: FreezeWatch) -> bool:
+        """Whether it stands still; then it is killed, since others may wait for it."""
+        if child.verdict:
+            return True  # killed already; its exit has not come yet
+        silent_s = freeze.silent_s(time.monotonic)
+        if silent_s < self._frozen_timeout_s:
+            return False
+        self._condemn(child, f"stood still for {silent_s:.1f} s")
+        return True
 
     def _check_health(self, child: _Child) -> None:
         """A live process that isn't ready is shown, not restarted: it may be catching up."""
@@ -264,6 +291,7 @@ class Supervisor:
         child.identity = None
         child.started_at_s = None
         child.ready_s = None
+        child.freeze = None
         child.verdict = ""
         self._pid_file_of(child.component.name).unlink(missing_ok=True)
 

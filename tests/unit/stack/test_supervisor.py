@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -54,6 +55,7 @@ class Driven:
         after: tuple[str, ...] = (),
         stop_timeout_s: float = 5.0,
         initialise: Callable[[], None] | None = None,
+        answers: Probe | None = None,
     ) -> Component:
         return Component(
             name=name,
@@ -64,6 +66,7 @@ class Driven:
             after=after,
             stop_timeout_s=stop_timeout_s,
             initialise=initialise,
+            answers=answers,
         )
 
     def traced(self, name: str, after: tuple[str, ...] = ()) -> Component:
@@ -82,8 +85,8 @@ class Driven:
     def traces(self) -> list[str]:
         return self.trace.read_text(encoding="utf-8").split() if self.trace.exists() else []
 
-    def supervise(self, *components: Component) -> None:
-        self._supervisor = Supervisor(self.home, components)
+    def supervise(self, *components: Component, frozen_timeout_s: float = 0.0) -> None:
+        self._supervisor = Supervisor(self.home, components, frozen_timeout_s)
         for child in self._supervisor._children.values():
             child.backoff = Backoff(first_delay_s=0.05, delay_max_s=0.1)
 
@@ -95,6 +98,10 @@ class Driven:
             return holds()
 
         wait_until(turn, what)
+
+    def turn_for(self, seconds: float) -> None:
+        end_s = time.monotonic() + seconds
+        self.turn_until(lambda: time.monotonic() > end_s, "time to pass")
 
     def child(self, name: str) -> _Child:
         assert self._supervisor is not None
@@ -263,6 +270,37 @@ def test_a_live_component_that_is_not_ready_is_shown_and_left_alone(driven: Driv
     assert status is not None
     assert not status.is_up
     assert driven.row("a").restarts == 0
+
+
+def test_a_component_that_stands_still_is_killed_and_started_again(driven: Driven) -> None:
+    driven.supervise(driven.component("a", answers=_never), frozen_timeout_s=0.3)
+    driven.turn_until(lambda: driven.row("a").restarts == 1, "it to be killed")
+    assert "stood still" in driven.row("a").note
+    driven.turn_until(lambda: driven.row("a").state is State.UP, "it to be up again")
+
+
+def test_a_stopped_process_is_killed_although_it_can_not_die_of_itself(driven: Driven) -> None:
+    busy = ("sh", "-c", "while :; do :; done")
+    driven.supervise(driven.component("a", busy, answers=_never), frozen_timeout_s=0.3)
+    driven.turn_until(lambda: driven.phase is Phase.UP, "it to be up")
+    driven.turn_for(1.0)
+    assert driven.row("a").restarts == 0, "it works"
+    process = driven.row("a").process
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    driven.turn_until(lambda: driven.row("a").restarts == 1, "it to be killed")
+    assert "stood still" in driven.row("a").note
+
+
+@pytest.mark.parametrize("timeout_s,answers", [(0.3, _always), (0.3, None), (0.0, _never)])
+def test_what_answers_or_is_not_to_be_judged_may_stand_still(
+    driven: Driven, timeout_s: float, answers: Probe | None
+) -> None:
+    driven.supervise(driven.component("a", answers=answers), frozen_timeout_s=timeout_s)
+    driven.turn_until(lambda: driven.phase is Phase.UP, "it to be up")
+    driven.turn_for(1.0)
+    assert driven.row("a").restarts == 0
+    assert driven.row("a").state is State.UP
 
 
 def test_a_stale_pid_file_costs_no_stranger_its_life(driven: Driven) -> None:
