@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.tools.proof.chaos import commands as chaos
+
 if TYPE_CHECKING:
     from services.tools.operate.connect import Deployment
     from services.tools.proof.reconcile import Progress, Reconciliation
@@ -18,6 +20,7 @@ def register(app: typer.Typer) -> None:
     """Add the proofs to the command line."""
     app.command(rich_help_panel="Look inside")(reconcile)
     app.command(rich_help_panel="Look inside")(audit)
+    chaos.register(app)
 
 
 def reconcile(

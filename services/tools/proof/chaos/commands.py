@@ -1,0 +1,60 @@
+"""`outcry chaos`: real faults on a real stack of its own, and whether every promise was kept."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add `chaos` to the command line."""
+    app.command(rich_help_panel="Look inside")(chaos)
+
+
+def chaos(
+    *,
+    seed: Annotated[int, typer.Option(help="Of the crowd and of the moments of the faults.")] = 1,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="Only this one; may be repeated. Default: all.")
+    ] = None,
+    kills: Annotated[int, typer.Option(min=1, help="Of each room, in `kills`.")] = 20,
+    resting: Annotated[
+        int, typer.Option(min=1_000, max=400_000, help="Orders in the books, in `resting`.")
+    ] = 100_000,
+    home: Annotated[
+        Path | None, typer.Option(help="Where the stack lives, kept; default: removed at the end.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Kill, freeze and starve a stack of its own under load; exit code 1 if a promise is broken."""
+    from rich.console import Console
+
+    from services.tools.operate.present import print_json
+    from services.tools.proof.chaos.plan import (
+        SCENARIO_NAMES,
+        Order,
+        run_chaos,
+        unknown_scenarios,
+    )
+    from services.tools.proof.chaos.report import print_account
+
+    names = tuple(scenario or SCENARIO_NAMES)
+    if unknown := unknown_scenarios(names):
+        raise typer.BadParameter(f"there is no {unknown[0]}; there are {', '.join(SCENARIO_NAMES)}")
+    console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+    with ExitStack() as resources:
+        if home is None:
+            folder = tempfile.TemporaryDirectory(prefix="outcry-chaos-")
+            place = Path(resources.enter_context(folder))
+        else:
+            home.mkdir(parents=True, exist_ok=True)
+            place = home.resolve()
+        order = Order(place, seed, names, kills, resting)
+        account = run_chaos(order, lambda line: console.print(line, markup=False))
+    if as_json:
+        print_json(account)
+    else:
+        print_account(account)
+    raise typer.Exit(1 if account.faults else 0)

@@ -1,0 +1,75 @@
+"""Where the time goes between a kill and the first trade, from the log lines of those concerned."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+_SUPERVISOR_LINE: Final = re.compile(r"^(\S+ \S+),(\d{3}) \w+ (\w+) (.*)$")
+_SUPERVISOR_EVENTS: Final = (
+    ("stood still", "noticed"),
+    ("was killed by", "noticed"),
+    ("started, pid", "started"),
+)
+_ROOM_EVENTS: Final = {
+    "starting": "running",
+    "joining": "joining",
+    "restored": "restored",
+    "partitions_assigned": "assigned",
+}
+STEPS: Final = ("noticed", "started", "running", "joining", "restored", "assigned")
+"""In order: the supervisor knows; the process is there; its code runs; it has codec, topics and
+store and joins its group; its last fold is restored; it works."""
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How much of a log file was there at some moment."""
+
+    path: Path
+    size_bytes: int
+
+
+def mark(path: Path) -> Mark:
+    """Remember the present end."""
+    return Mark(path, path.stat().st_size if path.exists() else 0)
+
+
+def lines_since(place: Mark) -> list[str]:
+    """What was written since; everything, if the file was moved away meanwhile."""
+    if not place.path.exists():
+        return []
+    with place.path.open("rb") as file:
+        file.seek(place.size_bytes if place.path.stat().st_size >= place.size_bytes else 0)
+        return file.read().decode(errors="replace").splitlines()
+
+
+def steps_after(room: str, signal_s: float, supervisor: Mark, own: Mark) -> dict[str, float]:
+    """Seconds from the signal to each step that left a line; of those repeated, the last."""
+    found: dict[str, float] = {}
+    for line in lines_since(supervisor):
+        match = _SUPERVISOR_LINE.match(line)
+        if match is None or match[3] != room:
+            continue
+        at_s = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S").astimezone().timestamp()
+        at_s += int(match[2]) / 1_000
+        for words, step in _SUPERVISOR_EVENTS:
+            if words in match[4]:
+                found.setdefault(step, at_s - signal_s)
+    for line in lines_since(own):
+        try:
+            said = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # a library's own line
+        step_name = _ROOM_EVENTS.get(said.get("event", "")) if isinstance(said, dict) else None
+        if step_name is not None:
+            at = datetime.fromisoformat(said["timestamp"]).astimezone(UTC).timestamp()
+            found[step_name] = at - signal_s
+    return {step: found[step] for step in STEPS if step in found}
+
+
+def spell(steps: dict[str, float]) -> str:
+    """`noticed 0.00, started 0.02, ...`: each as seconds since the signal."""
+    return ", ".join(f"{step} {seconds:.2f}" for step, seconds in steps.items())
