@@ -32,6 +32,8 @@ class Component:
     """Must be ready when this one is first started. Stopping goes the other way round."""
     initialise: Callable[[], None] | None = None
     """Called before each start; makes the data if there is none, and may block for seconds then."""
+    on_death: Callable[[], None] | None = None
+    """Called after each death that was not asked for; may block for a second, and never raises."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = STOP_TIMEOUT_S
     """Then SIGKILL."""

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from services.tools.stack.components import Component
+from services.tools.stack.fencing import fence, transactional_ids
 from services.tools.stack.plan import Plan
 from services.tools.stack.readiness import http_ok
 from services.tools.stack.settings import HOST, PORT_OFFSETS
@@ -21,13 +22,18 @@ class Room(msgspec.Struct, frozen=True):
     metrics_port: str
     """Its name in `PORT_OFFSETS`; `/ready` answers there."""
     after: tuple[str, ...] = ()
+    is_transactional: bool = False
+    """Whether it writes to the log in transactions."""
 
+
+INSTANCE: Final = "0"
+"""Of each room that the supervisor runs."""
 
 # The gateway takes orders, so it comes last, and goes first, to leave the others a drained log.
 ROOMS: Final = (
-    Room("ingest", "ingest"),
-    Room("risk", "risk"),
-    Room("matcher", "matcher"),
+    Room("ingest", "ingest", is_transactional=True),
+    Room("risk", "risk", is_transactional=True),
+    Room("matcher", "matcher", is_transactional=True),
     Room("recorder", "recorder"),
     Room("gateway", "gateway-metrics", after=("ingest", "risk", "matcher", "recorder")),
 )
@@ -50,12 +56,13 @@ def room(plan: Plan, row: Room) -> Component:
     ports = {f"{row.name} metrics": metrics_port}
     env = room_environment(plan) | {
         "OUTCRY_METRICS_PORT": str(metrics_port),
-        "OUTCRY_INSTANCE": "0",
+        "OUTCRY_INSTANCE": INSTANCE,
     }
     if row.name == "gateway":
         port = plan.port_base + PORT_OFFSETS["gateway"]
         ports = {"gateway": port} | ports
         env |= {"OUTCRY_GATEWAY_HOST": HOST, "OUTCRY_GATEWAY_PORT": str(port)}
+    ids = transactional_ids(plan.topic_prefix, row.name, INSTANCE) if row.is_transactional else ()
     return Component(
         name=row.name,
         argv=(sys.executable, "-m", f"services.{row.name}"),
@@ -65,7 +72,12 @@ def room(plan: Plan, row: Room) -> Component:
         ports=ports,
         needs=(*plan.infra, PREPARE),
         after=row.after,
+        on_death=fence(_kafka_port(plan), ids) if ids else None,
     )
+
+
+def _kafka_port(plan: Plan) -> int:
+    return int(plan.addresses.kafka_bootstrap.rpartition(":")[2])
 
 
 def prepare(plan: Plan) -> Component:

@@ -269,6 +269,8 @@ class Supervisor:
             _log.info("%s is done", child.component.name)
             return
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+        if child.component.on_death is not None:
+            child.component.on_death()
         self._on_death(child, verdict or how, was_ready_s)
 
     def _on_death(self, child: _Child, cause: str, was_ready_s: float) -> None:

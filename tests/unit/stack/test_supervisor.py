@@ -2,6 +2,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -158,6 +159,22 @@ def test_what_dies_is_started_again(driven: Driven) -> None:
     process = driven.row("a").process
     assert process is not None
     assert process.pid != first
+
+
+def test_what_a_dead_component_left_is_cleared_before_it_starts_again(driven: Driven) -> None:
+    cleared: list[State] = []
+    component = replace(
+        driven.component("a"), on_death=lambda: cleared.append(driven.child("a").state)
+    )
+    driven.supervise(component)
+    driven.turn_until(lambda: driven.phase is Phase.UP, "it to be up")
+    driven.kill("a")
+    driven.turn_until(lambda: driven.row("a").restarts == 1, "the death to be seen")
+    assert len(cleared) == 1
+    assert driven.row("a").state is not State.UP
+    driven.turn_until(lambda: driven.row("a").state is State.UP, "it to be up again")
+    driven.stop()
+    assert len(cleared) == 1, "a stop that was asked for is no death"
 
 
 def test_once_all_was_up_a_component_is_tried_again_for_ever(driven: Driven) -> None:

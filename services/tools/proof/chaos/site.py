@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final, Self
 
 import psutil
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as Place
 
 from services.domain.controls import OpenAccount
+from services.runtime.errors import RetriableError
 from services.runtime.kafka import KafkaConnection
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.ports import TopicPartition
@@ -33,7 +34,7 @@ BACK_TIMEOUT_S: Final = 150.0
 """For everything to be up again; the supervisor's longest wait is 30 s, a cold JVM's start less."""
 _POLL_S: Final = 0.02
 _WIDE: Final = (10**7, 10**14, 10**15)
-_ANSWER_S: Final = 1.0
+_ANSWER_S: Final = 10.0
 
 
 class Site:
@@ -210,7 +211,10 @@ class Ends:
     def last(self, place: TopicPartition) -> int:
         """The end of the partition."""
         full = Place(self._prefix + place.topic, place.partition)
-        return int(self._last.get_watermark_offsets(full, timeout=_ANSWER_S)[1])
+        try:
+            return int(self._last.get_watermark_offsets(full, timeout=_ANSWER_S)[1])
+        except KafkaException as error:
+            raise RetriableError(f"asking for the end of {full.topic}: {error}") from error
 
     def __enter__(self) -> Self:
         return self
