@@ -21,11 +21,13 @@ class Arrivals:
         source = (origin.topic, origin.partition)
         offset, index, sequence = self._last.get(source, (-1, -1, 0))
         assert (origin.offset, origin.index) > (offset, index), (
-            f"source position does not rise: {origin} after offset {offset}, index {index}"
+            f"source position does not rise: offset {origin.offset}, index {origin.index} of"
+            f" {_place(source)} after offset {offset}, index {index}"
         )
         if origin.sequence:
             assert origin.sequence == sequence + 1, (
-                f"a message is missing or repeated: {origin} after sequence {sequence}"
+                f"the log has a hole: after sequence {sequence} of {_place(source)} comes"
+                f" {origin.sequence}, so a message is missing or repeated"
             )
         self._last[source] = (origin.offset, origin.index, origin.sequence)
 
@@ -40,6 +42,11 @@ class Arrivals:
         for topic, partition, offset, index, sequence in rows:
             ledger._last[topic, partition] = (offset, index, sequence)
         return ledger
+
+
+def _place(source: tuple[int, int]) -> str:
+    topic, partition = source
+    return f"source topic {topic}, partition {partition}"
 
 
 class Departures:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from services.ingest.core import ingest
 from services.runtime.fold import OnUndecodable, encode_messages
-from services.runtime.ports import Fold, FoldFactory, Outgoing, Record, TopicPartition
+from services.runtime.ports import (
+    NO_MIGRATIONS,
+    Fold,
+    FoldFactory,
+    Outgoing,
+    Record,
+    TopicPartition,
+)
 from services.wire.codec import Codec
 
 _US_PER_MS = 1_000
@@ -45,6 +52,7 @@ class IngestFolds:
     """`ports.FoldFactory` of ingest."""
 
     format_version = 1
+    migrations = NO_MIGRATIONS
     stateful = False
 
     def __init__(self, codec: Codec) -> None:

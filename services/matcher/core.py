@@ -33,7 +33,7 @@ The clock is max(previous, time of this command), by the genesis' time source. B
 it stands still, and a refusal carries its command's own log time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -69,6 +69,10 @@ from services.wire.messages import Message, Payload
 
 FORMAT_VERSION: Final = 1
 """Of `MatcherCore.dump`."""
+
+MIGRATIONS: Final[Mapping[int, Callable[[bytes], bytes]]] = {}
+"""By the format each reads; it writes the next. A golden snapshot of every format loads for ever
+(schemas/golden/snapshots), so who raises FORMAT_VERSION adds the migration from the one before."""
 
 DEPTH_LEVELS_MAX: Final = 10
 """How many levels a side `book` shows."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.matcher.core import FORMAT_VERSION, MatcherCore
+from services.matcher.core import FORMAT_VERSION, MIGRATIONS, MatcherCore
 from services.runtime.fold import Core, coded
 
 
@@ -10,6 +10,7 @@ class MatcherCores:
     """`runtime.fold.CoreFactory` of the matcher."""
 
     format_version = FORMAT_VERSION
+    migrations = MIGRATIONS
     stateful = True
 
     def fresh(self, partition: int) -> Core:

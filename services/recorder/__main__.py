@@ -7,6 +7,7 @@ from services.recorder.postgres import PostgresLedger
 from services.recorder.service import METRICS, Recorder
 from services.recorder.settings import RecorderSettings
 from services.recorder.tail import KafkaTail
+from services.runtime.cluster import require_same_cluster
 from services.runtime.errors import ConfigurationError, OperatingError
 from services.runtime.kafka import KafkaConnection
 from services.runtime.registry import load_codec
@@ -18,6 +19,7 @@ from services.runtime.room import (
     refuse_optimised,
 )
 from services.runtime.settings import read_settings
+from services.runtime.snapshots import PostgresSnapshots
 from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
 
 
@@ -66,8 +68,17 @@ def _assemble(
         pacer,
         load_codec=lambda: load_codec(settings.registry_url),
         open_ledger=lambda: PostgresLedger(dsn, settings.deployment, settings.session_timeout_s),
-        open_tail=lambda: KafkaTail(connection),
+        open_tail=lambda: _open_tail(settings, connection),
     )
+
+
+def _open_tail(settings: RecorderSettings, connection: KafkaConnection) -> KafkaTail:
+    """Called with the database at hand, so that the cluster can be held against it first."""
+    store = PostgresSnapshots(
+        settings.pg_dsn.get_secret_value(), settings.deployment, settings.snapshots_kept
+    )
+    require_same_cluster(settings.kafka_bootstrap, store, settings.deployment)
+    return KafkaTail(connection)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ Before the genesis nothing is known and time stands still: what asks for an answ
 NO_GENESIS, stamped with its own log time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -27,6 +27,10 @@ from services.wire.messages import Message, Payload
 
 FORMAT_VERSION: Final = 1
 """Of `RiskCore.dump`."""
+
+MIGRATIONS: Final[Mapping[int, Callable[[bytes], bytes]]] = {}
+"""By the format each reads; it writes the next. A golden snapshot of every format loads for ever
+(schemas/golden/snapshots), so who raises FORMAT_VERSION adds the migration from the one before."""
 
 _ACTS: Final[dict[type[Payload], Callable[[Shard, Outbox, Any], None]]] = {
     happened.OrderAccepted: outcomes.order_accepted,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.risk.core import FORMAT_VERSION, RiskCore
+from services.risk.core import FORMAT_VERSION, MIGRATIONS, RiskCore
 from services.runtime.fold import Core, coded
 
 
@@ -10,6 +10,7 @@ class RiskCores:
     """`runtime.fold.CoreFactory` of risk."""
 
     format_version = FORMAT_VERSION
+    migrations = MIGRATIONS
     stateful = True
 
     def fresh(self, partition: int) -> Core:

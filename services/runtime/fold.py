@@ -1,9 +1,16 @@
 """Between the log and a pure core: records are decoded, folded and encoded here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from services.runtime.ports import Fold, FoldFactory, Outgoing, Record, TopicPartition
+from services.runtime.ports import (
+    Fold,
+    FoldFactory,
+    Migration,
+    Outgoing,
+    Record,
+    TopicPartition,
+)
 from services.wire.codec import Codec, Decoded, UndecodableError
 from services.wire.messages import Message
 
@@ -36,7 +43,11 @@ class CoreFactory(Protocol):
 
     @property
     def format_version(self) -> int:
-        """Of `Core.dump`; snapshots of another version are passed over."""
+        """Of `Core.dump`, counted from 1."""
+
+    @property
+    def migrations(self) -> Mapping[int, Migration]:
+        """As `ports.FoldFactory.migrations`."""
 
     @property
     def stateful(self) -> bool:
@@ -73,7 +84,11 @@ class CodedFold:
         except UndecodableError as error:
             self._on_undecodable(record, error)
             return ()
-        return encode_messages(self._codec, self._core.handle(record.offset, decoded))
+        try:
+            messages = self._core.handle(record.offset, decoded)
+        except AssertionError as broken:
+            raise _located(broken, record) from broken
+        return encode_messages(self._codec, messages)
 
     def at_batch_end(self) -> Sequence[Outgoing]:
         """The core's views, encoded."""
@@ -88,6 +103,15 @@ class CodedFold:
         return self._core.genesis_hash()
 
 
+def _located(broken: AssertionError, record: Record) -> AssertionError:
+    """The same broken invariant, with the record that it broke at: where a person has to look."""
+    return AssertionError(
+        f"{record.topic}/{record.partition} offset {record.offset}: {broken}. Nothing of this batch"
+        " was written, and a restart stops at this record again; `outcry audit` shows what is"
+        " wrong with the log"
+    )
+
+
 class CodedFolds:
     """`ports.FoldFactory` for a room of cores."""
 
@@ -96,6 +120,7 @@ class CodedFolds:
         self._codec = codec
         self._on_undecodable = on_undecodable
         self.format_version = cores.format_version
+        self.migrations = cores.migrations
         self.stateful = cores.stateful
 
     def fresh(self, partition: TopicPartition) -> Fold:

@@ -49,6 +49,19 @@ def topic_config(topic: Topic) -> dict[str, str]:
     return config
 
 
+def ask_cluster_id(bootstrap: str) -> str:
+    """The id that the cluster behind this address was formatted with.
+
+    Raises:
+        RetriableError: no broker answers.
+    """
+    try:
+        future = connect_admin(bootstrap).describe_cluster(request_timeout=_REQUEST_TIMEOUT_S)
+    except KafkaException as error:
+        raise _away(bootstrap, error) from error
+    return str(cast("Any", _result(bootstrap, future)).cluster_id)
+
+
 def create_topics(bootstrap: str, prefix: str = "", topics: Sequence[Topic] = TOPICS) -> list[str]:
     """Make the topics that are missing, then check them all; returns the full names made.
 

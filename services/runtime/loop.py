@@ -39,7 +39,7 @@ from services.runtime.ports import (
     Snapshot,
     TopicPartition,
 )
-from services.runtime.restore import Pacer, RestoreInterruptedError, Restorer, hash_state
+from services.runtime.restore import FoldRestorer, Pacer, RestoreInterruptedError, snapshot_of
 from services.runtime.telemetry import (
     BATCH_RECORDS,
     COMMITTED_OFFSET,
@@ -95,9 +95,11 @@ class LoopPorts[Token]:
 
     make_consumer: Callable[[], Consumer[Token]]
     make_producer: Callable[[], Producer[Token]]
-    restorer: Restorer
+    restorer: FoldRestorer
     offer_snapshot: Callable[[Snapshot], None] | None
     """Takes a snapshot without blocking; None for a room that keeps none."""
+    is_followed: Callable[[], bool] = lambda: False
+    """Whether another process takes this room's snapshots now, so that this one needs no pause."""
 
 
 @dataclass
@@ -342,32 +344,21 @@ class Loop[Token]:
         for owned in self._owned.values():
             if owned.snapshot_due_s <= now_s and owned.offset > owned.snapshot_offset:
                 owned.snapshot_due_s = now_s + self._plan.snapshot_interval_s
-                self._snapshot(owned, self._ports.offer_snapshot)
+                if not self._ports.is_followed():
+                    self._snapshot(owned, self._ports.offer_snapshot)
                 return
 
     def _snapshot_all(self) -> None:
         """At a clean stop, so that the next start has no tail to fold."""
-        if self._ports.offer_snapshot is not None:
+        if self._ports.offer_snapshot is not None and not self._ports.is_followed():
             for owned in self._owned.values():
                 if owned.offset > owned.snapshot_offset:
                     self._snapshot(owned, self._ports.offer_snapshot)
 
     def _snapshot(self, owned: _Owned, offer: Callable[[Snapshot], None]) -> None:
-        state = owned.fold.dump()
         owned.snapshot_offset = owned.offset
-        offer(
-            Snapshot(
-                room=self._plan.room,
-                topic=owned.at.topic,
-                partition=owned.at.partition,
-                offset=owned.offset,
-                topic_id=owned.topic_id,
-                format_version=self._factory.format_version,
-                genesis_hash=owned.fold.genesis_hash(),
-                state=state,
-                state_hash=hash_state(state),
-            )
-        )
+        room, factory = self._plan.room, self._factory
+        offer(snapshot_of(room, factory, owned.at, owned.fold, owned.offset, owned.topic_id))
 
 
 def backoff_s(failures: int) -> float:

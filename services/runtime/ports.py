@@ -7,7 +7,7 @@ one of the last record only as a lower bound.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -256,12 +256,22 @@ class Fold(Protocol):
         """Hash of the genesis this state stands on; empty before it."""
 
 
+type Migration = Callable[[bytes], bytes]
+"""A room's dump in one format as the next one: pure, ValueError if it is no dump of its format."""
+
+NO_MIGRATIONS: Final[Mapping[int, Migration]] = {}
+
+
 class FoldFactory(Protocol):
     """Makes the folds of a room."""
 
     @property
     def format_version(self) -> int:
-        """Of `Fold.dump`; snapshots of another version are passed over."""
+        """Of `Fold.dump`, counted from 1. Snapshots of a later one are refused."""
+
+    @property
+    def migrations(self) -> Mapping[int, Migration]:
+        """By the format each reads; it writes the next. Every published format has one."""
 
     @property
     def stateful(self) -> bool:

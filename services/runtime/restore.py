@@ -2,7 +2,7 @@
 
 The tail is folded with outputs held back: they were committed together with the offsets. A
 snapshot is only a shortcut, so a bad one is passed over for the one before it, and without any
-the whole log is folded.
+the whole log is folded. One of an earlier format is brought to the present one first.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,10 @@ from services.runtime.telemetry import RESTORE_SECONDS, RESTORES, Telemetry
 SNAPSHOTS_TRIED: Final = 5
 NO_COMMITTED_OFFSET: Final = -1
 
-type Source = Literal["snapshot", "log", "nothing"]
+UNREADABLE: Final = (ValueError, LookupError, TypeError, AssertionError, msgspec.MsgspecError)
+"""What a load raises for bytes that are no state, whatever their hash."""
+
+type Source = Literal["snapshot", "log", "nothing", "follower"]
 
 
 class RestoreInterruptedError(Exception):
@@ -60,6 +63,56 @@ class Restored(msgspec.Struct, frozen=True):
 def hash_state(state: bytes) -> str:
     """Hexadecimal BLAKE2b-256."""
     return blake2b(state, digest_size=32).hexdigest()
+
+
+def load_state(factory: FoldFactory, at: TopicPartition, snapshot: Snapshot) -> Fold:
+    """The fold of a snapshot's state, through every migration that it needs.
+
+    Raises:
+        ValueError: it has another hash, a format this version can't read, or is no state at all.
+    """
+    if hash_state(snapshot.state) != snapshot.state_hash:
+        raise ValueError("its state does not have its hash")
+    state, readable = snapshot.state, factory.format_version
+    if snapshot.format_version > readable:
+        raise ValueError(
+            f"its format version is {snapshot.format_version}, and this version of Outcry reads up"
+            f" to {readable}"
+        )
+    try:
+        for version in range(snapshot.format_version, readable):
+            state = factory.migrations[version](state)
+        fold = factory.load(at, state)
+    except UNREADABLE as error:
+        raise ValueError(f"it can't be read: {type(error).__name__}: {error}") from error
+    if fold.genesis_hash() != snapshot.genesis_hash:
+        raise ValueError("its genesis is not the one it states")
+    return fold
+
+
+def snapshot_of(
+    room: str, factory: FoldFactory, at: TopicPartition, fold: Fold, offset: int, topic_id: str
+) -> Snapshot:
+    """The fold's state in its envelope. Blocks for as long as the dump takes."""
+    state = fold.dump()
+    return Snapshot(
+        room=room,
+        topic=at.topic,
+        partition=at.partition,
+        offset=offset,
+        topic_id=topic_id,
+        format_version=factory.format_version,
+        genesis_hash=fold.genesis_hash(),
+        state=state,
+        state_hash=hash_state(state),
+    )
+
+
+class FoldRestorer(Protocol):
+    """What the loop asks for its folds at a takeover."""
+
+    def restore(self, at: TopicPartition, committed: int) -> Restored:
+        """The fold of everything below the committed offset. As `Restorer.restore`."""
 
 
 class Restorer:
@@ -100,20 +153,13 @@ class Restorer:
         """
         started_s = self._pacer.now_s()
         topic_id = self._checked_topic_id(at.topic)
-        kept = self._newest(at) if self._factory.stateful else []
         first, _ = self._reader.bounds(at)
-        if committed == NO_COMMITTED_OFFSET:
-            self._refuse_lost_offsets(at, kept, topic_id)
+        if committed == NO_COMMITTED_OFFSET and self._factory.stateful:
+            self._refuse_lost_offsets(at, topic_id)
         end = max(committed, 0)
-        snapshot, fold = self._load_newest_good(at, kept, topic_id, end)
+        snapshot, fold = self._load_newest_good(at, topic_id, end)
         start = snapshot.offset if snapshot else 0
-        needed = start if self._factory.stateful else end
-        if needed < first:
-            raise HistoryLostError(
-                f"{at.topic}/{at.partition} begins at offset {first} and {needed} is needed:"
-                " retention has passed. Bring back PostgreSQL with its snapshots, or begin a new"
-                " deployment under another OUTCRY_TOPIC_PREFIX"
-            )
+        self._refuse_lost_history(at, first, start if self._factory.stateful else end, end)
         replayed = 0
         if self._factory.stateful:
             replayed = self._replay(fold, at, start, end)
@@ -142,15 +188,12 @@ class Restorer:
             )
         return topic_id
 
-    def _newest(self, at: TopicPartition) -> list[Snapshot]:
+    def _newest(self, at: TopicPartition, limit: int) -> list[Snapshot]:
         if self._snapshots is None:
             return []
         snapshots = self._snapshots
         return self._unless_away(
-            lambda: list(
-                snapshots.newest(self._room, at.topic, at.partition, limit=SNAPSHOTS_TRIED)
-            ),
-            [],
+            lambda: list(snapshots.newest(self._room, at.topic, at.partition, limit)), []
         )
 
     def _unless_away[T](self, ask: Callable[[], T], otherwise: T) -> T:
@@ -161,11 +204,29 @@ class Restorer:
             self._telemetry.log.warning("snapshot_store_away", error=str(error))
             return otherwise
 
-    def _refuse_lost_offsets(self, at: TopicPartition, kept: list[Snapshot], topic_id: str) -> None:
+    def _refuse_lost_history(self, at: TopicPartition, first: int, needed: int, end: int) -> None:
+        """Whether the log still has what lies between the snapshot and the committed offset."""
+        if needed >= first:
+            return
+        place = f"{at.topic}/{at.partition} begins at offset {first} and {needed} is needed"
+        if end < first:
+            raise HistoryLostError(
+                f"{place}: retention has taken records before {self._room} acted on them. Begin a"
+                " new deployment under another OUTCRY_TOPIC_PREFIX, or accept the loss by moving"
+                f" the group's offset to {first} with kafka-consumer-groups.sh --reset-offsets"
+            )
+        raise HistoryLostError(
+            f"{place}: retention has passed the newest good snapshot. Run `outcry snapshots take"
+            f" --from-zero`, which makes one from PostgreSQL's archive, and start {self._room}"
+            " again"
+        )
+
+    def _refuse_lost_offsets(self, at: TopicPartition, topic_id: str) -> None:
         """Snapshots are of committed positions: if there are any, offsets were committed.
 
         To begin at the log's start then would write every output a second time.
         """
+        kept = self._newest(at, SNAPSHOTS_TRIED)
         ours = [snapshot.offset for snapshot in kept if snapshot.topic_id == topic_id]
         if ours:
             raise HistoryLostError(
@@ -176,37 +237,36 @@ class Restorer:
             )
 
     def _load_newest_good(
-        self, at: TopicPartition, kept: list[Snapshot], topic_id: str, committed: int
+        self, at: TopicPartition, topic_id: str, committed: int
     ) -> tuple[Snapshot | None, Fold]:
-        for snapshot in kept:
-            fault, fold = self._load(at, snapshot, topic_id, committed)
-            if fold is not None:
-                return snapshot, fold
-            self._telemetry.log.warning(
-                "snapshot_refused", topic=at.topic, partition=at.partition,
-                offset=snapshot.offset, cause=fault,
-            )  # fmt: skip
+        tried: set[int] = set()
+        # A state may have tens of megabytes: those behind the newest are asked for when it is bad.
+        for limit in (1, SNAPSHOTS_TRIED) if self._factory.stateful else ():
+            for snapshot in self._newest(at, limit):
+                if snapshot.offset in tried:
+                    continue
+                tried.add(snapshot.offset)
+                try:
+                    return snapshot, self._load(at, snapshot, topic_id, committed)
+                except ValueError as fault:
+                    self._telemetry.log.warning(
+                        "snapshot_refused", topic=at.topic, partition=at.partition,
+                        offset=snapshot.offset, cause=str(fault),
+                    )  # fmt: skip
+            if len(tried) < limit:
+                break
         return None, self._factory.fresh(at)
 
-    def _load(
-        self, at: TopicPartition, snapshot: Snapshot, topic_id: str, committed: int
-    ) -> tuple[str, Fold | None]:
-        """The snapshot's fold, or why not."""
+    def _load(self, at: TopicPartition, snapshot: Snapshot, topic_id: str, committed: int) -> Fold:
+        """The snapshot's fold; ValueError says why not."""
+        place = (snapshot.room, snapshot.topic, snapshot.partition)
+        if place != (self._room, at.topic, at.partition):
+            raise ValueError(f"it is of {'/'.join(map(str, place))}")
         if snapshot.offset > committed:
-            return f"it is ahead of the committed offset {committed}", None
+            raise ValueError(f"it is ahead of the committed offset {committed}")
         if snapshot.topic_id != topic_id:
-            return f"it is of another topic of this name, {snapshot.topic_id}", None
-        if snapshot.format_version != self._factory.format_version:
-            return f"its format version is {snapshot.format_version}", None
-        if hash_state(snapshot.state) != snapshot.state_hash:
-            return "its state does not have its hash", None
-        try:
-            fold = self._factory.load(at, snapshot.state)
-        except (ValueError, msgspec.MsgspecError) as error:
-            return f"it can't be read: {error}", None
-        if fold.genesis_hash() != snapshot.genesis_hash:
-            return "its genesis is not the one it states", None
-        return "", fold
+            raise ValueError(f"it is of another topic of this name, {snapshot.topic_id}")
+        return load_state(self._factory, at, snapshot)
 
     def _replay(self, fold: Fold, at: TopicPartition, start: int, end: int) -> int:
         replayed = 0

@@ -8,19 +8,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Event
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 from services.runtime.background import BackgroundSnapshots
+from services.runtime.cluster import hold_cluster
 from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
 from services.runtime.fold import FoldMaker, OnUndecodable
+from services.runtime.follower import Follower, HandedOver
 from services.runtime.kafka import GroupMetadata, KafkaConnection, KafkaConsumer, KafkaProducer
-from services.runtime.kafka_admin import check_topics
+from services.runtime.kafka_admin import ask_cluster_id, check_topics
 from services.runtime.kafka_reader import KafkaReader
+from services.runtime.kafka_tail import KafkaGroupTail
 from services.runtime.loop import Loop, LoopPlan, LoopPorts, backoff_s
-from services.runtime.ports import Record, Snapshot, Snapshots
+from services.runtime.ports import FoldFactory, Record, Snapshot, Snapshots, TopicPartition
 from services.runtime.registry import load_codec
-from services.runtime.restore import RestoreInterruptedError, Restorer
+from services.runtime.restore import FoldRestorer, RestoreInterruptedError, Restorer
 from services.runtime.settings import RoomSettings, read_settings
+from services.runtime.standby import Pair
 from services.runtime.telemetry import (
     RECORDS_UNDECODABLE,
     Telemetry,
@@ -36,8 +40,16 @@ EXIT_ENVIRONMENT: Final = 2
 
 _LAST_SNAPSHOTS_WAIT_S: Final = 5.0
 
-type StoreOpener = Callable[[RoomSettings], Snapshots | None]
-"""Opens where a stateful room keeps snapshots; `snapshots.open_postgres` is one."""
+
+class DeploymentStore(Snapshots, Protocol):
+    """What a room keeps outside the log: snapshots, and what its topics and cluster were."""
+
+    def remember_cluster(self, cluster_id: str) -> str:
+        """As `cluster.ClusterMemory.remember_cluster`."""
+
+
+type StoreOpener = Callable[[RoomSettings], DeploymentStore | None]
+"""Opens a deployment's store; `snapshots.open_postgres` is one."""
 
 
 class ProcessPacer:
@@ -107,7 +119,7 @@ def run_room(
     room = _Room(name, make_folds, inputs, open_store, settings, telemetry, pacer)
     try:
         with ExitStack() as resources:
-            _assemble(room, resources).run()
+            _run(room, _assemble(room, resources), resources)
     except RestoreInterruptedError:
         telemetry.log.info("stopped_before_ready")
         return EXIT_OK
@@ -131,12 +143,83 @@ def refuse_optimised() -> None:
         raise ConfigurationError("asserts are off; run without -O and PYTHONOPTIMIZE")
 
 
-def _assemble(room: _Room, resources: ExitStack) -> Loop[GroupMetadata]:
+@dataclass(frozen=True)
+class _Parts:
+    """What a room's process runs on."""
+
+    connection: KafkaConnection
+    reader: KafkaReader
+    factory: FoldFactory
+    plan: LoopPlan
+    restorer: Restorer
+    offer: Callable[[Snapshot], None] | None
+
+
+def _run(room: _Room, parts: _Parts, resources: ExitStack) -> None:
+    """Work; with a standby's lock, first follow until it is free."""
+    lock = room.settings.standby_lock
+    if lock is None or not parts.factory.stateful:
+        _make_loop(room, parts, parts.restorer).run()
+        return
+    pair = Pair(lock)
+    resources.callback(pair.close)
+    if pair.try_lead():
+        _make_loop(room, parts, parts.restorer, pair.is_followed).run()
+        return
+    follower = _make_follower(room, parts)
+    resources.callback(follower.close)
+
+    def may_lead() -> bool:
+        if pair.try_lead():
+            return True
+        pair.follow()
+        return False
+
+    if follower.run(may_lead):
+        room.telemetry.log.warning("leading", cause="who worked here is gone")
+        handed = HandedOver(follower, parts.restorer, parts.reader, room.telemetry, room.pacer)
+        _make_loop(room, parts, handed, pair.is_followed).run()
+
+
+def _make_loop(
+    room: _Room,
+    parts: _Parts,
+    restorer: FoldRestorer,
+    is_followed: Callable[[], bool] = lambda: False,
+) -> Loop[GroupMetadata]:
+    instance = room.settings.instance
+    ports = LoopPorts(
+        lambda: KafkaConsumer(parts.connection, room.name, instance),
+        lambda: KafkaProducer(parts.connection, f"{room.name}-{instance}"),
+        restorer,
+        parts.offer,
+        is_followed,
+    )
+    return Loop(parts.plan, ports, parts.factory, room.telemetry, room.pacer)
+
+
+def _make_follower(room: _Room, parts: _Parts) -> Follower:
+    return Follower(
+        parts.plan,
+        [TopicPartition(topic.name, p) for topic in room.inputs for p in range(topic.partitions)],
+        KafkaGroupTail(parts.connection, room.name),
+        parts.restorer,
+        parts.factory,
+        parts.offer,
+        room.telemetry,
+        room.pacer,
+    )
+
+
+def _assemble(room: _Room, resources: ExitStack) -> _Parts:
     settings, telemetry = room.settings, room.telemetry
     if settings.metrics_port is not None:
         server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
         resources.callback(server.close)
         telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
+    store = room.open_store(settings) if room.open_store else None
+    if store is not None:
+        _hold_cluster(room, store)
     codec = _persist(room, lambda: load_codec(settings.registry_url, 0.0))
     needed = [t for t in TOPICS if t in room.inputs or room.name in t.writers]
     _persist(room, lambda: check_topics(settings.kafka_bootstrap, settings.topic_prefix, needed))
@@ -148,8 +231,7 @@ def _assemble(room: _Room, resources: ExitStack) -> Loop[GroupMetadata]:
     )
     reader = KafkaReader(connection)
     resources.callback(reader.close)
-    store = room.open_store(settings) if room.open_store else None
-    offer = _offer_to(store, telemetry, resources) if store else None
+    offer = _offer_to(store, telemetry, resources) if store and factory.stateful else None
     if store is None and factory.stateful:
         telemetry.log.warning("no_snapshots", cause="OUTCRY_PG_DSN is not set")
     plan = LoopPlan(
@@ -159,13 +241,19 @@ def _assemble(room: _Room, resources: ExitStack) -> Loop[GroupMetadata]:
         transaction_interval_s=settings.transaction_interval_ms / 1_000,
         snapshot_interval_s=settings.snapshot_interval_s,
     )
-    ports = LoopPorts(
-        lambda: KafkaConsumer(connection, room.name, settings.instance),
-        lambda: KafkaProducer(connection, f"{room.name}-{settings.instance}"),
-        Restorer(room.name, factory, reader, store, telemetry, room.pacer),
-        offer if factory.stateful else None,
-    )
-    return Loop(plan, ports, factory, telemetry, room.pacer)
+    restorer = Restorer(room.name, factory, reader, store, telemetry, room.pacer)
+    return _Parts(connection, reader, factory, plan, restorer, offer)
+
+
+def _hold_cluster(room: _Room, store: DeploymentStore) -> None:
+    """Refuse another cluster than the deployment's, before anything is read or written."""
+    settings = room.settings
+    cluster_id = _persist(room, lambda: ask_cluster_id(settings.kafka_bootstrap))
+    try:
+        hold_cluster(cluster_id, settings.kafka_bootstrap, store, settings.deployment)
+    except RetriableError as error:
+        # As with snapshots: a database that is away never stops matching.
+        room.telemetry.log.warning("cluster_unchecked", error=str(error), cluster=cluster_id)
 
 
 def _offer_to(

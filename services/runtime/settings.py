@@ -1,5 +1,6 @@
 """What a room is told from outside: the environment, read once at start and validated then."""
 
+from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError
@@ -40,6 +41,12 @@ class RoomSettings(BaseSettings):
     """Shortest time between two snapshots of a partition, seconds."""
     snapshots_kept: int = Field(default=5, ge=2)
     """How many snapshots of a partition stay; at least two, so that a bad one has one before it."""
+    snapshots_age_s_max: float = Field(default=7 * 24 * 3_600.0, gt=0)
+    """Older ones go too, but for the newest two; by default as long as topics keep their records,
+    since a snapshot from before that has no tail in Kafka."""
+    standby_lock: Path | None = None
+    """A file that the processes of one instance share: who locks it works, who waits for it follows
+    and takes the snapshots. Local disk, one host. Unset: no standby."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

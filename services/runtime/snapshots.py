@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
 import psycopg
 from psycopg.rows import class_row
 
@@ -23,14 +24,15 @@ SET topic_id = excluded.topic_id, format_version = excluded.format_version,
     state_hash = excluded.state_hash, taken_at = now()
 """
 _DELETE_OLD: Final = """
-DELETE FROM outcry.snapshots
+DELETE FROM outcry.snapshots AS gone USING (
+    SELECT "offset", taken_at, row_number() OVER (ORDER BY "offset" DESC) AS place
+    FROM outcry.snapshots
+    WHERE deployment = %(deployment)s AND room = %(room)s AND topic = %(topic)s
+      AND partition = %(partition)s) AS kept
 WHERE deployment = %(deployment)s AND room = %(room)s AND topic = %(topic)s
-  AND partition = %(partition)s
-  AND "offset" < (SELECT min("offset") FROM (
-      SELECT "offset" FROM outcry.snapshots
-      WHERE deployment = %(deployment)s AND room = %(room)s AND topic = %(topic)s
-        AND partition = %(partition)s
-      ORDER BY "offset" DESC LIMIT %(kept)s) AS newest)
+  AND partition = %(partition)s AND gone."offset" = kept."offset"
+  AND (place > %(kept)s
+       OR (place > %(always_kept)s AND kept.taken_at < now() - make_interval(secs => %(age_s)s)))
 """
 _SELECT_NEWEST: Final = """
 SELECT room, topic, partition, "offset", topic_id, format_version, genesis_hash, state, state_hash
@@ -43,6 +45,38 @@ INSERT INTO outcry.topics (deployment, topic, topic_id) VALUES (%s, %s, %s)
 ON CONFLICT DO NOTHING
 """
 _SELECT_TOPIC: Final = "SELECT topic_id FROM outcry.topics WHERE deployment = %s AND topic = %s"
+_REMEMBER_CLUSTER: Final = """
+INSERT INTO outcry.clusters (deployment, cluster_id) VALUES (%s, %s) ON CONFLICT DO NOTHING
+"""
+_SELECT_CLUSTER: Final = "SELECT cluster_id FROM outcry.clusters WHERE deployment = %s"
+_LIST: Final = """
+SELECT room, topic, partition, "offset", topic_id, format_version, genesis_hash, state_hash,
+       octet_length(state) AS state_bytes, extract(epoch FROM now() - taken_at)::float8 AS age_s
+FROM outcry.snapshots WHERE deployment = %s
+ORDER BY room, topic, partition, "offset" DESC
+"""
+_SELECT_ONE: Final = """
+SELECT room, topic, partition, "offset", topic_id, format_version, genesis_hash, state, state_hash
+FROM outcry.snapshots
+WHERE deployment = %s AND room = %s AND topic = %s AND partition = %s AND "offset" = %s
+"""
+ALWAYS_KEPT: Final = 2
+"""Of each partition whatever their age, so that a bad one has one before it."""
+
+
+class KeptSnapshot(msgspec.Struct, frozen=True):
+    """What is known of a stored snapshot without reading its state."""
+
+    room: str
+    topic: str
+    partition: int
+    offset: int
+    topic_id: str
+    format_version: int
+    genesis_hash: str
+    state_hash: str
+    state_bytes: int
+    age_s: float
 
 
 class PostgresSnapshots:
@@ -50,12 +84,15 @@ class PostgresSnapshots:
 
     Args:
         kept: how many snapshots of a partition stay.
+        age_s_max: older ones go when a newer one comes, but for the newest two.
     """
 
-    def __init__(self, dsn: str, deployment: str, kept: int) -> None:
+    def __init__(
+        self, dsn: str, deployment: str, kept: int, age_s_max: float = 7 * 24 * 3_600.0
+    ) -> None:
         self._dsn = dsn
         self._deployment = deployment
-        self._kept = kept
+        self._kept = {"kept": kept, "always_kept": ALWAYS_KEPT, "age_s": age_s_max}
 
     def put(self, snapshot: Snapshot) -> None:
         """Keep it, and drop those too old to be kept, in one transaction."""
@@ -72,7 +109,7 @@ class PostgresSnapshots:
 
         def write(connection: psycopg.Connection) -> None:
             connection.execute(_INSERT, (*place.values(), *row))
-            connection.execute(_DELETE_OLD, place | {"kept": self._kept})
+            connection.execute(_DELETE_OLD, place | self._kept)
 
         self._run(write)
 
@@ -96,6 +133,41 @@ class PostgresSnapshots:
             return str(row[0])
 
         return self._run(note)
+
+    def remember_cluster(self, cluster_id: str) -> str:
+        """The id of the Kafka cluster on which this deployment was first seen.
+
+        Raises:
+            RetriableError: the store is away.
+        """
+
+        def note(connection: psycopg.Connection) -> str:
+            connection.execute(_REMEMBER_CLUSTER, (self._deployment, cluster_id))
+            row = connection.execute(_SELECT_CLUSTER, (self._deployment,)).fetchone()
+            assert row is not None, "just inserted"
+            return str(row[0])
+
+        return self._run(note)
+
+    def listing(self) -> list[KeptSnapshot]:
+        """Every snapshot of the deployment, newest first in each partition. Raises as `newest`."""
+
+        def read(connection: psycopg.Connection) -> list[KeptSnapshot]:
+            with connection.cursor(row_factory=class_row(KeptSnapshot)) as cursor:
+                cursor.execute(_LIST, (self._deployment,))
+                return cursor.fetchall()
+
+        return self._run(read)
+
+    def one(self, room: str, topic: str, partition: int, offset: int) -> Snapshot | None:
+        """The snapshot of this position, if it is still kept. Raises as `newest`."""
+
+        def read(connection: psycopg.Connection) -> Snapshot | None:
+            with connection.cursor(row_factory=class_row(Snapshot), binary=True) as cursor:
+                cursor.execute(_SELECT_ONE, (self._deployment, room, topic, partition, offset))
+                return cursor.fetchone()
+
+        return self._run(read)
 
     def close(self) -> None:
         """Nothing is held between calls."""
@@ -123,4 +195,6 @@ def open_postgres(settings: RoomSettings) -> PostgresSnapshots | None:
     if settings.pg_dsn is None:
         return None
     dsn = settings.pg_dsn.get_secret_value()
-    return PostgresSnapshots(dsn, settings.deployment, settings.snapshots_kept)
+    return PostgresSnapshots(
+        dsn, settings.deployment, settings.snapshots_kept, settings.snapshots_age_s_max
+    )

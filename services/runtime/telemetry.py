@@ -49,6 +49,7 @@ COMMITTED_OFFSET: Final = "outcry_committed_offset"
 RESTORES: Final = "outcry_restores_total"
 RESTORE_SECONDS: Final = "outcry_restore_seconds"
 RESTARTS: Final = "outcry_loop_restarts_total"
+STANDING_BY: Final = "outcry_standing_by"
 SNAPSHOT_TIME: Final = "outcry_snapshot_timestamp_seconds"
 SNAPSHOT_BYTES: Final = "outcry_snapshot_bytes"
 SNAPSHOTS_LOST: Final = "outcry_snapshots_lost_total"
@@ -64,6 +65,7 @@ METRICS: Final = (
     Metric(RESTORES, "counter", ("source",), "Partitions restored, from a snapshot or fresh"),
     Metric(RESTORE_SECONDS, "gauge", _PLACE, "How long the last restore took"),
     Metric(RESTARTS, "counter", ("error",), "Loops started anew after an operating error"),
+    Metric(STANDING_BY, "gauge", (), "1 while this process follows another, ready to take over"),
     Metric(SNAPSHOT_TIME, "gauge", _PLACE, "When the newest snapshot was stored, Unix time"),
     Metric(SNAPSHOT_BYTES, "gauge", _PLACE, "Size of the newest snapshot's state"),
     Metric(SNAPSHOTS_LOST, "counter", ("cause",), "Snapshots dropped: superseded, or store away"),

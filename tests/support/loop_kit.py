@@ -20,6 +20,7 @@ from services.runtime.ports import (
     Batch,
     Consumer,
     Fold,
+    Migration,
     Outgoing,
     Producer,
     Record,
@@ -72,6 +73,7 @@ class RunningSums:
     def __init__(self, *, stateful: bool = True, format_version: int = 1) -> None:
         self.stateful = stateful
         self.format_version = format_version
+        self.migrations: dict[int, Migration] = {}
 
     def fresh(self, partition: TopicPartition) -> Fold:
         return RunningSum(partition.partition)

@@ -39,6 +39,13 @@ def up(
     rooms: Annotated[
         str, typer.Option(help="Which rooms, separated by commas; `none`: infrastructure alone.")
     ] = "all",
+    standby: Annotated[
+        bool,
+        typer.Option(
+            "--standby",
+            help="Run risk and matcher twice, to take over in under a second [OUTCRY_STANDBY].",
+        ),
+    ] = False,
     fetch_only: Annotated[
         bool, typer.Option("--fetch-only", help="Download what is missing and start nothing.")
     ] = False,
@@ -49,6 +56,8 @@ def up(
 
     with _one_line_errors():
         settings = _settings()
+        if standby:
+            settings = settings.model_copy(update={"standby": True})
         stack = _stack(settings, rooms)
         display = Display()
         try:

@@ -34,6 +34,8 @@ class Plan(msgspec.Struct, frozen=True):
     rooms: tuple[str, ...]
     frozen_timeout_s: float
     """As in `StackSettings`."""
+    standby: bool = False
+    """Run each room that has a standby twice."""
 
     @property
     def home_path(self) -> Path:
@@ -57,4 +59,5 @@ def stack_plan(settings: StackSettings, rooms: tuple[str, ...]) -> Plan:
         infra=INFRA if embedded else tuple(name for name in INFRA if name != "postgres"),
         rooms=rooms,
         frozen_timeout_s=settings.frozen_timeout_s,
+        standby=settings.standby,
     )

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from services.tools.stack.fencing import fence, transactional_ids
 from services.tools.stack.plan import Plan
 from services.tools.stack.readiness import http_ok
 from services.tools.stack.settings import HOST, PORT_OFFSETS
+from services.tools.stack.status import run_directory
 
 PREPARE: Final = "prepare"
 
@@ -21,6 +23,8 @@ class Room(msgspec.Struct, frozen=True):
     name: str
     metrics_port: str
     """Its name in `PORT_OFFSETS`; `/ready` answers there."""
+    standby_port: str = ""
+    """The same of its standby; empty: this room has none."""
     after: tuple[str, ...] = ()
     is_transactional: bool = False
     """Whether it writes to the log in transactions."""
@@ -32,8 +36,8 @@ INSTANCE: Final = "0"
 # The gateway takes orders, so it comes last, and goes first, to leave the others a drained log.
 ROOMS: Final = (
     Room("ingest", "ingest", is_transactional=True),
-    Room("risk", "risk", is_transactional=True),
-    Room("matcher", "matcher", is_transactional=True),
+    Room("risk", "risk", is_transactional=True, standby_port="risk-standby"),
+    Room("matcher", "matcher", is_transactional=True, standby_port="matcher-standby"),
     Room("recorder", "recorder"),
     Room("gateway", "gateway-metrics", after=("ingest", "risk", "matcher", "recorder")),
 )
@@ -58,11 +62,16 @@ def room(plan: Plan, row: Room) -> Component:
         "OUTCRY_METRICS_PORT": str(metrics_port),
         "OUTCRY_INSTANCE": INSTANCE,
     }
+    if plan.standby and row.standby_port:
+        lock = run_directory(plan.home_path) / f"{row.name}.lead"
+        env |= {"OUTCRY_STANDBY_LOCK": str(lock)}
     if row.name == "gateway":
         port = plan.port_base + PORT_OFFSETS["gateway"]
         ports = {"gateway": port} | ports
         env |= {"OUTCRY_GATEWAY_HOST": HOST, "OUTCRY_GATEWAY_PORT": str(port)}
-    ids = transactional_ids(plan.topic_prefix, row.name, INSTANCE) if row.is_transactional else ()
+    # A standby takes the ids over itself, at once; to fence them here would be to fence it.
+    is_fenced = row.is_transactional and not (plan.standby and row.standby_port)
+    ids = transactional_ids(plan.topic_prefix, row.name, INSTANCE) if is_fenced else ()
     return Component(
         name=row.name,
         argv=(sys.executable, "-m", f"services.{row.name}"),
@@ -78,6 +87,19 @@ def room(plan: Plan, row: Room) -> Component:
 
 def _kafka_port(plan: Plan) -> int:
     return int(plan.addresses.kafka_bootstrap.rpartition(":")[2])
+
+
+def standby(plan: Plan, row: Room) -> Component:
+    """The room's second process: same instance, same lock; which of the two works, they decide."""
+    metrics_port = plan.port_base + PORT_OFFSETS[row.standby_port]
+    first = room(plan, row)
+    name = f"{row.name}-standby"
+    return replace(
+        first,
+        name=name,
+        env={**first.env, "OUTCRY_METRICS_PORT": str(metrics_port)},
+        ports={f"{name} metrics": metrics_port},
+    )
 
 
 def prepare(plan: Plan) -> Component:

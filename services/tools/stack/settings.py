@@ -17,6 +17,8 @@ PORT_OFFSETS: Final = MappingProxyType(
         "matcher": 13,
         "recorder": 14,
         "gateway-metrics": 15,
+        "risk-standby": 16,
+        "matcher-standby": 17,
         "postgres": 54,
         "gateway": 80,
         "registry": 81,
@@ -53,6 +55,8 @@ class StackSettings(BaseSettings):
     frozen_timeout_s: float = Field(default=2.0, ge=0, le=600)
     """A room that neither answers nor uses processor time for so long is killed and started again,
     since it may hold back everyone else; 0: never (to stop a room by hand, or to debug it)."""
+    standby: bool = False
+    """Run risk and matcher twice: the second process takes the snapshots and takes over at once."""
 
     def port(self, name: str) -> int:
         """The port of a name in `PORT_OFFSETS`."""

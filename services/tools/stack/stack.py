@@ -218,6 +218,8 @@ class RoomSet(Stack):
         topic_prefix: str,
         rooms: tuple[str, ...] = ROOM_NAMES,
         port_base: int | None = None,
+        *,
+        standby: bool = False,
     ) -> None:
         name = topic_prefix.strip(".-")
         if not name:
@@ -235,6 +237,7 @@ class RoomSet(Stack):
                 infra=(),
                 rooms=rooms,
                 frozen_timeout_s=settings.frozen_timeout_s,
+                standby=standby,
             )
         )
 

@@ -7,7 +7,7 @@ import pytest
 from services.domain.commands import CancelAll
 from services.domain.origin import ACCOUNTS, Origin
 from services.runtime.fold import CodedFolds, coded, encode_messages
-from services.runtime.ports import Fold, Record, TopicPartition
+from services.runtime.ports import NO_MIGRATIONS, Fold, Record, TopicPartition
 from services.wire.codec import Codec, Decoded, UndecodableError, local_codec
 from services.wire.messages import Message
 
@@ -38,6 +38,7 @@ class Echo:
 
 class Echoes:
     format_version = 3
+    migrations = NO_MIGRATIONS
     stateful = True
 
     def fresh(self, partition: int) -> Echo:
