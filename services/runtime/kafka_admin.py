@@ -55,8 +55,9 @@ def ask_cluster_id(bootstrap: str) -> str:
     Raises:
         RetriableError: no broker answers.
     """
+    admin = connect_admin(bootstrap)  # held by a name: with its last reference its answers go too
     try:
-        future = connect_admin(bootstrap).describe_cluster(request_timeout=_REQUEST_TIMEOUT_S)
+        future = admin.describe_cluster(request_timeout=_REQUEST_TIMEOUT_S)
     except KafkaException as error:
         raise _away(bootstrap, error) from error
     return str(cast("Any", _result(bootstrap, future)).cluster_id)

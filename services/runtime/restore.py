@@ -57,7 +57,7 @@ class Restored(msgspec.Struct, frozen=True):
     topic_id: str
     source: Source
     snapshot_offset: int
-    """Where its newest good snapshot stands; -1: there is none."""
+    """Where its newest good snapshot stands; 0: there is none, nor a need of one at 0."""
 
 
 def hash_state(state: bytes) -> str:
@@ -172,7 +172,7 @@ class Restorer:
             "restored", **place, source=source, snapshot_offset=start if snapshot else None,
             replayed_records=replayed, offset=end, seconds=round(seconds, 3),
         )  # fmt: skip
-        return Restored(fold, end, topic_id, source, snapshot.offset if snapshot else -1)
+        return Restored(fold, end, topic_id, source, snapshot.offset if snapshot else 0)
 
     def _checked_topic_id(self, topic: str) -> str:
         topic_id = self._reader.topic_id(topic)
@@ -228,7 +228,7 @@ class Restorer:
         """
         kept = self._newest(at, SNAPSHOTS_TRIED)
         ours = [snapshot.offset for snapshot in kept if snapshot.topic_id == topic_id]
-        if ours:
+        if any(ours):
             raise HistoryLostError(
                 f"the group's committed offset of {at.topic}/{at.partition} is gone, and a"
                 f" snapshot says it was at least {max(ours)}. Set it with"

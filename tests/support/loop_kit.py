@@ -255,6 +255,7 @@ class House:
         factory: RunningSums | None = None,
         snapshots: Snapshots | None = None,
         keep: Callable[[Snapshot], None] | None = None,
+        is_followed: Callable[[], bool] = lambda: False,
     ) -> Loop[GroupToken]:
         """A process of the room, as it starts."""
         faults = faults or Faults()
@@ -278,7 +279,7 @@ class House:
             return FaultyProducer(MemoryProducer(self.log, ids), faults)
 
         restorer = Restorer("sums", factory, self.reader, store, self.telemetry, self.pacer)
-        ports = LoopPorts(make_consumer, make_producer, restorer, keep or store.put)
+        ports = LoopPorts(make_consumer, make_producer, restorer, keep or store.put, is_followed)
         return Loop(plan, ports, factory, self.telemetry, self.pacer)
 
     def lag(self) -> int:

@@ -38,6 +38,61 @@ def bench_matcher_core(
         Console().print(matcher_core_table(figures))
 
 
+@app.command("snapshots")
+def bench_snapshots(
+    *,
+    sizes: Annotated[
+        str, typer.Option(help="Orders in the room, separated by commas.")
+    ] = "1000,10000,100000",
+    repeats: Annotated[int, typer.Option(min=1)] = 7,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """The pause of a snapshot in the matcher and in risk, and how long a load takes."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.snapshots import run_snapshots_bench, snapshots_table
+
+    progress = Console(stderr=True)
+    try:
+        counts = [int(size) for size in sizes.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"--sizes: {sizes!r} is no list of numbers") from None
+    figures = run_snapshots_bench(counts, repeats, lambda line: progress.print(f"[dim]{line}"))
+    if json:
+        typer.echo(msgspec.json.encode(figures))
+    else:
+        Console().print(snapshots_table(figures, repeats))
+
+
+@app.command("takeover")
+def bench_takeover(
+    *,
+    room: Annotated[str, typer.Option(help="matcher or risk.")] = "matcher",
+    orders: Annotated[int, typer.Option(min=1_000, help="Resting in it.")] = 100_000,
+    kills: Annotated[int, typer.Option(min=1, help="With a standby, and as many without.")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """From SIGKILL of a full room to its next committed transaction, with a standby and without."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.takeover import RoomName, run_takeover_bench, takeover_table
+
+    rooms: dict[str, RoomName] = {"matcher": "matcher", "risk": "risk"}
+    if room not in rooms:
+        raise typer.BadParameter(f"--room: {room!r} is neither matcher nor risk")
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
+        figures = run_takeover_bench(
+            Path(home), rooms[room], orders, kills, lambda line: progress.print(f"[dim]{line}")
+        )
+    if json:
+        typer.echo(msgspec.json.encode(figures))
+    else:
+        Console().print(takeover_table(figures))
+
+
 @app.command("pipeline")
 def bench_pipeline(
     *,
