@@ -296,7 +296,7 @@ class HandedOver:
         self._telemetry.count(RESTORES, source=restored.source)
         self._telemetry.set(RESTORE_SECONDS, seconds, **place)
         self._telemetry.log.info(
-            "restored", **place, source=restored.source, offset=committed,
+            "restored", **place, source=restored.source, offset=restored.offset,
             seconds=round(seconds, 3),
         )  # fmt: skip
         return restored

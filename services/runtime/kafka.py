@@ -7,6 +7,7 @@ batch's transaction, under the group metadata taken at the poll that fetched it.
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final
 
@@ -277,12 +278,16 @@ class KafkaProducer:
             self._refusal = error
 
     def initialise(self) -> None:
-        """Make new producers: librdkafka initialises each once only."""
+        """Make new producers: librdkafka initialises each once only.
+
+        All ids at once: each waits for its coordinator, and a takeover waits for the last of them.
+        """
         self.close()
         made = [Producer(self._config(name)) for name in self._ids]
         try:
-            for producer in made:
-                producer.init_transactions(_INITIALISE_WAIT_MS / 1_000)
+            with ThreadPoolExecutor(len(made), "initialise") as threads:
+                # The pool ends when all have, whatever the first one raises.
+                list(threads.map(_initialise, made))
         except KafkaException as exception:
             _drop(made)
             fault = write_fault(error_of(exception), "initialising transactional ids")
@@ -408,6 +413,10 @@ class KafkaProducer:
     def _transaction(self) -> Producer:
         assert self._open is not None, "begin first"
         return self._open
+
+
+def _initialise(producer: Producer) -> None:
+    producer.init_transactions(_INITIALISE_WAIT_MS / 1_000)
 
 
 def _drop(producers: list[Producer]) -> None:

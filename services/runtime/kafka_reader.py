@@ -6,6 +6,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
 
 from services.runtime.errors import ConfigurationError, HistoryLostError, RetriableError
 from services.runtime.kafka import KafkaConnection, to_record
@@ -24,6 +25,7 @@ class KafkaReader:
 
     def __init__(self, connection: KafkaConnection) -> None:
         self._connection = connection
+        self._admin: AdminClient | None = None
         self._consumer: Consumer = Consumer(
             connection.reader_config()
             | {
@@ -99,7 +101,9 @@ class KafkaReader:
         """Asks the broker."""
         name = self._connection.prefix + topic
         bootstrap = self._connection.bootstrap
-        found = describe_topics(connect_admin(bootstrap), bootstrap, [name])
+        if self._admin is None:
+            self._admin = connect_admin(bootstrap)  # kept: a takeover asks for each partition
+        found = describe_topics(self._admin, bootstrap, [name])
         if name not in found:
             raise ConfigurationError(f"topic {name} is missing; run `outcry topics create`")
         return str(found[name].topic_id)

@@ -244,7 +244,7 @@ class House:
             value = Outgoing("in", partition, None, str(number).encode())
             self.sent[partition].append((self.log.append(value), number))
 
-    def process(
+    def process(  # noqa: PLR0913 - each is a way of being, and has a default
         self,
         *,
         instance: str = "0",

@@ -145,7 +145,7 @@ class _Pair:
     """One room's process, or two that share a lock."""
 
     def __init__(
-        self, addresses: Addresses, prefix: str, room: str, home: Path, *, standby: bool
+        self, addresses: Addresses, prefix: str, room: RoomName, home: Path, *, standby: bool
     ) -> None:
         self.addresses = addresses
         self.prefix = prefix

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.tools.proof import snapshots_commands
 from services.tools.proof.chaos import commands as chaos
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Look inside")(reconcile)
     app.command(rich_help_panel="Look inside")(audit)
     chaos.register(app)
+    snapshots_commands.register(app)
 
 
 def reconcile(

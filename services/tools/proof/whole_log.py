@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from services.runtime.errors import HistoryLostError
 from services.runtime.ports import LogReader, Record, TopicPartition
 from services.tools.proof.rows import ARCHIVED
 
@@ -26,13 +27,28 @@ class WholeLog:
         return first, end
 
     def read(self, partition: TopicPartition, start: int, end: int) -> Iterator[Sequence[Record]]:
-        """Committed records, from the archive first where Kafka no longer has them."""
+        """Committed records, from the archive first where Kafka no longer has them.
+
+        Raises:
+            HistoryLostError: neither has some of them.
+        """
         first, _ = self._kafka.bounds(partition)
         if start < first and partition.topic in ARCHIVED:
+            self._refuse_gap(partition, min(first, end))
             yield from self._archive.read(partition, start, min(first, end))
             start = first
         if start < end:
             yield from self._kafka.read(partition, start, end)
+
+    def _refuse_gap(self, partition: TopicPartition, end: int) -> None:
+        recorded = self._archive.bounds(partition)[1]
+        if recorded < end:
+            raise HistoryLostError(
+                f"the archive of {partition.topic}/{partition.partition} ends at offset {recorded},"
+                f" and Kafka has taken everything before {end}: what lies between is nowhere, since"
+                " the recorder had not read it. Begin a new deployment under another"
+                " OUTCRY_TOPIC_PREFIX"
+            )
 
     def topic_id(self, topic: str) -> str:
         """Kafka's."""

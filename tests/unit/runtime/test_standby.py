@@ -78,5 +78,5 @@ def test_a_leader_that_is_killed_is_succeeded_at_once_and_a_frozen_one_never(pat
 
 def test_a_place_where_no_file_can_be_made_is_a_setting_to_change(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="OUTCRY_STANDBY_LOCK: .* name another"):
+    with pytest.raises(ConfigurationError, match=r"OUTCRY_STANDBY_LOCK: .* name another"):
         Pair(tmp_path / "file" / "matcher.lead")
