@@ -96,6 +96,9 @@ IMPOSSIBLE: list[Callable[[str], Payload]] = [
     lambda order_id: events.OrderReduced("alice", order_id, "c", 10),
     lambda order_id: events.OrderReplaced("alice", order_id, "c", MARK, 20),
     lambda _: events.MarkChanged("NOPE", MARK),
+    lambda _: events.MarkChanged("AAPL", 0),
+    lambda _: events.MarkChanged("AAPL", 2**62),
+    lambda order_id: events.OrderFilled("alice", order_id, "AAPL-1-0", 2**62, 5, codes.MAKER),
 ]
 
 

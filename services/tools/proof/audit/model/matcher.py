@@ -272,12 +272,11 @@ class MatcherModel:
             return n.UNKNOWN_TICKER
         if side not in n.SIDES:
             return n.INVALID_SIDE
-        if order_type not in n.ORDER_TYPES:
-            return n.INVALID_ORDER_TYPE
-        if time_in_force not in n.TIMES_IN_FORCE:
-            return n.INVALID_TIME_IN_FORCE
         if (order_type, time_in_force, post_only) not in n.KINDS:
-            return n.INVALID_COMBINATION
+            if order_type not in n.ORDER_TYPES:
+                return n.INVALID_ORDER_TYPE
+            known = time_in_force in n.TIMES_IN_FORCE
+            return n.INVALID_COMBINATION if known else n.INVALID_TIME_IN_FORCE
         if command["self_trade_prevention"] not in n.SELF_TRADE_POLICIES:
             return n.INVALID_SELF_TRADE_PREVENTION
         reason = _amount_fault(command["price"], command["quantity"])

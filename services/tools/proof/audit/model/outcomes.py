@@ -61,8 +61,10 @@ def order_filled(shard: Shard, event: dict[str, Any]) -> None:
     account, holding, order = found
     quantity, price = event["quantity"], event["price"]
     left = order.quantity - order.filled
-    if order.status == n.PENDING_NEW or not 0 < quantity <= left:
-        _report_impossible(shard, order, f"fills {quantity} of {left}, status {order.status}")
+    is_open = order.status != n.PENDING_NEW and 0 < quantity <= left
+    if not is_open or not 0 < price <= n.PRICE_MAX:
+        what = f"fills {quantity} of {left} at {price}, status {order.status}"
+        _report_impossible(shard, order, what)
         return
     holding.market.mark = price
     _move_shares(shard, account, holding, order, quantity)
@@ -141,13 +143,16 @@ def order_replaced(shard: Shard, event: dict[str, Any]) -> None:
     if found is None:
         return
     account, holding, order = found
-    change, command_id, quantity = order.pending, event["client_command_id"], event["quantity"]
-    if change is None or change[:2] != (command_id, quantity) or quantity <= order.filled:
-        _report_impossible(shard, order, f"is replaced by {command_id}, pending is {change}")
+    change, command_id = order.pending, event["client_command_id"]
+    price, quantity = event["price"], event["quantity"]
+    is_asked = change is not None and change[:2] == (command_id, quantity)
+    if change is None or not (is_asked and quantity > order.filled and 0 < price <= n.PRICE_MAX):
+        what = f"is replaced by {command_id}: {quantity} at {price}; pending is {change}"
+        _report_impossible(shard, order, what)
         return
     before = weigh(order)
     order.pending = None
-    order.price = event["price"]
+    order.price = price
     order.quantity = quantity
     _, _, order.value, order.accepted_offset = change
     order.cause_id = command_id
@@ -195,9 +200,9 @@ def _say_refused(shard: Shard, event: dict[str, Any], exec_type: int) -> None:
 def mark_changed(shard: Shard, event: dict[str, Any]) -> None:
     """The ticker trades elsewhere at this price."""
     market = shard.markets.get(event["ticker"])
-    if market is None:
+    if market is None or not 0 < event["mark"] <= n.PRICE_MAX:
         shard.witness.report(
-            said.IMPOSSIBLE_EVENT, f"a mark of {event['ticker']!r}, which the genesis lacks"
+            said.IMPOSSIBLE_EVENT, f"{event['ticker']!r} has the mark {event['mark']}"
         )
         return
     market.mark = event["mark"]
