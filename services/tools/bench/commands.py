@@ -132,6 +132,33 @@ def bench_pipeline(
         _show(report)
 
 
+@app.command("audit")
+def bench_audit(
+    *,
+    seed: Annotated[int, typer.Option(help="Of the simulated crowd.")] = 7,
+    commands: Annotated[int, typer.Option(min=100, help="Of the crowd.")] = 60_000,
+    processes: Annotated[int, typer.Option(min=1)] = 2,
+    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Deriving a whole exchange again, beside only reading and decoding it, on its own stack."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.audit import audit_table, run_audit_bench
+
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
+        report = run_audit_bench(
+            Path(home), seed, commands, processes, repeats,
+            lambda line: progress.print(f"[dim]{line}"),
+        )  # fmt: skip
+    if json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        Console().print(audit_table(report))
+
+
 def _show(report: "PipelineReport") -> None:
     from rich.console import Console
     from rich.table import Table

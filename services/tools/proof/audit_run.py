@@ -51,7 +51,7 @@ class Options(msgspec.Struct, frozen=True):
     """How long to wait until nothing is on its way."""
 
 
-class _Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True):
     """What one process reads."""
 
     deployment: Deployment
@@ -134,6 +134,19 @@ def open_whole_log(deployment: Deployment, *, database: bool) -> Iterator[LogRea
         yield log
 
 
+def plan_parts(
+    deployment: Deployment, schemas: Sequence[KnownSchema], log: LogReader, options: Options
+) -> tuple[list[Part], int]:
+    """What each process reads of what is there now, and how many offsets that are."""
+    ends = read_ends(log)
+    sizes = {place: ends[place] - log.bounds(TopicPartition(*place))[0] for place in PLACES}
+    parts = [
+        Part(deployment, tuple(schemas), options.database, places, ends)
+        for places in share(sizes, options.processes)
+    ]
+    return parts, sum(sizes.values())
+
+
 def _audit(
     deployment: Deployment,
     schemas: Sequence[KnownSchema],
@@ -143,14 +156,7 @@ def _audit(
     *,
     drained: bool,
 ) -> Findings:
-    ends = read_ends(log)
-    firsts = {place: log.bounds(TopicPartition(*place))[0] for place in PLACES}
-    sizes = {place: ends[place] - firsts[place] for place in PLACES}
-    parts = [
-        _Part(deployment, tuple(schemas), options.database, places, ends)
-        for places in share(sizes, options.processes)
-    ]
-    total = sum(sizes.values())
+    parts, total = plan_parts(deployment, schemas, log, options)
     ledger = Ledger()
     for found in _run(parts, lambda read: progress(read, total), drained=drained):
         ledger.absorb(found)
@@ -174,7 +180,7 @@ def share(sizes: Mapping[Place, int], processes: int) -> list[tuple[Place, ...]]
 
 
 def _run(
-    parts: Sequence[_Part], progress: Callable[[int], None], *, drained: bool
+    parts: Sequence[Part], progress: Callable[[int], None], *, drained: bool
 ) -> Iterator[Ledger]:
     if len(parts) == 1:
         read = 0
@@ -209,7 +215,7 @@ def _keep_counter(counter: "Synchronized[int]") -> None:
     _counter = counter
 
 
-def _audit_counting(part: _Part, *, drained: bool) -> Ledger:
+def _audit_counting(part: Part, *, drained: bool) -> Ledger:
     def count(_topic: str, records: int) -> None:
         assert _counter is not None, "set when the process began"
         with _counter.get_lock():
@@ -218,7 +224,7 @@ def _audit_counting(part: _Part, *, drained: bool) -> Ledger:
     return _audit_part(part, count, drained=drained)
 
 
-def _audit_part(part: _Part, count: Callable[[str, int], None], *, drained: bool) -> Ledger:
+def _audit_part(part: Part, count: Callable[[str, int], None], *, drained: bool) -> Ledger:
     deployment = part.deployment
     with ExitStack() as stack:
         log = stack.enter_context(open_whole_log(deployment, database=part.database))

@@ -7,7 +7,7 @@ import msgspec
 
 from services.runtime.errors import HistoryLostError
 from services.runtime.ports import LogReader, Record, Snapshots, TopicPartition
-from services.tools.proof.audit.explain import explain
+from services.tools.proof.audit.explain import LAST_MS, explain
 from services.tools.proof.audit.flows import settle_flows
 from services.tools.proof.audit.folds import ROOMS, FoldAudit
 from services.tools.proof.audit.ingest import SOURCE_NUMBERS
@@ -216,6 +216,9 @@ def judge(ledger: Ledger, log: LogReader, schemas: Schemas, *, drained: bool) ->
         if difference is not None:
             differences.append(difference)
     found = [*explain(differences, ledger, log, schemas), *ledger.findings]
+    if drained:
+        checked["totals"] = len(_EQUAL_TOTALS)
+        found += _unequal_totals(ledger)
     found.sort(key=_order)
     return Findings(
         first=found[0] if found else None,
@@ -225,6 +228,31 @@ def judge(ledger: Ledger, log: LogReader, schemas: Schemas, *, drained: bool) ->
         digests=tuple(ledger.digests[place] for place in sorted(ledger.digests)),
         totals=dict(sorted(ledger.totals.items())),
     )
+
+
+_EQUAL_TOTALS: Final = (
+    (("accounts orders_submitted",),
+     ("accounts orders_filled", "accounts orders_canceled", "accounts orders_rejected",
+      "accounts orders_open")),
+    (("accounts shares_bought",), ("accounts shares_sold",)),
+    (("accounts shares_bought",), ("matching shares_traded",)),
+    (("accounts orders_filled",), ("matching orders_filled",)),
+    (("accounts orders_canceled",), ("matching orders_canceled",)),
+    (("accounts orders_open",), ("matching orders_resting",)),
+)  # fmt: skip
+"""What is equal over all partitions, once nothing is on its way: conservation."""
+
+
+def _unequal_totals(ledger: Ledger) -> Iterator[Finding]:
+    for left, right in _EQUAL_TOTALS:
+        expected = sum(ledger.totals[name] for name in left)
+        found = sum(ledger.totals[name] for name in right)
+        if expected != found:
+            yield Finding(
+                "CONSERVATION", "accounts", 0, ledger.reaches["accounts", 0].next,
+                f"{' + '.join(left)} = {expected}", f"{' + '.join(right)} = {found}",
+                where="totals over all partitions", time_ms=LAST_MS, rank=9,
+            )  # fmt: skip
 
 
 def _order(finding: Finding) -> tuple[int, int, str, int, int]:

@@ -14,7 +14,8 @@ from services.tools.proof.audit.ledger import Finding, Ledger, Place
 from services.tools.proof.audit.model import Derived
 from services.tools.proof.audit.schemas import Fields, Schemas
 
-_LAST: Final = 2**62
+LAST_MS: Final = 2**62
+"""Log time of what has none: after everything else."""
 _NAMES: Final = {number: name for name, number in SOURCE_NUMBERS.items()}
 _EXPLAINED_MAX: Final = 5
 """Differences whose message is derived again: each may cost a fold from the beginning."""
@@ -72,7 +73,7 @@ def _time_ms(difference: Difference, log: LogReader) -> int:
 
 def _time_of(log: LogReader, place: Place, offset: int) -> int:
     record = _record_at(log, place, offset)
-    return _LAST if record is None else record.timestamp_ms
+    return LAST_MS if record is None else record.timestamp_ms
 
 
 def _record_at(log: LogReader, place: Place, offset: int) -> Record | None:

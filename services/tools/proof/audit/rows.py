@@ -1,12 +1,13 @@
 """PostgreSQL's rows, stated a second time: what each record must have become, byte by byte.
 
 A row is what PostgreSQL's binary COPY gives for it, columns in the order of `COLUMNS`: those of
-fixed width first, each group by name. The expected bytes are made here and compared as a whole.
+fixed width first. The expected bytes are made here and compared as a whole.
 """
 
 import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha1
 from itertools import zip_longest
 from operator import itemgetter
@@ -31,9 +32,11 @@ _BIGINT: Final = struct.Struct(">iq")
 _NAMESPACE: Final = bytes.fromhex("6f9d5c0e93a45b0b9a7e0c72a1d3e5f1")
 
 _ORIGIN: Final = (
-    "source_topic smallint, source_partition smallint, source_offset bigint, source_index integer,"
-    " sequence bigint, log_time timestamptz, event_time timestamptz?, offset bigint, "
+    "offset bigint, source_topic smallint, source_partition smallint, source_offset bigint,"
+    " source_index integer, sequence bigint, log_time timestamptz, event_time timestamptz?, "
 )
+_ORIGIN_COLUMNS: Final = 7
+"""Those of fixed width that every message has: its offset, and where it comes from."""
 _TABLES: Final = {
     "orders": _ORIGIN + "account text, client_order_id text, ticker text, side integer,"
     " order_type integer, time_in_force integer, post_only boolean, price bigint, quantity bigint,"
@@ -78,7 +81,7 @@ def _columns(text: str) -> tuple[Column, ...]:
     for item in text.split(", "):
         name, kind = item.strip().split(" ")
         found.append(Column(name, kind.rstrip("?"), kind.endswith("?")))
-    return tuple(sorted(found, key=lambda column: (not column.fixed, column.name)))
+    return tuple(sorted(found, key=lambda column: not column.fixed))
 
 
 COLUMNS: Final = {table: _columns(text) for table, text in _TABLES.items()}
@@ -142,7 +145,7 @@ _TABLE_OF: Final = {
 
 
 class _Packer:
-    """Makes the rows of one table from dictionaries of its columns."""
+    """Makes the rows of one table that holds messages."""
 
     def __init__(self, table: str) -> None:
         columns = COLUMNS[table]
@@ -152,30 +155,46 @@ class _Packer:
         self._template = [len(columns)]
         for _, width in widths:
             self._template += [width, 0]
-        self._fixed = itemgetter(*[column.name for column in fixed])
-        self._rest = [(c.name, _PACK[c.kind]) for c in columns if not c.fixed]
+        own = [column.name for column in fixed[_ORIGIN_COLUMNS:]]
+        self._own = itemgetter(*own) if len(own) > 1 else _tuple_getter(own)
+        rest = [column for column in columns if not column.fixed and column.name != "event_time"]
+        self._rest_packers = [_PACK[column.kind] for column in rest]
+        names = [column.name for column in rest]
+        self._rest = itemgetter(*names) if len(names) > 1 else _tuple_getter(names)
 
-    def pack(self, values: Fields) -> bytes:
+    def pack(self, offset: int, fields: Fields) -> bytes:
         """The row's bytes.
 
         Raises:
             UnstorableError: a value fits no column.
         """
+        origin = fields["origin"]
+        source = _origin_values(origin)
+        event_time_us = origin["event_time_us"]
         numbers = self._template.copy()
-        numbers[2::2] = self._fixed(values)
+        numbers[2::2] = (offset, *source, _pg_time(origin["time_us"]), *self._own(fields))
         try:
             row = self._struct.pack(*numbers)
         except struct.error as error:
             raise UnstorableError(str(error)) from error
-        for name, pack in self._rest:
-            row += pack(values[name])
-        return row
+        event_time = _BIGINT.pack(8, _pg_time(event_time_us)) if event_time_us else _NULL
+        values = self._rest(fields)
+        rest = [pack(value) for pack, value in zip(self._rest_packers, values, strict=True)]
+        return b"".join((row, event_time, *rest))
+
+
+_origin_values: Final = itemgetter("topic", "partition", "offset", "index", "sequence")
+
+
+def _tuple_getter(names: Sequence[str]) -> Callable[[Fields], tuple[Any, ...]]:
+    return lambda fields: tuple(fields[name] for name in names)
 
 
 def _pack_bytes(data: bytes | None) -> bytes:
     return _NULL if data is None else _LENGTH.pack(len(data)) + data
 
 
+@lru_cache(maxsize=1 << 16)
 def _pack_text(text: str | None) -> bytes:
     if text is None:
         return _NULL
@@ -200,7 +219,6 @@ _PACK: Final[dict[str, Callable[[Any], bytes]]] = {
     "text": _pack_text,
     "bytea": _pack_bytes,
     "bigint": _pack_number,
-    "timestamptz": _pack_number,
     "jsonb": _pack_json,
 }
 
@@ -226,20 +244,17 @@ def make_order_id(account: str, client_order_id: str, ticker: str) -> str:
     return f"{ticker}-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-_PACKERS: Final = {table: _Packer(table) for table in COLUMNS}
-_ARCHIVE: Final = _PACKERS["archive"]
+_PACKERS: Final = {table: _Packer(table) for table in COLUMNS if table != "archive"}
+_ARCHIVE: Final = struct.Struct(">hiqiq")
 
 
 def archive_row(record: Record) -> bytes:
     """The row of a record's own bytes."""
-    return _ARCHIVE.pack(
-        {
-            "offset": record.offset,
-            "timestamp_ms": record.timestamp_ms,
-            "key": record.key,
-            "value": record.value,
-        }
-    )
+    numbers = _ARCHIVE.pack(4, 8, record.offset, 8, record.timestamp_ms)
+    key, value = record.key, record.value
+    if key is not None and value is not None:
+        return b"".join((numbers, _LENGTH.pack(len(key)), key, _LENGTH.pack(len(value)), value))
+    return numbers + _pack_bytes(key) + _pack_bytes(value)
 
 
 def message_row(table: str, record: str, offset: int, fields: Fields) -> bytes:
@@ -248,31 +263,16 @@ def message_row(table: str, record: str, offset: int, fields: Fields) -> bytes:
     Raises:
         UnstorableError: no row can hold it.
     """
-    origin = fields["origin"]
-    event_time_us = origin["event_time_us"]
-    values = fields | {
-        "offset": offset,
-        "source_topic": origin["topic"],
-        "source_partition": origin["partition"],
-        "source_offset": origin["offset"],
-        "source_index": origin["index"],
-        "sequence": origin["sequence"],
-        "log_time": _pg_time(origin["time_us"]),
-        "event_time": _pg_time(event_time_us) if event_time_us else None,
-    }
     if table == "orders":
-        values["order_id"] = make_order_id(
-            fields["account"], fields["client_order_id"], fields["ticker"]
-        )
+        account, name, ticker = fields["account"], fields["client_order_id"], fields["ticker"]
+        fields = fields | {"order_id": make_order_id(account, name, ticker)}
     elif table in ("cancels", "amendments"):
-        values["command"] = record
-        for name in _OPTIONAL[table]:
-            values.setdefault(name, None)
-    return _PACKERS[table].pack(values)
+        fields = _OPTIONAL[table] | fields | {"command": record}
+    return _PACKERS[table].pack(offset, fields)
 
 
-_OPTIONAL: Final = {
-    table: [c.name for c in COLUMNS[table] if c.nullable and c.name != "event_time"]
+_OPTIONAL: Final[dict[str, Fields]] = {
+    table: {c.name: None for c in COLUMNS[table] if c.nullable and c.name != "event_time"}
     for table in ("cancels", "amendments")
 }
 

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import fastavro
 
+from services.tools.proof.audit.avro_writer import Write, compile_writer
 from services.wire.schemas import load_schemas
 
 HEADER_BYTES: Final = 5
@@ -60,7 +61,7 @@ class Schemas:
     def __init__(self, known: Iterable[KnownSchema]) -> None:
         newest = _newest_parsed()
         self._readers: dict[tuple[str, bytes], Reader] = {}
-        self._writers: dict[tuple[str, str], tuple[bytes, Schema]] = {}
+        self._writers: dict[tuple[str, str], tuple[bytes, Write]] = {}
         for schema_id, topic, record, schema in known:
             files = newest.get((topic, record))
             if files is None:
@@ -72,7 +73,10 @@ class Schemas:
                 record, schema, writer, None if is_newest else parsed, plain
             )
             if is_newest:
-                self._writers[topic, record] = (_HEADER.pack(0, schema_id), parsed)
+                self._writers[topic, record] = (
+                    _HEADER.pack(0, schema_id),
+                    _writer_of(topic, record),
+                )
 
     def reader(self, topic: str, value: bytes) -> Reader | None:
         """How to read a framed value; None: its id is none of this topic's."""
@@ -99,11 +103,8 @@ class Schemas:
 
     def encode(self, topic: str, record: str, fields: Fields) -> bytes:
         """The value that the newest version writes."""
-        header, schema = self._writers[topic, record]
-        out = BytesIO()
-        out.write(header)
-        fastavro.schemaless_writer(out, schema, fields)
-        return out.getvalue()
+        header, write = self._writers[topic, record]
+        return header + write(fields)
 
 
 @cache
@@ -111,6 +112,11 @@ def local_schemas() -> Schemas:
     """Where no registry is: ids are positions in the schema files."""
     files = enumerate(load_schemas(), start=1)
     return Schemas(KnownSchema(n, file.topic, file.record, file.schema) for n, file in files)
+
+
+@cache
+def _writer_of(topic: str, record: str) -> Write:
+    return compile_writer(_newest_parsed()[topic, record][0])
 
 
 @cache
