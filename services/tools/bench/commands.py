@@ -159,6 +159,43 @@ def bench_audit(
         Console().print(audit_table(report))
 
 
+@app.command("cold-start")
+def bench_cold_start(
+    *,
+    orders: Annotated[
+        int, typer.Option(min=1_000, help="Commands of a crowd in the log.")
+    ] = 100_000,
+    tail: Annotated[int, typer.Option(min=0, help="Commands since the newest snapshot.")] = 10_000,
+    rate: Annotated[int, typer.Option(min=1, help="Commands a second of log time.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the simulated crowd.")] = 7,
+    repeats: Annotated[int, typer.Option(min=1, help="Starts of each kind.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """How long risk and the matcher take to start: from the log, the archive, a snapshot."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.cold_start import ColdStartOrder, run_cold_start_bench
+    from services.tools.bench.cold_start_table import cold_start_tables
+
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
+        order = ColdStartOrder(
+            home=Path(home),
+            commands=orders,
+            tail_commands=min(tail, orders // 2),
+            rate_per_s=rate,
+            seed=seed,
+            repeats=repeats,
+        )
+        report = run_cold_start_bench(order, lambda line: progress.print(f"[dim]{line}"))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+        return
+    for table in cold_start_tables(report):
+        Console().print(table)
+
+
 def _show(report: "PipelineReport") -> None:
     from rich.console import Console
     from rich.table import Table
