@@ -72,7 +72,7 @@ def fold(log: Path, *arguments: str, python: str = sys.executable, **environment
         cwd=ROOT, env=clean | environment, capture_output=True, timeout=110, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr.decode()
-    return msgspec.json.decode(ended.stdout, type=Found)
+    return msgspec.json.decode(ended.stdout, type=dict[str, Folded])
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ It has the SHA-256 of what was compressed, not of the files, since libraries com
 import gzip
 import os
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import date
 from hashlib import sha256
@@ -109,18 +110,20 @@ class DayWriter:
 
     def finish(self, manifest: Manifest) -> None:
         """Read all of it back, then put it in its place, where nothing may be yet."""
-        path = self._partial / _MANIFEST
-        with path.open("wb") as file:
-            file.write(manifest.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        read_day(self._partial)
-        self._partial.rename(self.place)
-        folder = os.open(self.place.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            with (self._partial / _MANIFEST).open("wb") as file:
+                file.write(manifest.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            read_day(self._partial)
+            self._partial.rename(self.place)
+            folder = os.open(self.place.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise LedgerError(f"{self.place} can't be written: {error.strerror}") from error
 
     def give_up(self) -> None:
         """Leave nothing behind."""
@@ -165,7 +168,7 @@ def read_rows(folder: Path, table: TableFile) -> Iterator[bytes]:
         with gzip.open(path) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise LedgerError(f"{path} is damaged or missing ({error}); use another copy") from error
 
 

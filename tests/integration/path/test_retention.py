@@ -1,13 +1,17 @@
 """Retention passes over every topic but `controls`, and the log is still whole."""
 
+import json
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import psycopg
 import pytest
 from confluent_kafka import TopicPartition as KafkaPartition
+from typer.testing import CliRunner
 
+from services.cli import app
 from services.matcher.service import make_folds as matcher_folds
 from services.recorder.archive import ArchiveReader
 from services.risk.service import make_folds as risk_folds
@@ -17,6 +21,8 @@ from services.runtime.kafka_admin import connect_admin
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.ports import LogReader, TopicPartition
 from services.runtime.restore import hash_state
+from services.tools.ledger.commands import kafka_first_offsets
+from services.tools.ledger.errors import LedgerError
 from services.tools.market.population import crowd_controls
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
@@ -95,6 +101,36 @@ def trim(path: TradingPath, log: LogReader, before: Callable[[int], int]) -> Non
         lambda: all(log.bounds(at)[0] == before(end) for at, end in ends.items() if end),
         "the records to be gone",
     )
+
+
+def test_a_day_that_is_not_over_is_listed_and_neither_archived_nor_dropped(
+    path: TradingPath, stack_infra: StackInfra, tmp_path: Path
+) -> None:
+    log = kafka(path)
+    assert reconciled(path, log).is_whole
+    environment = {
+        "OUTCRY_HOME": str(stack_infra.settings.home),
+        "OUTCRY_PORT_BASE": str(stack_infra.settings.port_base),
+        "OUTCRY_TOPIC_PREFIX": path.prefix,
+    }
+    cli = CliRunner(env=environment)
+    days = json.loads(cli.invoke(app, ["ledger", "days", "--json"]).stdout)
+    today = days[-1] if days[-1]["day"] != "other" else days[-2]
+    assert today["rows"] > 3_000
+    assert (today["is_over"], today["is_archived"], today["is_dropped"]) == (False, False, False)
+    assert today["day"] in cli.invoke(app, ["ledger", "days"]).stdout
+    for command in (["archive", today["day"], "--to"], ["drop", today["day"], "--from"]):
+        refused = cli.invoke(app, ["ledger", *command, str(tmp_path)]).exception
+        assert isinstance(refused, LedgerError)
+        assert "is not over" in str(refused)
+    nowhere = cli.invoke(app, ["ledger", "restore", "2020-01-01", "--from", str(tmp_path)])
+    assert "no archived day" in str(nowhere.exception)
+
+    at = TopicPartition(ACCOUNTS.name, 0)
+    with kafka_first_offsets(path.addresses.kafka_bootstrap) as first_offset:
+        assert first_offset(path.prefix, at) == log.bounds(at)[0] == 0
+        assert first_offset("nobody.", at) is None
+    log.close()
 
 
 def test_a_replay_from_zero_gives_the_same_states_after_retention(path: TradingPath) -> None:
