@@ -88,6 +88,53 @@ def test_old_snapshots_of_a_partition_are_dropped(dsn: str) -> None:
     assert [found.offset for found in store.newest("room", "in", 1, 10)] == [1]
 
 
+def grow_old(dsn: str, deployment: str, days: int, before: int) -> None:
+    """Let the snapshots below this offset be so many days older."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "UPDATE outcry.snapshots SET taken_at = taken_at - make_interval(days => %s)"
+            ' WHERE deployment = %s AND "offset" < %s',
+            (days, deployment, before),
+        )
+
+
+@pytest.mark.kafka
+def test_snapshots_too_old_are_dropped_but_for_the_newest_two(dsn: str) -> None:
+    deployment = uuid4().hex
+    store = PostgresSnapshots(dsn, deployment, kept=5, age_s_max=7 * 86_400.0)
+    for offset in (1, 2, 3, 4):
+        store.put(snapshot(offset))
+    grow_old(dsn, deployment, days=8, before=3)
+    store.put(snapshot(5))
+    assert [found.offset for found in store.newest("room", "in", 0, 10)] == [5, 4, 3]
+    grow_old(dsn, deployment, days=8, before=6)
+    store.put(snapshot(6))
+    assert [found.offset for found in store.newest("room", "in", 0, 10)] == [6, 5]
+
+
+@pytest.mark.kafka
+def test_the_list_shows_each_snapshot_without_its_state(dsn: str) -> None:
+    store = PostgresSnapshots(dsn, uuid4().hex, KEPT)
+    for offset in (1, 2):
+        store.put(snapshot(offset))
+    found = store.listing()
+    assert [(kept.room, kept.topic, kept.partition, kept.offset) for kept in found] == [
+        ("room", "in", 0, 2),
+        ("room", "in", 0, 1),
+    ]
+    assert found[0].state_bytes == len(snapshot(2).state)
+    assert found[0].state_hash == snapshot(2).state_hash
+    assert 0 <= found[0].age_s < 300
+    assert store.one("room", "in", 0, 1) == snapshot(1)
+    assert store.one("room", "in", 0, 9) is None
+
+
+@pytest.mark.kafka
+def test_a_cluster_is_remembered_as_first_seen(dsn: str) -> None:
+    store = PostgresSnapshots(dsn, uuid4().hex, KEPT)
+    assert [store.remember_cluster(name) for name in ("one", "two")] == ["one", "one"]
+
+
 @pytest.mark.kafka
 def test_deployments_do_not_mix(dsn: str) -> None:
     one, two = (PostgresSnapshots(dsn, uuid4().hex, KEPT) for _ in range(2))

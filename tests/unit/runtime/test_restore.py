@@ -37,10 +37,10 @@ def newest(house: House, partition: int = 0) -> list[Snapshot]:
     return list(house.snapshots.newest("sums", "in", partition, 10))
 
 
-def replace(house: House, snapshot: Snapshot) -> None:
-    """Put another snapshot in place of the one of its offset."""
+def damage_it(house: House, snapshot: Snapshot, **damage: object) -> None:
+    """Put another snapshot in the place of this one, be it one that belongs elsewhere."""
     kept = house.snapshots._kept[snapshot.room, snapshot.topic, snapshot.partition]
-    kept[snapshot.offset] = snapshot
+    kept[snapshot.offset] = msgspec.structs.replace(snapshot, **damage)
 
 
 def test_snapshots_are_of_committed_positions(house: House) -> None:
@@ -117,6 +117,10 @@ def test_a_good_newest_snapshot_leaves_only_the_tail_to_fold(house: House) -> No
         {"topic_id": "another"},
         {"genesis_hash": "f" * 64},
         {"state": b"no dump", "state_hash": hash_state(b"no dump")},
+        {"state": b"\x92\x01", "state_hash": hash_state(b"\x92\x01")},
+        {"room": "other"},
+        {"topic": "other"},
+        {"partition": 1},
     ],
     ids="+".join,
 )
@@ -125,7 +129,7 @@ def test_a_bad_snapshot_is_passed_over_for_the_one_before_it(
 ) -> None:
     before = replayed(house)
     good = newest(house)[1]
-    replace(house, msgspec.structs.replace(newest(house)[0], **damage))
+    damage_it(house, newest(house)[0], **damage)
     between = [o for o, _ in house.sent[0] if good.offset <= o < newest(house)[0].offset]
     assert replayed(house) == before + len(between)
 
@@ -133,7 +137,7 @@ def test_a_bad_snapshot_is_passed_over_for_the_one_before_it(
 def test_when_all_snapshots_are_bad_the_log_is_folded_from_its_start(house: House) -> None:
     for partition in (0, 1):
         for snapshot in newest(house, partition):
-            replace(house, msgspec.structs.replace(snapshot, state_hash=""))
+            damage_it(house, snapshot, state_hash="")
     assert replayed(house) == len(NUMBERS)
 
 
