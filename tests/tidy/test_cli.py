@@ -49,7 +49,17 @@ def outcry(*arguments: str, interpreter: tuple[str, ...] = ()) -> subprocess.Com
 def test_every_command_says_what_it_does() -> None:
     answer = outcry("--help")
     assert answer.returncode == 0
-    for command in ("up", "demo", "order", "accounts", "halt", "dlq", "reconcile", "simulate"):
+    for command in (
+        "up",
+        "demo",
+        "order",
+        "accounts",
+        "halt",
+        "dlq",
+        "reconcile",
+        "simulate",
+        "snapshots",
+    ):
         assert command in answer.stdout
 
 
@@ -67,6 +77,10 @@ def test_a_run_without_assertions_is_refused() -> None:
         (("dlq",), "Kafka does not answer at 127.0.0.1:1116", "OUTCRY_PORT_BASE"),
         (("topics", "create"), "Kafka does not answer", "`outcry up`"),
         (("reconcile",), "Kafka does not answer", "`outcry up`"),
+        (("snapshots", "list"), "PostgreSQL does not answer", "`outcry up`"),
+        (("snapshots", "verify"), "PostgreSQL does not answer", "`outcry up`"),
+        (("snapshots", "take"), "PostgreSQL does not answer", "`outcry up`"),
+        (("snapshots", "take", "--room", "ingest"), "no room ingest keeps snapshots", "matcher"),
     ],
 )  # fmt: skip
 def test_without_a_stack_one_line_names_the_cause_and_the_next_step(

@@ -98,7 +98,7 @@ def test_nothing_that_follows_the_hole_is_ever_written(world: SnapshotWorld) -> 
 
 
 def answers_of(world: SnapshotWorld) -> Iterator[tuple[int, int]]:
-    """Which record of the book's partition caused each message to risk, and which of its outputs."""
+    """Which record of the book caused each message to risk, and which of its outputs it is."""
     for record in world.exchange.records(ACCOUNTS.name):
         origin = world.exchange.codec.decode(ACCOUNTS.name, record.value).origin
         assert origin is not None

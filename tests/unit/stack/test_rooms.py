@@ -1,11 +1,13 @@
 from itertools import chain
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from services.tools.stack.assembly import components_of
 from services.tools.stack.components import Component, start_layers
 from services.tools.stack.plan import stack_plan
-from services.tools.stack.rooms import PREPARE, ROOM_NAMES, ROOMS, prepare, room
+from services.tools.stack.rooms import PREPARE, ROOM_NAMES, ROOMS, prepare, room, standby
 from services.tools.stack.settings import PORT_OFFSETS, StackSettings
 from services.wire.topics import TOPICS
 
@@ -46,6 +48,33 @@ def test_the_gateway_starts_last_and_so_stops_first(tmp_path: Path) -> None:
     assert names[0] == list(plan.infra)
     assert names[1] == [PREPARE]
     assert names[-1] == ["gateway"]
+
+
+def test_a_standby_is_the_same_room_again_with_a_port_of_its_own(tmp_path: Path) -> None:
+    settings = StackSettings(home=tmp_path, port_base=19000, standby=True)
+    plan = stack_plan(settings, ("ingest", "risk", "matcher"))
+    row = next(row for row in ROOMS if row.name == "matcher")
+    first, second = room(plan, row), standby(plan, row)
+    assert second.name == "matcher-standby"
+    assert second.argv == first.argv
+    differing = {name for name in second.env if second.env[name] != first.env[name]}
+    assert differing == {"OUTCRY_METRICS_PORT"}
+    assert first.env["OUTCRY_STANDBY_LOCK"] == str(tmp_path / "run" / "matcher.lead")
+    assert set(first.ports.values()).isdisjoint(second.ports.values())
+
+
+@pytest.mark.parametrize("standby_too", [True, False])
+def test_risk_and_matcher_run_twice_only_where_it_is_asked_for(
+    tmp_path: Path, *, standby_too: bool
+) -> None:
+    dsn = "postgresql://someone@elsewhere/outcry"
+    settings = StackSettings(home=tmp_path, pg_dsn=dsn, standby=standby_too)
+    plan = msgspec.structs.replace(stack_plan(settings, ROOM_NAMES), infra=())
+    names = [component.name for component in components_of(plan)]
+    twice = [name for name in names if name.endswith("-standby")]
+    assert twice == (["risk-standby", "matcher-standby"] if standby_too else [])
+    locked = [c.name for c in components_of(plan) if "OUTCRY_STANDBY_LOCK" in c.env]
+    assert len(locked) == 2 * len(twice)
 
 
 def test_layers_follow_what_is_needed_and_forget_what_is_not_there() -> None:
