@@ -53,8 +53,8 @@ class KafkaReader:
         if start < first:
             msg = (
                 f"{partition.topic}/{partition.partition} begins at offset {first}, and {start} is"
-                " needed; retention has passed, so restore PostgreSQL's snapshots or start anew"
-                " under another OUTCRY_TOPIC_PREFIX"
+                " needed: retention has passed. A room comes back by `outcry snapshots take"
+                " --from-zero`, from PostgreSQL's archive"
             )
             raise HistoryLostError(msg)
         self._consumer.assign([self._full(partition, start)])

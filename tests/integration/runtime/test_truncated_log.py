@@ -139,7 +139,8 @@ def test_a_log_cut_past_the_last_snapshot_is_refused_until_one_is_taken_from_the
 ) -> None:
     kept = documents(outcry(environment, "list", "--json"))
     assert {(s["room"], s["partition"]) for s in kept} >= {("matcher", 0), ("risk", 0)}
-    before = {s["partition"]: s for s in kept if s["room"] == "matcher"}
+    # Newest first, so the last one of each partition to be put in is its newest.
+    before = {s["partition"]: s for s in reversed(kept) if s["room"] == "matcher"}
     end = committed(traded, "matcher", BOOK.topic)[BOOK]
     forget_snapshots(traded, "matcher")
     cut(traded, BOOK, end)
