@@ -27,7 +27,7 @@ from tests.support.stack_fixture import StackInfra
 from tests.support.trading_path import MARK, PATH_ROOMS, TradingPath, limit_order
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 ORDERS_BETWEEN = 10
 KILLS = 3

@@ -33,7 +33,7 @@ from tests.support.trading_path import (
 )
 from tests.support.waiting import wait_until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 ORDERS = 12
 BOOK = TopicPartition("matching", 0)
