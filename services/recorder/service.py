@@ -1,6 +1,8 @@
 """The recorder at work: from the log into the ledger, batch by batch, each exactly once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final, Protocol
 
 from services.recorder.core import RECORDED, RowMaker, Rows, Unreadable
@@ -58,8 +60,47 @@ class Ledger(Protocol):
     def close(self) -> None: ...
 
 
+class Turn(Enum):
+    """What one call of `run_once` did."""
+
+    CONNECTED = auto()
+    """A session with the database; whether this is the one writer is asked next."""
+    STANDING_BY = auto()
+    """Another recorder has the lock; waited a little."""
+    STARTED = auto()
+    """The one writer, and the log read from where the record ends."""
+    IDLE = auto()
+    """Nothing had arrived; the database was asked whether it is there."""
+    RECORDED = auto()
+    """One batch, or the positions behind markers, in one database transaction."""
+    RESTARTED = auto()
+    """The session was dropped, to begin anew; waited a little."""
+
+
+@dataclass
+class _Session:
+    """From connecting to the database to its loss, or to the end."""
+
+    ledger: Ledger
+    has_waited: bool = False
+    tail: Tail | None = None
+    recording: "_Recording | None" = None
+
+
+@dataclass
+class _Recording:
+    """What the one writer works with."""
+
+    tail: Tail
+    maker: RowMaker
+    offsets: dict[TopicPartition, int]
+    """The next offset to record, as the database has it."""
+    appended_s: float
+    """When something was last added."""
+
+
 class Recorder:
-    """Runs until told to stop.
+    """Runs until told to stop. Everything happens in the caller's thread, one turn a call.
 
     Args:
         load_codec: asks the registry; called until it answers once.
@@ -83,6 +124,8 @@ class Recorder:
         self._load_codec = load_codec
         self._open_ledger = open_ledger
         self._open_tail = open_tail
+        self._codec: Codec | None = None
+        self._session: _Session | None = None
         self._failures = 0
 
     def run(self) -> None:
@@ -93,98 +136,114 @@ class Recorder:
         Raises:
             FatalError: a person has to act; the message says how.
         """
-        codec: Codec | None = None
-        while not self._pacer.stopping():
-            try:
-                codec = codec or self._load_codec()
-                self._run_session(codec)
-            except FatalError:
-                raise
-            except OperatingError as error:
-                self._telemetry.ready.clear()
-                self._failures += 1
-                wait_s = backoff_s(self._failures)
-                self._telemetry.count(RESTARTS, error=type(error).__name__)
-                self._telemetry.log.warning(
-                    "recording_failed", error=str(error), failures=self._failures, wait_s=wait_s
-                )
-                self._pacer.wait(wait_s)
-            finally:
-                self._telemetry.ready.clear()
-
-    def _run_session(self, codec: Codec) -> None:
-        """From connecting to the database to its loss, or to the end."""
-        # 1. Connect to the database.
-        ledger = self._open_ledger()
         try:
-            # 2. Become the one writer.
-            if not self._wait_for_lock(ledger):
-                return
-            tail = self._open_tail()
-            try:
-                # 3. Be sure that these are the topics that were recorded so far.
-                _require_known_topics(ledger, tail.topic_ids())
-                # 4. Go to where the database says that the record ends.
-                offsets = ledger.offsets({topic.name: topic.partitions for topic in RECORDED})
-                tail.start(offsets)
-                self._telemetry.log.info("recording")
-                # 5. Record.
-                self._record(ledger, tail, RowMaker(codec, ledger.deployment_id()), offsets)
-            finally:
-                tail.close()
+            while not self._pacer.stopping():
+                self.run_once()
         finally:
-            ledger.close()
+            self.close()
 
-    def _wait_for_lock(self, ledger: Ledger) -> bool:
-        """Stand by until the lock is free; False: asked to stop first."""
-        waited = False
-        while not self._pacer.stopping():
-            if ledger.try_lock():
-                if waited:
-                    self._telemetry.log.info("taking_over")
-                return True
-            if not waited:
-                self._telemetry.log.info("standing_by", cause="another recorder has the lock")
-                # For whoever starts one recorder before stopping another.
-                self._telemetry.ready.set()
-            waited = True
-            self._pacer.wait(STANDBY_WAIT_S)
-        return False
+    def run_once(self) -> Turn:
+        """One turn. Raises as `run`; then close."""
+        try:
+            return self._take_turn()
+        except FatalError:
+            raise
+        except OperatingError as error:
+            self.close()
+            self._back_off(error)
+            return Turn.RESTARTED
 
-    def _record(
-        self, ledger: Ledger, tail: Tail, maker: RowMaker, offsets: dict[TopicPartition, int]
-    ) -> None:
+    def close(self) -> None:
+        """Give up the log and the database. The next turn would connect anew."""
+        self._telemetry.ready.clear()
+        session, self._session = self._session, None
+        if session is not None:
+            try:
+                if session.tail is not None:
+                    session.tail.close()
+            finally:
+                session.ledger.close()
+
+    def _back_off(self, error: OperatingError) -> None:
+        self._failures += 1
+        wait_s = backoff_s(self._failures)
+        self._telemetry.count(RESTARTS, error=type(error).__name__)
+        self._telemetry.log.warning(
+            "recording_failed", error=str(error), failures=self._failures, wait_s=wait_s
+        )
+        self._pacer.wait(wait_s)
+
+    def _take_turn(self) -> Turn:
+        session = self._session
+        if session is None:
+            # 1. Connect to the database.
+            self._codec = self._codec or self._load_codec()
+            self._session = _Session(self._open_ledger())
+            return Turn.CONNECTED
+        if session.recording is not None:
+            # 5. Record.
+            return self._record(session.ledger, session.recording)
+        # 2. Become the one writer.
+        if not session.ledger.try_lock():
+            self._stand_by(session)
+            return Turn.STANDING_BY
+        if session.has_waited:
+            self._telemetry.log.info("taking_over")
+        session.recording = self._start(session)
+        return Turn.STARTED
+
+    def _stand_by(self, session: _Session) -> None:
+        if not session.has_waited:
+            self._telemetry.log.info("standing_by", cause="another recorder has the lock")
+            # For whoever starts one recorder before stopping another.
+            self._telemetry.ready.set()
+        session.has_waited = True
+        self._pacer.wait(STANDBY_WAIT_S)
+
+    def _start(self, session: _Session) -> _Recording:
+        assert self._codec is not None, "a session begins with the codec"
+        ledger = session.ledger
+        tail = session.tail = self._open_tail()
+        # 3. Be sure that these are the topics that were recorded so far.
+        _require_known_topics(ledger, tail.topic_ids())
+        # 4. Go to where the database says that the record ends.
+        offsets = ledger.offsets({topic.name: topic.partitions for topic in RECORDED})
+        tail.start(offsets)
+        maker = RowMaker(self._codec, ledger.deployment_id())
+        self._telemetry.log.info("recording")
+        self._telemetry.ready.set()
+        return _Recording(tail, maker, offsets, self._pacer.now_s())
+
+    def _record(self, ledger: Ledger, recording: _Recording) -> Turn:
         now_s = self._pacer.now_s
         settings = self._settings
-        appended_s = now_s()
-        self._telemetry.ready.set()
-        while not self._pacer.stopping():
-            # 5.1 Take what has arrived.
-            records = tail.read(
-                settings.batch_records_max, IDLE_WAIT_MS, settings.flush_interval_ms
-            )
-            if not records and now_s() - appended_s < MARKERS_NOTED_AFTER_S:
-                ledger.ping()
-                continue
-            # 5.2 Make its rows.
-            began_s = now_s()
-            rows = maker.rows(records)
-            made_s = now_s()
-            # 5.3 Add them and move the offsets, both or neither.
-            positions = tail.positions()
-            moves = {
-                at: Move(offset, positions[at])
-                for at, offset in offsets.items()
-                if positions[at] != offset
-            }
-            ledger.append(rows, moves)
-            appended_s = now_s()
-            offsets.update(positions)
-            self._failures = 0
-            self._report(rows, records, moves)
-            if records:
-                self._telemetry.observe(FOLD_SECONDS, made_s - began_s)
-                self._telemetry.observe(TRANSACTION_SECONDS, appended_s - made_s)
+        # 5.1 Take what has arrived.
+        records = recording.tail.read(
+            settings.batch_records_max, IDLE_WAIT_MS, settings.flush_interval_ms
+        )
+        if not records and now_s() - recording.appended_s < MARKERS_NOTED_AFTER_S:
+            ledger.ping()
+            return Turn.IDLE
+        # 5.2 Make its rows.
+        began_s = now_s()
+        rows = recording.maker.rows(records)
+        made_s = now_s()
+        # 5.3 Add them and move the offsets, both or neither.
+        positions = recording.tail.positions()
+        moves = {
+            at: Move(offset, positions[at])
+            for at, offset in recording.offsets.items()
+            if positions[at] != offset
+        }
+        ledger.append(rows, moves)
+        recording.appended_s = now_s()
+        recording.offsets.update(positions)
+        self._failures = 0
+        self._report(rows, records, moves)
+        if records:
+            self._telemetry.observe(FOLD_SECONDS, made_s - began_s)
+            self._telemetry.observe(TRANSACTION_SECONDS, recording.appended_s - made_s)
+        return Turn.RECORDED
 
     def _report(
         self, rows: Rows, records: Sequence[Record], moves: Mapping[TopicPartition, Move]
