@@ -20,6 +20,7 @@ class MemoryConsumer:
         self._token = GroupToken(group, NOT_JOINED, "")
         self._owned: tuple[TopicPartition, ...] | None = None
         self._positions: dict[TopicPartition, int] = {}
+        self._in_order: list[TopicPartition] = []
         self._next_partition = 0
         self._on_assigned: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
         self._on_revoked: Callable[[Sequence[TopicPartition]], None]
@@ -51,6 +52,7 @@ class MemoryConsumer:
     def _revoke(self) -> None:
         owned, self._owned = self._owned, None
         self._positions = {}
+        self._in_order = []
         self._token = GroupToken(self._group.name, NOT_JOINED, "")
         if owned is not None:
             self._on_revoked(owned)
@@ -62,11 +64,12 @@ class MemoryConsumer:
             self._positions = dict(self._on_assigned(partitions))
             assert self._positions.keys() == set(partitions), "a start for each partition"
             self._owned = partitions
+            self._in_order = sorted(partitions)
 
     def _fetch(self, records_max: int) -> list[Record]:
         """Up to records_max, from one partition after the other, so that none is starved."""
         records: list[Record] = []
-        partitions = sorted(self._positions)
+        partitions = self._in_order
         for turn in range(len(partitions)):
             at = partitions[(self._next_partition + turn) % len(partitions)]
             if self._positions[at] < self._log.start_offset(at):
@@ -92,6 +95,7 @@ class MemoryConsumer:
     def close(self) -> None:
         """A static member keeps its place: `MemoryGroup.evict` is its session's timeout."""
         self._positions = {}
+        self._in_order = []
         self._owned = None
 
 

@@ -51,6 +51,15 @@ class MemoryGroup:
         self._joins = 0
         self._replaced: set[str] = set()
 
+    def fork(self) -> "MemoryGroup":
+        """A group with the same offsets and generation, and no members."""
+        group = MemoryGroup(self.name)
+        group.generation = self.generation
+        group.offsets = dict(self.offsets)
+        group._orders = dict(self._orders)
+        group._joins = self._joins
+        return group
+
     def join(self, instance: str, topics: Sequence[str]) -> str:
         """Join; returns the member id."""
         self._joins += 1

@@ -93,6 +93,28 @@ class MemoryLog:
         self._groups: dict[str, MemoryGroup] = {}
         self._offset_writes = 0
 
+    def fork(self, clock_ms: Callable[[], int], *, defer_markers: bool = False) -> "MemoryLog":
+        """A log that goes on from what this one holds: topics, records and committed offsets.
+
+        Groups have no members in it. Nothing may be undecided: a transaction would be of both.
+        """
+        assert not self._undecided, "a transaction is undecided"
+        log = MemoryLog(clock_ms, defer_markers=defer_markers)
+        log._topics_made = self._topics_made
+        log._topics = {
+            name: _Topic(
+                topic.topic_id,
+                topic.log_append_time,
+                [entries.copy() for entries in topic.partitions],
+                topic.starts.copy(),
+            )
+            for name, topic in self._topics.items()
+        }
+        log._epochs = dict(self._epochs)
+        log._groups = {name: group.fork() for name, group in self._groups.items()}
+        log._offset_writes = self._offset_writes
+        return log
+
     # --- topics and records
 
     def create_topic(self, topic: str, partitions: int, *, log_append_time: bool = True) -> None:
@@ -154,6 +176,8 @@ class MemoryLog:
 
     def stable_offset(self, partition: TopicPartition) -> int:
         """Where readers of committed data stop: at the oldest transaction not yet decided."""
+        if not self._undecided:
+            return self.end_offset(partition)
         firsts = [
             transaction.first_offsets[partition]
             for transaction in self._undecided.values()
@@ -163,7 +187,10 @@ class MemoryLog:
 
     def scan(self, partition: TopicPartition, start: int, end: int) -> Iterator[Record]:
         """Committed records with start <= offset < end."""
-        for entry in self._entries(partition)[start : min(end, self.stable_offset(partition))]:
+        end = min(end, self.stable_offset(partition))
+        if start >= end:
+            return
+        for entry in self._entries(partition)[start:end]:
             transaction = entry.transaction
             committed = transaction is None or transaction.state is TransactionState.COMMITTED
             if entry.record is not None and committed:
@@ -239,11 +266,18 @@ class MemoryLog:
         if not self._defer_markers:
             self._write_markers(transaction)
 
-    def settle(self) -> None:
-        """Write the markers of every transaction that is decided."""
+    def settle(self, transactional_id: str | None = None) -> None:
+        """Write the markers of every transaction that is decided, or of this one alone."""
         for transaction in list(self._undecided.values()):
-            if transaction.state is not TransactionState.OPEN:
+            if transaction.state is not TransactionState.OPEN and transactional_id in {
+                None,
+                transaction.transactional_id,
+            }:
                 self._write_markers(transaction)
+
+    def undecided(self) -> list[Transaction]:
+        """The transactions whose markers are not written yet, in the order they began."""
+        return list(self._undecided.values())
 
     def expire_transactions(self, age_ms_max: int) -> int:
         """Abort what is open for longer, fencing its producer; returns how many that were."""
@@ -282,6 +316,15 @@ class MemoryLog:
     def group(self, name: str) -> MemoryGroup:
         """The coordinator of a group, which exists once it is asked for."""
         return self._groups.setdefault(name, MemoryGroup(name))
+
+    def decided_offset(self, group: str, partition: TopicPartition) -> int:
+        """What the group's offset is once all that is decided has its markers; 0: none."""
+        offset = self.group(group).offsets.get(partition, 0)
+        for transaction in self._undecided.values():
+            write = transaction.group_offsets.get(group, {}).get(partition)
+            if write is not None and transaction.state is TransactionState.PREPARED_COMMIT:
+                offset = max(offset, write.offset)
+        return offset
 
     def unstable(self, group: str, partition: TopicPartition) -> bool:
         """Whether an undecided transaction may yet change the group's offset in a partition."""

@@ -186,10 +186,15 @@ class Codec:
         raise UndecodableError(UNKNOWN_SCHEMA, f"schema id {schema_id} is none of {topic}")
 
 
-def local_codec() -> Codec:
-    """A codec without a registry: ids are positions in the schema files. For tests and replays."""
+def local_schemas() -> tuple[RegisteredSchema, ...]:
+    """Every schema without a registry: ids are positions in the schema files."""
     files = enumerate(load_schemas(), start=1)
-    return Codec(tuple(RegisteredSchema(i, f.topic, f.record, f.schema) for i, f in files))
+    return tuple(RegisteredSchema(i, f.topic, f.record, f.schema) for i, f in files)
+
+
+def local_codec() -> Codec:
+    """A codec without a registry, for tests and replays."""
+    return Codec(local_schemas())
 
 
 def _parse(schema: AvroSchema) -> AvroSchema:
