@@ -1,8 +1,8 @@
 """A loop on the log in memory, with a small fold, faults at every step, and processes that die."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -17,9 +17,9 @@ from services.runtime.memory import (
 from services.runtime.memory_group import GroupToken
 from services.runtime.memory_log import MemoryLog
 from services.runtime.ports import (
-    Batch,
     Consumer,
     Fold,
+    FoldFactory,
     Migration,
     Outgoing,
     Producer,
@@ -30,17 +30,10 @@ from services.runtime.ports import (
 )
 from services.runtime.restore import Restorer
 from services.runtime.telemetry import Telemetry
+from services.tools.proof.vopr.taps import Step, TappedConsumer, TappedFolds, TappedProducer, When
 
 PARTITIONS: Final = 2
 GENESIS: Final = "0" * 64
-
-type Step = Literal["poll", "begin", "fold", "send", "send_offsets", "commit"]
-type When = Literal["before", "after"]
-STEPS: Final[tuple[Step, ...]] = ("poll", "begin", "fold", "send", "send_offsets", "commit")
-
-
-class Killed(BaseException):
-    """The process is no more: nothing of it runs, nothing is cleaned up."""
 
 
 class RunningSum:
@@ -119,6 +112,8 @@ class Faults:
     """The calls of a takeover, in order."""
 
     def at(self, step: Step, when: When) -> None:
+        if step in {"initialise", "committed"} and when == "before":
+            self.happened.append(step)
         number = self.calls[step, when] = self.calls.get((step, when), 0) + 1
         fault = self.planned.pop((step, when, number), None)
         if isinstance(fault, BaseException):
@@ -127,95 +122,17 @@ class Faults:
             fault()
 
 
-class FaultyProducer:
+class ImpatientProducer(TappedProducer[GroupToken]):
+    """Its transactions have no time for more than so many records."""
+
     def __init__(self, inner: MemoryProducer, faults: Faults) -> None:
-        self._inner = inner
-        self._faults = faults
-
-    def initialise(self) -> None:
-        self._faults.happened.append("initialise")
-        self._inner.initialise()
-
-    def begin(self) -> None:
-        self._faults.at("begin", "before")
-        self._inner.begin()
-        self._faults.at("begin", "after")
+        super().__init__(inner, faults)
+        self._records_max = faults.send_records_max
 
     def send(self, records: Sequence[Outgoing]) -> None:
-        self._faults.at("send", "before")
-        if len(records) > self._faults.send_records_max:
+        if len(records) > self._records_max:
             raise RestoreNeededError("the transaction timed out")
-        self._inner.send(records)
-        self._faults.at("send", "after")
-
-    def send_offsets(self, offsets: Mapping[TopicPartition, int], token: GroupToken) -> None:
-        self._faults.at("send_offsets", "before")
-        self._inner.send_offsets(offsets, token)
-        self._faults.at("send_offsets", "after")
-
-    def commit(self) -> None:
-        self._faults.at("commit", "before")
-        self._inner.commit()
-        self._faults.at("commit", "after")
-
-    def abort(self) -> None:
-        self._inner.abort()
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class FaultyConsumer:
-    def __init__(self, inner: MemoryConsumer, faults: Faults) -> None:
-        self._inner = inner
-        self._faults = faults
-
-    def subscribe(
-        self,
-        topics: Sequence[str],
-        on_assigned: Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]],
-        on_revoked: Callable[[Sequence[TopicPartition]], None],
-    ) -> None:
-        self._inner.subscribe(topics, on_assigned, on_revoked)
-
-    def poll(self, records_max: int, timeout_ms: int) -> Batch[GroupToken]:
-        self._faults.at("poll", "before")
-        batch = self._inner.poll(records_max, timeout_ms)
-        self._faults.at("poll", "after")
-        return batch
-
-    def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
-        self._faults.happened.append("committed")
-        return self._inner.committed(partitions)
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-class FaultySums(RunningSums):
-    """Its folds fail in `handle`."""
-
-    def __init__(self, faults: Faults) -> None:
-        super().__init__()
-        self._faults = faults
-
-    def fresh(self, partition: TopicPartition) -> Fold:
-        return self._faulty(super().fresh(partition))
-
-    def load(self, partition: TopicPartition, state: bytes) -> Fold:
-        return self._faulty(super().load(partition, state))
-
-    def _faulty(self, fold: Fold) -> Fold:
-        handle, faults = fold.handle, self._faults
-
-        def fail_or_handle(record: Record) -> Sequence[Outgoing]:
-            faults.at("fold", "before")
-            said = handle(record)
-            faults.at("fold", "after")
-            return said
-
-        fold.handle = fail_or_handle  # type: ignore[method-assign]  # the fault is the point
-        return fold
+        super().send(records)
 
 
 class House:
@@ -252,14 +169,14 @@ class House:
         outputs_max: int = 1_000,
         snapshot_interval_s: float = 1e9,
         faults: Faults | None = None,
-        factory: RunningSums | None = None,
+        factory: FoldFactory | None = None,
         snapshots: Snapshots | None = None,
         keep: Callable[[Snapshot], None] | None = None,
         is_followed: Callable[[], bool] = lambda: False,
     ) -> Loop[GroupToken]:
         """A process of the room, as it starts."""
         faults = faults or Faults()
-        factory = factory or FaultySums(faults)
+        factory = factory or TappedFolds(RunningSums(), faults)
         store = self.snapshots if snapshots is None else snapshots
         plan = LoopPlan(
             "sums",
@@ -272,11 +189,11 @@ class House:
         )
 
         def make_consumer() -> Consumer[GroupToken]:
-            return FaultyConsumer(MemoryConsumer(self.log, "sums", instance), faults)
+            return TappedConsumer(MemoryConsumer(self.log, "sums", instance), faults)
 
         def make_producer() -> Producer[GroupToken]:
             ids = [f"sums-{instance}-{letter}" for letter in "abc"]
-            return FaultyProducer(MemoryProducer(self.log, ids), faults)
+            return ImpatientProducer(MemoryProducer(self.log, ids), faults)
 
         restorer = Restorer("sums", factory, self.reader, store, self.telemetry, self.pacer)
         ports = LoopPorts(make_consumer, make_producer, restorer, keep or store.put, is_followed)

@@ -13,7 +13,8 @@ from services.runtime.errors import (
 )
 from services.runtime.loop import Loop
 from services.runtime.memory_group import GroupToken
-from tests.support.loop_kit import STEPS, Faults, House, Killed, Step, When
+from services.tools.proof.vopr.taps import TURN_STEPS, Killed, Step, When
+from tests.support.loop_kit import Faults, House
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Fault:
 
 FAULTS = st.builds(
     Fault,
-    step=st.sampled_from(STEPS),
+    step=st.sampled_from(TURN_STEPS),
     when=st.sampled_from(["before", "after"]),
     call=st.integers(1, 12),
     kind=st.sampled_from([Killed, UnknownOutcomeError, FencedError, RestoreNeededError]),

@@ -16,16 +16,8 @@ from services.runtime.loop import BACKOFF_S_MAX, Loop, Turn, backoff_s
 from services.runtime.memory import MemoryReader
 from services.runtime.memory_group import GroupToken
 from services.runtime.ports import Fold, Outgoing, Record, TopicPartition
-from tests.support.loop_kit import (
-    STEPS,
-    Faults,
-    House,
-    Killed,
-    RunningSum,
-    RunningSums,
-    Step,
-    When,
-)
+from services.tools.proof.vopr.taps import TURN_STEPS, Killed, Step, When
+from tests.support.loop_kit import Faults, House, RunningSum, RunningSums
 
 NUMBERS = list(range(1, 21))
 
@@ -104,7 +96,7 @@ class SilentSums(RunningSums):
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", TURN_STEPS)
 @pytest.mark.parametrize("call", [1, 4])
 def test_a_process_killed_at_any_step_loses_and_repeats_nothing(
     house: House, step: Step, when: When, call: int
@@ -119,7 +111,7 @@ def test_a_process_killed_at_any_step_loses_and_repeats_nothing(
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", TURN_STEPS)
 def test_another_instance_takes_over_from_one_killed_at_any_step(
     house: House, step: Step, when: When
 ) -> None:
@@ -137,7 +129,7 @@ def test_another_instance_takes_over_from_one_killed_at_any_step(
 
 @pytest.mark.parametrize("error", [UnknownOutcomeError, FencedError, RestoreNeededError])
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", TURN_STEPS)
 def test_an_error_at_any_step_restores_from_the_committed_offset(
     house: House, step: Step, when: When, error: type[RestoreNeededError]
 ) -> None:
