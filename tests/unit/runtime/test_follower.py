@@ -8,8 +8,9 @@ from services.runtime.loop import Loop, Turn
 from services.runtime.memory_group import GroupToken
 from services.runtime.ports import TopicPartition
 from services.runtime.restore import hash_state
+from services.tools.proof.vopr.taps import TURN_STEPS, Killed, Step, When
 from tests.support.follower_kit import Beside
-from tests.support.loop_kit import STEPS, Faults, House, Killed, Step, When
+from tests.support.loop_kit import Faults, House
 from tests.unit.runtime.test_restore import Counted
 
 NUMBERS = list(range(1, 31))
@@ -92,7 +93,7 @@ def follow_until_killed(dying: Loop[GroupToken], beside: Beside) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", TURN_STEPS)
 def test_a_standby_takes_over_from_one_killed_at_any_step(
     house: House, step: Step, when: When
 ) -> None:

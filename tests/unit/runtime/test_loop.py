@@ -267,6 +267,21 @@ def test_a_third_process_in_the_middle_changes_nothing(house: House) -> None:
     house.check_exactly_once()
 
 
+def test_a_stop_before_anything_was_committed_lets_the_next_process_start() -> None:
+    """A snapshot of offset 0 would claim that there were committed offsets, and are none."""
+    house = House()
+    idle = house.process(snapshot_interval_s=0.001)
+    for _ in range(5):
+        idle.run_once()
+    assert len(idle.folds()) == 2
+    house.pacer.stop = True
+    idle.run()
+    house.pacer.stop = False
+    house.feed(NUMBERS)
+    house.drain(house.process())
+    house.check_exactly_once()
+
+
 def test_a_stop_leaves_nothing_open_and_snapshots_behind(house: House) -> None:
     loop = house.process()
     house.drain(loop)
