@@ -1,0 +1,143 @@
+"""Running seeds: one, many, on several processes; and how soon each planted bug is found."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from multiprocessing import get_context
+from statistics import median
+from typing import Final
+
+import msgspec
+
+from services.tools.proof.vopr.checks import check
+from services.tools.proof.vopr.mutations import BY_NAME
+from services.tools.proof.vopr.parts import Parts
+from services.tools.proof.vopr.stage import Finding, shared_codec
+from services.tools.proof.vopr.world import World, opened_log
+from services.wire.topics import TOPICS
+
+_COLLECT_EVERY: Final = 25
+_CHUNK_SEEDS: Final = 10
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one seed."""
+
+    seed: int
+    steps: int
+    mutation: str
+    """The planted bug; empty: none."""
+    finding: str
+    """The first thing that was not as it must be; empty: all was."""
+    digest: str
+    """Of all that happened and of the whole log: the same for the same seed, steps and code."""
+    figures: dict[str, int]
+
+    @property
+    def command(self) -> str:
+        """What repeats it."""
+        planted = f" --mutation {self.mutation}" if self.mutation else ""
+        return f"outcry vopr --seed {self.seed} --steps {self.steps}{planted}"
+
+
+def run_seed(seed: int, steps: int, mutation: str = "", trace: list[str] | None = None) -> Outcome:
+    """Run one seed and check what it left; `trace` gets a line for each thing that happened."""
+    parts = BY_NAME[mutation].parts if mutation else Parts()
+    opened_log()
+    shared_codec().forget()
+    finding = ""
+    world = World(seed, steps, parts)
+    try:
+        world.run()
+        world.come_to_rest()
+        check(world)
+    except Finding as error:
+        finding = str(error)
+    if trace is not None:
+        trace.extend(world.trace)
+    return Outcome(seed, steps, mutation, finding, _digest(world), _count(world))
+
+
+def _digest(world: World) -> str:
+    """Of the trace and of every committed record."""
+    digest = blake2b("\n".join(world.trace).encode(), digest_size=16)
+    log = world.stage.log
+    for topic in TOPICS:
+        for at in log.partitions_of(topic.name):
+            for record in log.scan(at, 0, log.end_offset(at)):
+                digest.update(b"%d %d " % (record.offset, record.timestamp_ms))
+                digest.update(record.value or b"")
+    return digest.hexdigest()
+
+
+def _count(world: World) -> dict[str, int]:
+    log = world.stage.log
+    figures = {
+        topic.name: sum(
+            1 for at in log.partitions_of(topic.name) for _ in log.scan(at, 0, log.end_offset(at))
+        )
+        for topic in TOPICS
+    }
+    return figures | world.happened
+
+
+def run_seeds(seeds: Sequence[int], steps: int, processes: int = 1) -> Iterator[Outcome]:
+    """Run many seeds; outcomes come as they are done."""
+    jobs = [(seed, steps) for seed in seeds]
+    if processes == 1 or len(jobs) == 1:
+        yield from map(_run_job, jobs)
+        return
+    with get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap_unordered(_run_job, jobs, chunksize=_CHUNK_SEEDS)
+
+
+def _run_job(job: tuple[int, int]) -> Outcome:
+    """One seed, with garbage collected between seeds alone: a seed's is small."""
+    seed, steps = job
+    gc.disable()
+    try:
+        return run_seed(seed, steps)
+    finally:
+        gc.enable()
+        if seed % _COLLECT_EVERY == 0:
+            gc.collect()
+
+
+class Hunt(msgspec.Struct, frozen=True):
+    """How soon a planted bug was found, from several first seeds on."""
+
+    name: str
+    breaks: str
+    seeds: list[int]
+    """How many seeds it took from each first seed; 0: not found."""
+    finding: str
+    """What was found first."""
+    command: str
+    """What repeats it."""
+
+    @property
+    def is_found(self) -> bool:
+        """From every first seed."""
+        return all(self.seeds)
+
+    @property
+    def seeds_median(self) -> int:
+        """How many seeds it takes; 0: it was not found."""
+        return int(median(self.seeds)) if self.is_found else 0
+
+
+def hunt(name: str, steps: int, first_seeds: Sequence[int], seeds_max: int) -> Hunt:
+    """Look for a planted bug until it is found, from each of these seeds on."""
+    taken: list[int] = []
+    found: Outcome | None = None
+    for first in first_seeds:
+        count = 0
+        for seed in range(first, first + seeds_max):
+            outcome = run_seed(seed, steps, name)
+            if outcome.finding:
+                found = found or outcome
+                count = seed - first + 1
+                break
+        taken.append(count)
+    finding, command = (found.finding, found.command) if found else ("", "")
+    return Hunt(name, BY_NAME[name].breaks, taken, finding, command)

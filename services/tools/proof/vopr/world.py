@@ -1,0 +1,520 @@
+"""One seeded run: a scheduler that lets processes, clients, time and misfortune take turns.
+
+A step is one choice of the scheduler. All chance comes from one generator, all time from the
+scheduler, everything happens in one thread: so a run is a function of its seed, its number of
+steps and the code. A process that is struck in the middle of a turn stands still while the
+scheduler takes further steps inside that very call; then it goes on.
+"""
+
+from bisect import bisect
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from itertools import accumulate
+from random import Random
+from typing import Final
+
+from services.runtime.errors import (
+    FencedError,
+    OperatingError,
+    RestoreNeededError,
+    RetriableError,
+    UnknownOutcomeError,
+)
+from services.runtime.memory_log import MemoryLog, Transaction, TransactionState
+from services.runtime.ports import Outgoing
+from services.tools.proof.vopr.client import Client
+from services.tools.proof.vopr.market import opening_controls
+from services.tools.proof.vopr.parts import FOLD_ROOMS, RECORDER, Parts
+from services.tools.proof.vopr.process import Process, RecorderProcess, RoomProcess
+from services.tools.proof.vopr.stage import (
+    Conditions,
+    Finding,
+    Stage,
+    calm_conditions,
+    draw_conditions,
+)
+from services.tools.proof.vopr.taps import Killed, Step, When
+from services.wire.topics import ACCOUNTS, MATCHING, ORDERS
+
+SESSION_TIMEOUT_MS: Final = 6_000
+TRANSACTION_TIMEOUT_MS: Final = 3_000
+DATABASE_SESSION_TIMEOUT_MS: Final = 30_000
+DEPTH_MAX: Final = 3
+"""Processes that stand still at the same time."""
+PROCESSES_MAX: Final = 12
+DRAIN_ROUNDS_MAX: Final = 3_000
+
+_NEVER: Final = 1 << 60
+_AIMS: Final[tuple[Step, ...]] = (
+    "commit", "commit", "commit", "commit", "commit", "send_offsets", "send", "begin", "poll", "views", "snapshot",
+    "initialise", "committed", "read",
+)  # fmt: skip
+
+type _Errors = dict[tuple[Step, When], tuple[type[OperatingError], ...]]
+
+_ROOM_ERRORS: Final[_Errors] = {
+    ("initialise", "before"): (RetriableError,),
+    ("initialise", "after"): (RetriableError,),
+    ("committed", "before"): (RetriableError, RestoreNeededError),
+    ("read", "before"): (RetriableError,),
+    ("read", "after"): (RetriableError,),
+    ("poll", "before"): (RetriableError, RestoreNeededError, FencedError),
+    ("poll", "after"): (RestoreNeededError,),
+    ("begin", "before"): (RestoreNeededError,),
+    ("begin", "after"): (RestoreNeededError,),
+    ("send", "before"): (RestoreNeededError,),
+    ("send", "after"): (RestoreNeededError,),
+    ("send_offsets", "before"): (FencedError, RestoreNeededError),
+    ("send_offsets", "after"): (FencedError, RestoreNeededError),
+    ("commit", "before"): (UnknownOutcomeError, UnknownOutcomeError, RestoreNeededError),
+    ("commit", "after"): (UnknownOutcomeError,),
+}
+"""What each call may raise by its port's contract: before it took effect, and after."""
+
+_RECORDER_ERRORS: Final[_Errors] = {
+    ("poll", "before"): (RetriableError,),
+    ("commit", "before"): (RetriableError,),
+    ("commit", "after"): (RetriableError,),
+}
+
+
+class World:
+    """One run."""
+
+    def __init__(
+        self, seed: int, steps_max: int, parts: Parts, conditions: Conditions | None = None
+    ) -> None:
+        self.seed = seed
+        self.steps_max = steps_max
+        self.steps = 0
+        self.trace: list[str] = []
+        self.happened: Counter[str] = Counter()
+        """How often each kind of thing happened."""
+        random = self._random = Random(seed)
+        drawn = draw_conditions(random)
+        self.conditions = conditions or drawn
+        self.stage = Stage(parts, random, self.conditions)
+        if not self.conditions.is_cold:
+            self.stage.go_on_from(*opened_log())
+        self.client = Client(random, self.stage.log, self.stage.codec, self.conditions.tickers)
+        if self.conditions.is_cold:
+            self.client.planned.extend(opening_controls())
+        self.processes: list[Process] = []
+        self.strangers: set[tuple[bytes | None, bytes]] = set()
+        """Junk in the inboxes, by key and value."""
+        self._members: dict[tuple[str, str], Process] = {}
+        """Who joined last under each room's instance names."""
+        self._gone_ms: dict[tuple[str, str], int] = {}
+        """Since when the member of this name has sent no heartbeat."""
+        self._open_sessions: list[tuple[int, RecorderProcess]] = []
+        """Sessions of dead recorders that the database has not noticed, and since when."""
+        self._under_way: list[tuple[Transaction, int]] = []
+        """Commits whose process gave up, and that may yet arrive."""
+        self._strangers_open: list[tuple[Transaction, int]] = []
+        self._depth = 0
+        self._is_stormy = True
+        self._strike_in = _NEVER
+        self._aim: Step | None = None
+        self._draw_strike()
+        self._choices, self._weights = self._weigh()
+        for room in FOLD_ROOMS:
+            self._start(room, "0")
+        self._start(RECORDER, "0")
+
+    def _weigh(self) -> tuple[list[Callable[[], str]], list[float]]:
+        conditions = self.conditions
+        instances = 1.0 if conditions.instances_max > 1 or conditions.has_twins else 0.0
+        database = 1.0 if conditions.has_database_faults else 0.0
+        strangers = 1.0 if conditions.has_strangers else 0.0
+        table: tuple[tuple[Callable[[], str], float], ...] = (
+            (self._turn, 60.0),
+            (self._write, 13.0 * conditions.busy_clients),
+            (self._lose_acknowledgement, 0.6),
+            (self._resend, 0.8),
+            (self._read_feeds, 2.0),
+            (self._let_time_pass, 8.0),
+            (self._settle, 12.0 if conditions.defer_markers else 0.0),
+            (self._kill, 0.7),
+            (self._restart, 4.0),
+            (self._start_another, 0.8 * instances),
+            (self._evict, 0.3),
+            (self._stop, 0.4),
+            (self._arrive, 0.8),
+            (self._break_database, 1.0 * database),
+            (self._mend_database, 1.5 * database),
+            (self._damage_snapshot, 1.0 * database),
+            (self._come_as_stranger, 2.0 * strangers),
+        )
+        rows = [row for row in table if row[1]]
+        return [choice for choice, _ in rows], list(accumulate(weight for _, weight in rows))
+
+    # --- steps
+
+    def run(self) -> None:
+        """All the steps.
+
+        Raises:
+            Finding: something that must never happen did.
+        """
+        while self.steps < self.steps_max:
+            self._step()
+
+    def _step(self) -> None:
+        self.steps += 1
+        random = self._random.random
+        self.stage.now_ms += int(random() * 4)
+        choice = self._choices[bisect(self._weights, random() * self._weights[-1])]
+        said = choice()
+        self.trace.append(f"{self.steps} {self.stage.now_ms} {said}")
+
+    def _turn(self) -> str:
+        now_ms = self.stage.now_ms
+        able = [
+            process
+            for process in self.processes
+            if process.is_alive and not process.is_busy and process.resting_until_ms <= now_ms
+        ]
+        if not able:
+            return self._let_time_pass()
+        return self._let_work(self._pick(able))
+
+    def _let_work(self, process: Process) -> str:
+        try:
+            said = process.turn()
+        except Finding:
+            raise
+        except Exception as error:
+            text = " ".join(str(error).split())[:300]
+            raise Finding("crash", f"{process.name}: {type(error).__name__}: {text}") from error
+        if not process.is_alive:
+            self._bury(process)
+        return f"{process.name} {said}"
+
+    def _write(self) -> str:
+        return self.client.act()
+
+    def _lose_acknowledgement(self) -> str:
+        return self.client.lose_acknowledgement()
+
+    def _resend(self) -> str:
+        return self.client.resend()
+
+    def _read_feeds(self) -> str:
+        return f"read {self.client.read()}"
+
+    def _let_time_pass(self) -> str:
+        drawn = self._random.random()
+        if drawn < 0.75:
+            span_ms = 5 + int(drawn * 80)
+        elif drawn < 0.95:
+            span_ms = 100 + int((drawn - 0.75) * 2_500)
+        else:
+            span_ms = TRANSACTION_TIMEOUT_MS + 50 if drawn < 0.98 else SESSION_TIMEOUT_MS + 50
+        self._advance(span_ms)
+        return f"time {span_ms}"
+
+    def _advance(self, span_ms: int) -> None:
+        now_ms = self.stage.now_ms = self.stage.now_ms + span_ms
+        self.stage.log.expire_transactions(TRANSACTION_TIMEOUT_MS)
+        for (room, instance), since_ms in list(self._gone_ms.items()):
+            if now_ms - since_ms >= SESSION_TIMEOUT_MS:
+                del self._gone_ms[room, instance]
+                self.stage.log.group(room).evict(instance)
+        while self._open_sessions and (
+            now_ms - self._open_sessions[0][0] >= DATABASE_SESSION_TIMEOUT_MS
+        ):
+            self._end_session(self._open_sessions.pop(0)[1])
+
+    def _settle(self) -> str:
+        decided = [
+            transaction.transactional_id
+            for transaction in self.stage.log.undecided()
+            if transaction.state is not TransactionState.OPEN
+        ]
+        if not decided:
+            return "nothing to settle"
+        transactional_id = self._pick(decided)
+        self.stage.log.settle(transactional_id)
+        return f"settle {transactional_id}"
+
+    # --- processes that come and go
+
+    def _start(self, room: str, instance: str) -> str:
+        stage = self.stage
+        process: Process = (
+            RecorderProcess(stage, self, instance)
+            if room == RECORDER
+            else RoomProcess(stage, self, room, instance)
+        )
+        self.processes.append(process)
+        return f"start {process.name}"
+
+    def _kill(self) -> str:
+        alive = [p for p in self.processes if p.is_alive and not p.is_doomed]
+        if not alive:
+            return "nobody to kill"
+        process = self._pick(alive)
+        if process.is_busy:
+            process.is_doomed = True
+        else:
+            process.is_alive = False
+            self._bury(process)
+        return f"kill {process.name}"
+
+    def _bury(self, process: Process) -> None:
+        """What the others notice of a death: no heartbeats, and some time later the lock."""
+        self.processes.remove(process)
+        key = process.room, process.instance
+        if self._members.get(key) is process:
+            self._gone_ms.setdefault(key, self.stage.now_ms)
+        if isinstance(process, RecorderProcess):
+            if self._random.random() < 0.8:
+                self._end_session(process)
+            else:
+                self._open_sessions.append((self.stage.now_ms, process))
+
+    def _end_session(self, process: RecorderProcess) -> None:
+        if process.ledger is not None:
+            process.ledger.close()
+
+    def _restart(self) -> str:
+        """The supervisor's work: what died starts again under its name."""
+        for room in (*FOLD_ROOMS, RECORDER):
+            if not any(p.room == room and not p.is_doomed for p in self.processes):
+                return self._start(room, "0")
+        return "nobody to restart"
+
+    def _start_another(self) -> str:
+        if len(self.processes) >= PROCESSES_MAX:
+            return "no place for another"
+        room = self._pick((*FOLD_ROOMS, RECORDER))
+        instance = str(int(self._random.random() * self.conditions.instances_max))
+        is_taken = any(p.room == room and p.instance == instance for p in self.processes)
+        if is_taken and not self.conditions.has_twins:
+            return "its name is taken"
+        return self._start(room, instance)
+
+    def _stop(self) -> str:
+        able = [p for p in self.processes if p.is_alive and not p.is_busy]
+        if not able:
+            return "nobody to stop"
+        process = self._pick(able)
+        process.is_busy = True
+        with suppress(Killed):
+            process.stop()
+        process.is_alive = False
+        self._bury(process)
+        return f"stop {process.name}"
+
+    def _evict(self) -> str:
+        """The group loses sight of a member that lives: its heartbeats did not get through."""
+        if not self._members:
+            return "nobody to evict"
+        room, instance = self._pick(list(self._members))
+        self.stage.log.group(room).evict(instance)
+        return f"evict {room}-{instance}"
+
+    def joined(self, process: Process) -> None:
+        """Members of its name before it are out of the group."""
+        key = process.room, process.instance
+        self._members[key] = process
+        self._gone_ms.pop(key, None)
+
+    # --- strikes
+
+    def _draw_strike(self) -> None:
+        mean = self.conditions.steps_between_strikes
+        drawn = self._random.random()
+        self._strike_in = 1 + int(drawn * 2 * mean) if mean else _NEVER
+        # Folding has by far the most steps, so every other strike waits for one of another kind.
+        is_aimed = int(drawn * 1e6) % 2
+        self._aim = self._pick(_AIMS) if is_aimed else None
+
+    def strike_soon(self, step: Step) -> bool:
+        """Counts the steps of processes down to the next strike."""
+        self._strike_in -= 1
+        return self._strike_in <= 0 and self._aim in (None, step) and self._is_stormy
+
+    def strike(self, process: Process, step: Step, when: When) -> None:
+        """Hit a process at a step of its turn."""
+        self._draw_strike()
+        kind = self._pick(self.conditions.strikes)
+        self.trace.append(f"{self.steps} {kind} {process.name} {when} {step}")
+        self.happened[kind] += 1
+        if kind == "kill":
+            raise Killed
+        if kind == "nap":
+            self._stand_still(process, 1 + int(self._random.random() * 8), 0)
+        elif kind == "freeze":
+            leap_ms = SESSION_TIMEOUT_MS if self._random.random() < 0.7 else TRANSACTION_TIMEOUT_MS
+            self._stand_still(process, 5 + int(self._random.random() * 35), leap_ms + 50)
+        else:
+            self._err(process, step, when)
+
+    def _err(self, process: Process, step: Step, when: When) -> None:
+        errors = _RECORDER_ERRORS if process.room == RECORDER else _ROOM_ERRORS
+        possible = errors.get((step, when))
+        if possible is None:
+            return
+        kind = self._pick(possible)
+        if kind is UnknownOutcomeError and when == "before" and isinstance(process, RoomProcess):
+            self._lose_commit(process)
+        raise kind(f"{step} failed for a while; try again")
+
+    def _lose_commit(self, process: RoomProcess) -> None:
+        """The request to commit is on its way although nobody waits for its answer."""
+        if process.producer is not None and self._random.random() < 0.6:
+            lost = process.producer.let_go()
+            if lost is not None:
+                self._under_way.append(lost)
+
+    def _arrive(self) -> str:
+        """A commit that was under way arrives."""
+        if not self._under_way:
+            return "nothing arrives"
+        transaction, epoch = self._under_way.pop(0)
+        return f"arrives {self._end(transaction, epoch, commit=True)}"
+
+    def _end(self, transaction: Transaction, epoch: int, *, commit: bool) -> str:
+        if transaction.state is not TransactionState.OPEN:
+            return f"{transaction.transactional_id} too late"
+        try:
+            self.stage.log.end(transaction, epoch, commit=commit)
+        except FencedError:
+            return f"{transaction.transactional_id} fenced"
+        return transaction.transactional_id
+
+    def _stand_still(self, process: Process, steps: int, leap_ms: int) -> None:
+        """Others go on while a process stands still; after a leap its session is over."""
+        if self._depth >= DEPTH_MAX or not self._is_stormy:
+            return
+        key = process.room, process.instance
+        if leap_ms:
+            if self._members.get(key) is process:
+                self._gone_ms.setdefault(key, self.stage.now_ms)
+            if isinstance(process, RecorderProcess) and self._random.random() < 0.5:
+                self._end_session(process)
+            self._advance(leap_ms)
+        self._depth += 1
+        for _ in range(steps):
+            if self.steps < self.steps_max:
+                self._step()
+        self._depth -= 1
+        if self._members.get(key) is process:
+            self._gone_ms.pop(key, None)
+
+    def wait(self, process: Process, seconds: float) -> None:
+        """A process waits in the middle of a takeover."""
+        until_ms = self.stage.now_ms + int(seconds * 1_000)
+        self._stand_still(process, 1 + int(self._random.random() * 3), 0)
+        self._advance(max(until_ms - self.stage.now_ms, 0))
+        if not self._is_stormy:
+            self.stage.log.settle()
+
+    # --- the database, and strangers
+
+    def _break_database(self) -> str:
+        database = self.stage.database
+        if self._random.random() < 0.3:
+            if database.holder is not None:
+                database.holder.close()
+            return "the recorder's session ends"
+        database.is_away = True
+        return "the database is away"
+
+    def _mend_database(self) -> str:
+        self.stage.database.is_away = False
+        return "the database is here"
+
+    def _damage_snapshot(self) -> str:
+        """And often a death, so that somebody has to restore from what is left."""
+        said, room = self.stage.snapshots.damage(self._random)
+        if self._random.random() < 0.6:
+            for process in [p for p in self.processes if p.room == room and not p.is_busy]:
+                process.is_alive = False
+                self._bury(process)
+                self._start(room, process.instance)
+        return said
+
+    def _come_as_stranger(self) -> str:
+        """Somebody's transaction on `orders`, or junk where only rooms write."""
+        log, drawn = self.stage.log, self._random.random()
+        if drawn < 0.3:
+            topic = ACCOUNTS if drawn < 0.2 else MATCHING
+            junk = Outgoing(topic.name, int(drawn * 1e6) % 4, None, f"junk {drawn}".encode())
+            self.strangers.add((None, junk.value))
+            return f"junk {topic.name}@{log.append(junk)}"
+        if drawn < 0.6 and self._strangers_open:
+            transaction, epoch = self._strangers_open.pop(0)
+            return f"stranger ends {self._end(transaction, epoch, commit=drawn < 0.5)}"
+        transactional_id = f"stranger-{self.steps}"
+        epoch = log.initialise(transactional_id)
+        transaction = log.begin(transactional_id, epoch)
+        sent = self.client.compose()
+        log.write(transaction, epoch, Outgoing(ORDERS.name, sent.partition, None, sent.value))
+        self._strangers_open.append((transaction, epoch))
+        return f"{transactional_id} writes"
+
+    # --- the end
+
+    def come_to_rest(self) -> None:
+        """Mend everything, then work until nothing is left to do.
+
+        Raises:
+            Finding: it does not come to rest.
+        """
+        self._is_stormy = False
+        self.stage.database.is_away = False
+        for transaction, epoch in (*self._under_way, *self._strangers_open):
+            self._end(transaction, epoch, commit=True)
+        for process in [p for p in self.processes if not p.is_alive or p.is_doomed]:
+            self._bury(process)
+        for _, process in self._open_sessions:
+            self._end_session(process)
+        self._keep_one_of_each()
+        self.stage.now_ms += SESSION_TIMEOUT_MS
+        self._advance(0)
+        for _ in range(DRAIN_ROUNDS_MAX):
+            if self._is_at_rest():
+                self.client.read()
+                return
+            self._work_once_each()
+        raise Finding("rest", f"work is left after {DRAIN_ROUNDS_MAX} rounds without any fault")
+
+    def _keep_one_of_each(self) -> None:
+        """Of twins the one that started last; and at least one process a room."""
+        newest = {(p.room, p.instance): p for p in self.processes}
+        for process in [p for p in self.processes if newest[p.room, p.instance] is not p]:
+            self._bury(process)
+        while not self._restart().startswith("nobody"):
+            pass
+
+    def _work_once_each(self) -> None:
+        while self.client.planned:
+            self.client.act()
+        while self.client.unacknowledged:
+            self.client.resend()
+        for process in list(self.processes):
+            self._let_work(process)
+            self.stage.log.settle()
+        self._advance(300)
+        self.client.read()
+
+    def _is_at_rest(self) -> bool:
+        stage, log = self.stage, self.stage.log
+        if self.client.planned or self.client.unacknowledged or log.undecided():
+            return False
+        return not stage.behind()
+
+    def _pick[T](self, of: "list[T] | tuple[T, ...]") -> T:
+        return of[int(self._random.random() * len(of))]
+
+
+@cache
+def opened_log() -> tuple[MemoryLog, int]:
+    """The log of an exchange that is open, and its time: made once a process, by the rooms."""
+    world = World(0, 0, Parts(), calm_conditions())
+    world.come_to_rest()
+    return world.stage.log, world.stage.now_ms
