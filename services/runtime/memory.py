@@ -72,10 +72,14 @@ class MemoryConsumer:
         partitions = self._in_order
         for turn in range(len(partitions)):
             at = partitions[(self._next_partition + turn) % len(partitions)]
-            if self._positions[at] < self._log.start_offset(at):
-                msg = f"{at.topic}/{at.partition} no longer reaches back to {self._positions[at]}"
+            position = self._positions[at]
+            if position < self._log.start_offset(at):
+                msg = f"{at.topic}/{at.partition} no longer reaches back to {position}"
                 raise HistoryLostError(msg)
-            for record in self._log.scan(at, self._positions[at], self._log.end_offset(at)):
+            stable = self._log.stable_offset(at)
+            if position >= stable:
+                continue
+            for record in self._log.scan(at, position, stable):
                 if len(records) == records_max:
                     self._next_partition += turn
                     return records

@@ -90,6 +90,8 @@ class MemoryLog:
         self._epochs: dict[str, int] = {}
         self._undecided: dict[str, Transaction] = {}
         """By transactional id, in the order they began."""
+        self._hiding: dict[TopicPartition, dict[str, int]] = {}
+        """Of each partition, where the first record of each undecided transaction is."""
         self._groups: dict[str, MemoryGroup] = {}
         self._offset_writes = 0
 
@@ -172,18 +174,12 @@ class MemoryLog:
 
     def end_offset(self, partition: TopicPartition) -> int:
         """The offset the next record or marker will get."""
-        return len(self._entries(partition))
+        return len(self._topics[partition.topic].partitions[partition.partition])
 
     def stable_offset(self, partition: TopicPartition) -> int:
         """Where readers of committed data stop: at the oldest transaction not yet decided."""
-        if not self._undecided:
-            return self.end_offset(partition)
-        firsts = [
-            transaction.first_offsets[partition]
-            for transaction in self._undecided.values()
-            if partition in transaction.first_offsets
-        ]
-        return min(firsts, default=self.end_offset(partition))
+        hiding = self._hiding.get(partition)
+        return min(hiding.values()) if hiding else self.end_offset(partition)
 
     def scan(self, partition: TopicPartition, start: int, end: int) -> Iterator[Record]:
         """Committed records with start <= offset < end."""
@@ -240,7 +236,9 @@ class MemoryLog:
         self._check_open(transaction, epoch)
         offset = self._append(outgoing, transaction)
         partition = TopicPartition(outgoing.topic, outgoing.partition)
-        transaction.first_offsets.setdefault(partition, offset)
+        if partition not in transaction.first_offsets:
+            transaction.first_offsets[partition] = offset
+            self._hiding.setdefault(partition, {})[transaction.transactional_id] = offset
         return offset
 
     def write_offsets(
@@ -305,6 +303,7 @@ class MemoryLog:
         transaction.state = TransactionState.COMMITTED if committed else TransactionState.ABORTED
         del self._undecided[transaction.transactional_id]
         for partition in sorted(transaction.first_offsets):
+            del self._hiding[partition][transaction.transactional_id]
             self._entries(partition).append(_Entry(None, None))
         if committed:
             for name, writes in transaction.group_offsets.items():

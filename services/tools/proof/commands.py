@@ -8,6 +8,7 @@ import typer
 
 from services.tools.proof import snapshots_commands
 from services.tools.proof.chaos import commands as chaos
+from services.tools.proof.vopr import commands as vopr
 
 if TYPE_CHECKING:
     from services.tools.operate.connect import Deployment
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel="Look inside")(audit)
     chaos.register(app)
     snapshots_commands.register(app)
+    vopr.register(app)
 
 
 def reconcile(

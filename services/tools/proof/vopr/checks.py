@@ -99,7 +99,7 @@ class Reference:
             self._expect(at, said)
 
     def _fold_core(self, at: TopicPartition, core: Core) -> None:
-        codec, strangers = self._stage.codec, self._world.strangers
+        codec, strangers = self._stage.codec, self._world.outsiders.junk
         states = self._snapshots.get((at.topic, at.partition), {})
         for record in self._committed(at):
             self._check_states(at, core, states, record.offset)
@@ -225,7 +225,7 @@ def _check_output(world: World, reference: Reference, at: TopicPartition) -> Non
     for record in stage.log.scan(at, 0, stage.log.end_offset(at)):
         assert record.value is not None
         keyed = (record.key, record.value)
-        if keyed in world.strangers:
+        if keyed in world.outsiders.junk:
             continue
         where = f"{at.topic}/{at.partition}@{record.offset}"
         if keyed not in expected:

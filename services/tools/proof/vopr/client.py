@@ -36,7 +36,7 @@ from services.wire.codec import Codec
 from services.wire.topics import CONTROLS, ORDERS, TICKER_PARTITIONS
 
 _RECENT_ORDERS: Final = 24
-_LEVELS: Final = 3
+_LEVELS: Final = 2
 """Prices lie so many ticks around the mark at most."""
 _SIDES: Final = (codes.BUY, codes.SELL)
 _FORMS: Final = (
@@ -217,6 +217,7 @@ class Client:
             lambda: KillSwitch(number, account, random.random() < 0.3),
             lambda: KillSwitch(number, account, engaged=False),
             lambda: Halt(number, ticker),
+            lambda: Resume(number, ticker),
             lambda: Resume(number, ticker),
             lambda: Resume(number, ticker),
             lambda: SetMark(number, ticker, MARK + TICK * (quantity - 15)),

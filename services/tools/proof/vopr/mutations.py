@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from services.domain.codes import BUY
+from services.domain.controls import OpenAccount
 from services.domain.events import OrderFilled
 from services.matcher.core import MatcherCore
 from services.matcher.service import MatcherCores
@@ -337,6 +338,24 @@ class _LeakyRisks(RiskCores):
         return _LeakyRisk.load(partition, state)
 
 
+class _LenientRisk(RiskCore):
+    """Whoever opens an account may sell short."""
+
+    def handle(self, offset: int, decoded: Decoded[Any]) -> list[Message]:
+        if isinstance(decoded.payload, OpenAccount):
+            allowed = msgspec.structs.replace(decoded.payload, short_allowed=True)
+            decoded = msgspec.structs.replace(decoded, payload=allowed)
+        return super().handle(offset, decoded)
+
+
+class _LenientRisks(RiskCores):
+    def fresh(self, partition: int) -> Core:
+        return _LenientRisk(partition)
+
+    def load(self, partition: int, state: bytes) -> Core:
+        return _LenientRisk.load(partition, state)
+
+
 class _MarksByBatch(MatcherCore):
     def at_batch_end(self) -> list[Message]:
         views = super().at_batch_end()
@@ -462,8 +481,13 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "reservation-leak",
-        "a replace that races a fill leaves a reservation behind",
-        Parts(risk=_LeakyRisks()),
+        "a replace that races a fill leaves a reservation behind, in the checks' folds too",
+        Parts(risk=_LeakyRisks(), reference_risk=_LeakyRisks()),
+    ),
+    Mutation(
+        "short-for-all",
+        "risk lets everybody sell short, in the room and in what the checks fold with",
+        Parts(risk=_LenientRisks(), reference_risk=_LenientRisks()),
     ),
     Mutation(
         "mark-by-batch",

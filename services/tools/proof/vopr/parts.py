@@ -4,7 +4,7 @@ A mutation (mutations.py) is a broken part in the place of a real one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from services.ingest.service import IngestFolds
@@ -51,6 +51,10 @@ def _as_it_is(folds: FoldFactory) -> FoldFactory:
     return folds
 
 
+_RISK: Final = RiskCores()
+_MATCHER: Final = MatcherCores()
+
+
 @dataclass(frozen=True)
 class Parts:
     """The parts.
@@ -64,9 +68,9 @@ class Parts:
     consumer: type[MemoryConsumer] = MemoryConsumer
     producer: type[LateProducer] = LateProducer
     ledger: type[MemoryLedger] = MemoryLedger
-    risk: CoreFactory = field(default_factory=RiskCores)
-    matcher: CoreFactory = field(default_factory=MatcherCores)
-    reference_risk: CoreFactory = field(default_factory=RiskCores)
+    risk: CoreFactory = _RISK
+    matcher: CoreFactory = _MATCHER
+    reference_risk: CoreFactory = _RISK
     around_folds: Callable[[FoldFactory], FoldFactory] = _as_it_is
     """Wraps a room's folds."""
 

@@ -20,7 +20,8 @@ class SilentTelemetry(Telemetry):
     def __init__(self, room: str) -> None:
         super().__init__(room)
         critical_alone = structlog.make_filtering_bound_logger("critical")
-        self.log = structlog.wrap_logger(None, processors=[_drop], wrapper_class=critical_alone)
+        logger = structlog.wrap_logger(None, processors=[_drop], wrapper_class=critical_alone)
+        self.log = logger.bind()
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Nothing."""

@@ -12,6 +12,7 @@ import msgspec
 from services.tools.proof.vopr.checks import check
 from services.tools.proof.vopr.mutations import BY_NAME
 from services.tools.proof.vopr.parts import Parts
+from services.tools.proof.vopr.second import audit
 from services.tools.proof.vopr.stage import Finding, shared_codec
 from services.tools.proof.vopr.world import World, opened_log
 from services.wire.topics import TOPICS
@@ -43,7 +44,7 @@ class Outcome(msgspec.Struct, frozen=True):
 def run_seed(seed: int, steps: int, mutation: str = "", trace: list[str] | None = None) -> Outcome:
     """Run one seed and check what it left; `trace` gets a line for each thing that happened."""
     parts = BY_NAME[mutation].parts if mutation else Parts()
-    opened_log()
+    opened_log(parts.reference_risk)
     shared_codec().forget()
     finding = ""
     world = World(seed, steps, parts)
@@ -51,6 +52,7 @@ def run_seed(seed: int, steps: int, mutation: str = "", trace: list[str] | None 
         world.run()
         world.come_to_rest()
         check(world)
+        audit(world)
     except Finding as error:
         finding = str(error)
     if trace is not None:
@@ -81,9 +83,11 @@ def _count(world: World) -> dict[str, int]:
     return figures | world.happened
 
 
-def run_seeds(seeds: Sequence[int], steps: int, processes: int = 1) -> Iterator[Outcome]:
+def run_seeds(
+    seeds: Sequence[int], steps: int, processes: int = 1, mutation: str = ""
+) -> Iterator[Outcome]:
     """Run many seeds; outcomes come as they are done."""
-    jobs = [(seed, steps) for seed in seeds]
+    jobs = [(seed, steps, mutation) for seed in seeds]
     if processes == 1 or len(jobs) == 1:
         yield from map(_run_job, jobs)
         return
@@ -91,15 +95,14 @@ def run_seeds(seeds: Sequence[int], steps: int, processes: int = 1) -> Iterator[
         yield from pool.imap_unordered(_run_job, jobs, chunksize=_CHUNK_SEEDS)
 
 
-def _run_job(job: tuple[int, int]) -> Outcome:
+def _run_job(job: tuple[int, int, str]) -> Outcome:
     """One seed, with garbage collected between seeds alone: a seed's is small."""
-    seed, steps = job
     gc.disable()
     try:
-        return run_seed(seed, steps)
+        return run_seed(*job)
     finally:
         gc.enable()
-        if seed % _COLLECT_EVERY == 0:
+        if job[0] % _COLLECT_EVERY == 0:
             gc.collect()
 
 
@@ -141,3 +144,19 @@ def hunt(name: str, steps: int, first_seeds: Sequence[int], seeds_max: int) -> H
         taken.append(count)
     finding, command = (found.finding, found.command) if found else ("", "")
     return Hunt(name, BY_NAME[name].breaks, taken, finding, command)
+
+
+def hunt_all(
+    names: Sequence[str], steps: int, first_seeds: Sequence[int], seeds_max: int, processes: int
+) -> Iterator[Hunt]:
+    """Hunt several planted bugs; they come as they are found."""
+    jobs = [(name, steps, first_seeds, seeds_max) for name in names]
+    if processes == 1:
+        yield from (hunt(*job) for job in jobs)
+        return
+    with get_context("spawn").Pool(processes) as pool:
+        yield from pool.imap_unordered(_hunt_job, jobs)
+
+
+def _hunt_job(job: tuple[str, int, Sequence[int], int]) -> Hunt:
+    return hunt(*job)

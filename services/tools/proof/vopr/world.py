@@ -15,17 +15,12 @@ from itertools import accumulate
 from random import Random
 from typing import Final
 
-from services.runtime.errors import (
-    FencedError,
-    OperatingError,
-    RestoreNeededError,
-    RetriableError,
-    UnknownOutcomeError,
-)
-from services.runtime.memory_log import MemoryLog, Transaction, TransactionState
-from services.runtime.ports import Outgoing
+from services.runtime.errors import UnknownOutcomeError
+from services.runtime.fold import CoreFactory
+from services.runtime.memory_log import MemoryLog, TransactionState
 from services.tools.proof.vopr.client import Client
 from services.tools.proof.vopr.market import opening_controls
+from services.tools.proof.vopr.outsiders import Outsiders
 from services.tools.proof.vopr.parts import FOLD_ROOMS, RECORDER, Parts
 from services.tools.proof.vopr.process import Process, RecorderProcess, RoomProcess
 from services.tools.proof.vopr.stage import (
@@ -35,8 +30,8 @@ from services.tools.proof.vopr.stage import (
     calm_conditions,
     draw_conditions,
 )
+from services.tools.proof.vopr.strikes import Strikes
 from services.tools.proof.vopr.taps import Killed, Step, When
-from services.wire.topics import ACCOUNTS, MATCHING, ORDERS
 
 SESSION_TIMEOUT_MS: Final = 6_000
 TRANSACTION_TIMEOUT_MS: Final = 3_000
@@ -44,40 +39,9 @@ DATABASE_SESSION_TIMEOUT_MS: Final = 30_000
 DEPTH_MAX: Final = 3
 """Processes that stand still at the same time."""
 PROCESSES_MAX: Final = 12
-DRAIN_ROUNDS_MAX: Final = 3_000
-
-_NEVER: Final = 1 << 60
-_AIMS: Final[tuple[Step, ...]] = (
-    "commit", "commit", "commit", "commit", "commit", "send_offsets", "send", "begin", "poll", "views", "snapshot",
-    "initialise", "committed", "read",
-)  # fmt: skip
-
-type _Errors = dict[tuple[Step, When], tuple[type[OperatingError], ...]]
-
-_ROOM_ERRORS: Final[_Errors] = {
-    ("initialise", "before"): (RetriableError,),
-    ("initialise", "after"): (RetriableError,),
-    ("committed", "before"): (RetriableError, RestoreNeededError),
-    ("read", "before"): (RetriableError,),
-    ("read", "after"): (RetriableError,),
-    ("poll", "before"): (RetriableError, RestoreNeededError, FencedError),
-    ("poll", "after"): (RestoreNeededError,),
-    ("begin", "before"): (RestoreNeededError,),
-    ("begin", "after"): (RestoreNeededError,),
-    ("send", "before"): (RestoreNeededError,),
-    ("send", "after"): (RestoreNeededError,),
-    ("send_offsets", "before"): (FencedError, RestoreNeededError),
-    ("send_offsets", "after"): (FencedError, RestoreNeededError),
-    ("commit", "before"): (UnknownOutcomeError, UnknownOutcomeError, RestoreNeededError),
-    ("commit", "after"): (UnknownOutcomeError,),
-}
-"""What each call may raise by its port's contract: before it took effect, and after."""
-
-_RECORDER_ERRORS: Final[_Errors] = {
-    ("poll", "before"): (RetriableError,),
-    ("commit", "before"): (RetriableError,),
-    ("commit", "after"): (RetriableError,),
-}
+DRAIN_ROUNDS_MAX: Final = 1_000
+TURNS_ON_END_MAX: Final = 50
+_WORKED: Final = ("JOINED", "COMMITTED", "RECORDED")
 
 
 class World:
@@ -97,27 +61,21 @@ class World:
         self.conditions = conditions or drawn
         self.stage = Stage(parts, random, self.conditions)
         if not self.conditions.is_cold:
-            self.stage.go_on_from(*opened_log())
+            self.stage.go_on_from(*opened_log(parts.reference_risk))
         self.client = Client(random, self.stage.log, self.stage.codec, self.conditions.tickers)
         if self.conditions.is_cold:
             self.client.planned.extend(opening_controls())
         self.processes: list[Process] = []
-        self.strangers: set[tuple[bytes | None, bytes]] = set()
-        """Junk in the inboxes, by key and value."""
+        self.outsiders = Outsiders(random, self.stage.log, self.client)
         self._members: dict[tuple[str, str], Process] = {}
         """Who joined last under each room's instance names."""
         self._gone_ms: dict[tuple[str, str], int] = {}
         """Since when the member of this name has sent no heartbeat."""
         self._open_sessions: list[tuple[int, RecorderProcess]] = []
         """Sessions of dead recorders that the database has not noticed, and since when."""
-        self._under_way: list[tuple[Transaction, int]] = []
-        """Commits whose process gave up, and that may yet arrive."""
-        self._strangers_open: list[tuple[Transaction, int]] = []
         self._depth = 0
         self._is_stormy = True
-        self._strike_in = _NEVER
-        self._aim: Step | None = None
-        self._draw_strike()
+        self._strikes = Strikes(random, self.conditions)
         self._choices, self._weights = self._weigh()
         for room in FOLD_ROOMS:
             self._start(room, "0")
@@ -130,9 +88,9 @@ class World:
         strangers = 1.0 if conditions.has_strangers else 0.0
         table: tuple[tuple[Callable[[], str], float], ...] = (
             (self._turn, 60.0),
-            (self._write, 13.0 * conditions.busy_clients),
-            (self._lose_acknowledgement, 0.6),
-            (self._resend, 0.8),
+            (self.client.act, 11.0 * conditions.busy_clients),
+            (self.client.lose_acknowledgement, 0.6),
+            (self.client.resend, 0.8),
             (self._read_feeds, 2.0),
             (self._let_time_pass, 8.0),
             (self._settle, 12.0 if conditions.defer_markers else 0.0),
@@ -141,11 +99,11 @@ class World:
             (self._start_another, 0.8 * instances),
             (self._evict, 0.3),
             (self._stop, 0.4),
-            (self._arrive, 0.8),
+            (self.outsiders.arrive, 0.8),
             (self._break_database, 1.0 * database),
             (self._mend_database, 1.5 * database),
             (self._damage_snapshot, 1.0 * database),
-            (self._come_as_stranger, 2.0 * strangers),
+            (self.outsiders.come, 2.0 * strangers),
         )
         rows = [row for row in table if row[1]]
         return [choice for choice, _ in rows], list(accumulate(weight for _, weight in rows))
@@ -191,15 +149,6 @@ class World:
         if not process.is_alive:
             self._bury(process)
         return f"{process.name} {said}"
-
-    def _write(self) -> str:
-        return self.client.act()
-
-    def _lose_acknowledgement(self) -> str:
-        return self.client.lose_acknowledgement()
-
-    def _resend(self) -> str:
-        return self.client.resend()
 
     def _read_feeds(self) -> str:
         return f"read {self.client.read()}"
@@ -324,23 +273,14 @@ class World:
 
     # --- strikes
 
-    def _draw_strike(self) -> None:
-        mean = self.conditions.steps_between_strikes
-        drawn = self._random.random()
-        self._strike_in = 1 + int(drawn * 2 * mean) if mean else _NEVER
-        # Folding has by far the most steps, so every other strike waits for one of another kind.
-        is_aimed = int(drawn * 1e6) % 2
-        self._aim = self._pick(_AIMS) if is_aimed else None
-
     def strike_soon(self, step: Step) -> bool:
-        """Counts the steps of processes down to the next strike."""
-        self._strike_in -= 1
-        return self._strike_in <= 0 and self._aim in (None, step) and self._is_stormy
+        """Whether this step is the one to strike at."""
+        return self._strikes.is_due(step) and self._is_stormy
 
     def strike(self, process: Process, step: Step, when: When) -> None:
         """Hit a process at a step of its turn."""
-        self._draw_strike()
-        kind = self._pick(self.conditions.strikes)
+        self._strikes.draw()
+        kind = self._strikes.kind()
         self.trace.append(f"{self.steps} {kind} {process.name} {when} {step}")
         self.happened[kind] += 1
         if kind == "kill":
@@ -354,37 +294,13 @@ class World:
             self._err(process, step, when)
 
     def _err(self, process: Process, step: Step, when: When) -> None:
-        errors = _RECORDER_ERRORS if process.room == RECORDER else _ROOM_ERRORS
-        possible = errors.get((step, when))
-        if possible is None:
+        error = self._strikes.error(process.room, step, when)
+        if error is None:
             return
-        kind = self._pick(possible)
-        if kind is UnknownOutcomeError and when == "before" and isinstance(process, RoomProcess):
-            self._lose_commit(process)
-        raise kind(f"{step} failed for a while; try again")
-
-    def _lose_commit(self, process: RoomProcess) -> None:
-        """The request to commit is on its way although nobody waits for its answer."""
-        if process.producer is not None and self._random.random() < 0.6:
-            lost = process.producer.let_go()
-            if lost is not None:
-                self._under_way.append(lost)
-
-    def _arrive(self) -> str:
-        """A commit that was under way arrives."""
-        if not self._under_way:
-            return "nothing arrives"
-        transaction, epoch = self._under_way.pop(0)
-        return f"arrives {self._end(transaction, epoch, commit=True)}"
-
-    def _end(self, transaction: Transaction, epoch: int, *, commit: bool) -> str:
-        if transaction.state is not TransactionState.OPEN:
-            return f"{transaction.transactional_id} too late"
-        try:
-            self.stage.log.end(transaction, epoch, commit=commit)
-        except FencedError:
-            return f"{transaction.transactional_id} fenced"
-        return transaction.transactional_id
+        is_under_way = error is UnknownOutcomeError and when == "before"
+        if is_under_way and isinstance(process, RoomProcess) and self._random.random() < 0.6:
+            self.outsiders.lose_commit(process)
+        raise error(f"{step} failed for a while; try again")
 
     def _stand_still(self, process: Process, steps: int, leap_ms: int) -> None:
         """Others go on while a process stands still; after a leap its session is over."""
@@ -438,25 +354,6 @@ class World:
                 self._start(room, process.instance)
         return said
 
-    def _come_as_stranger(self) -> str:
-        """Somebody's transaction on `orders`, or junk where only rooms write."""
-        log, drawn = self.stage.log, self._random.random()
-        if drawn < 0.3:
-            topic = ACCOUNTS if drawn < 0.2 else MATCHING
-            junk = Outgoing(topic.name, int(drawn * 1e6) % 4, None, f"junk {drawn}".encode())
-            self.strangers.add((None, junk.value))
-            return f"junk {topic.name}@{log.append(junk)}"
-        if drawn < 0.6 and self._strangers_open:
-            transaction, epoch = self._strangers_open.pop(0)
-            return f"stranger ends {self._end(transaction, epoch, commit=drawn < 0.5)}"
-        transactional_id = f"stranger-{self.steps}"
-        epoch = log.initialise(transactional_id)
-        transaction = log.begin(transactional_id, epoch)
-        sent = self.client.compose()
-        log.write(transaction, epoch, Outgoing(ORDERS.name, sent.partition, None, sent.value))
-        self._strangers_open.append((transaction, epoch))
-        return f"{transactional_id} writes"
-
     # --- the end
 
     def come_to_rest(self) -> None:
@@ -467,8 +364,7 @@ class World:
         """
         self._is_stormy = False
         self.stage.database.is_away = False
-        for transaction, epoch in (*self._under_way, *self._strangers_open):
-            self._end(transaction, epoch, commit=True)
+        self.outsiders.end_all()
         for process in [p for p in self.processes if not p.is_alive or p.is_doomed]:
             self._bury(process)
         for _, process in self._open_sessions:
@@ -480,7 +376,7 @@ class World:
             if self._is_at_rest():
                 self.client.read()
                 return
-            self._work_once_each()
+            self._work_each()
         raise Finding("rest", f"work is left after {DRAIN_ROUNDS_MAX} rounds without any fault")
 
     def _keep_one_of_each(self) -> None:
@@ -491,14 +387,17 @@ class World:
         while not self._restart().startswith("nobody"):
             pass
 
-    def _work_once_each(self) -> None:
+    def _work_each(self) -> None:
         while self.client.planned:
             self.client.act()
         while self.client.unacknowledged:
             self.client.resend()
         for process in list(self.processes):
-            self._let_work(process)
-            self.stage.log.settle()
+            for _ in range(TURNS_ON_END_MAX):
+                said = self._let_work(process)
+                self.stage.log.settle()
+                if not said.endswith(_WORKED):
+                    break
         self._advance(300)
         self.client.read()
 
@@ -513,8 +412,8 @@ class World:
 
 
 @cache
-def opened_log() -> tuple[MemoryLog, int]:
+def opened_log(risk: CoreFactory) -> tuple[MemoryLog, int]:
     """The log of an exchange that is open, and its time: made once a process, by the rooms."""
-    world = World(0, 0, Parts(), calm_conditions())
+    world = World(0, 0, Parts(risk=risk), calm_conditions())
     world.come_to_rest()
     return world.stage.log, world.stage.now_ms
