@@ -107,7 +107,7 @@ class Client:
             junk = junk_bytes(self._random)
             topic = ORDERS.name if drawn < 0.085 else CONTROLS.name
             return self._publish(Sent(topic, 0, junk, "", ""))
-        if drawn < 0.17 and self._sent:
+        if drawn < 0.15 and self._sent:
             return self._publish(self._pick(self._sent))
         return self._publish(self._of_command(self._command()))
 
@@ -151,7 +151,10 @@ class Client:
         drawn = self._random.random()
         if drawn < 0.6 or not self._orders:
             return self._place()
-        order = self._pick(self._orders)
+        # Rather a recent one: it may still be on its way.
+        order = self._orders[
+            -1 - int(drawn * 1e6) % len(self._orders) // (1 + int(drawn * 1e5) % 4)
+        ]
         order_id = make_order_id(order.account, order.client_order_id, order.ticker)
         if drawn < 0.74:
             quantity = 1 + int(self._random.random() * QUANTITY_MAX)
@@ -165,11 +168,12 @@ class Client:
         if drawn < 0.96:
             ticker = order.ticker if drawn < 0.945 else ""
             return CancelAll(order.account, self._number(), ticker)
-        return wrong_command(self._random, msgspec.structs.replace(order, price=MARK))
+        good = msgspec.structs.replace(order, price=MARK, client_order_id=self._number())
+        return wrong_command(self._random, good)
 
     def _place(self) -> PlaceOrder:
         random = self._random
-        if self._orders and random.random() < 0.04:
+        if self._orders and random.random() < 0.02:
             # The same id with another payload while it is known; a new order once forgotten.
             known = self._pick(self._orders)
             return msgspec.structs.replace(known, quantity=known.quantity + 1)
@@ -186,7 +190,8 @@ class Client:
             1 + int(random.random() ** 2 * QUANTITY_MAX),
             self._pick(_PREVENTIONS),
         )
-        self._orders.append(order)
+        if time_in_force == codes.GTC or random.random() < 0.2:
+            self._orders.append(order)
         return order
 
     def _price(self) -> int:

@@ -5,9 +5,11 @@ and the outcome of a commit may be unknown to who asked for it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from services.recorder.core import RECORDED, Rows
@@ -19,6 +21,8 @@ from services.runtime.ports import Record, Snapshot, TopicPartition
 from services.tools.proof.vopr.taps import Tap
 
 DEPLOYMENT_ID: Final = 1
+_DAMAGES: Final = ("torn", "flipped", "flipped", "missing", "newer", "all gone")
+_FLIPS_TRIED: Final = 10
 SNAPSHOTS_KEPT: Final = 6
 """Of each partition."""
 
@@ -211,7 +215,7 @@ class MendableSnapshots(MemorySnapshots):
             return "nothing to damage", ""
         place = list(self._kept)[int(random.random() * len(self._kept))]
         kept = self._kept[place]
-        kind = ("torn", "flipped", "missing", "newer", "all gone")[int(random.random() * 5)]
+        kind = _DAMAGES[int(random.random() * len(_DAMAGES))]
         if kind == "all gone" or not kept:
             del self._kept[place]
             return f"{kind}: {place}", place[0]
@@ -232,6 +236,13 @@ class MendableSnapshots(MemorySnapshots):
 
 
 def _flip(state: bytes, random: Random) -> bytes:
-    """One bit of one byte, and so that most damages still decode: a low bit."""
-    at = int(random.random() * len(state))
-    return state[:at] + bytes([state[at] ^ (1 << int(random.random() * 3))]) + state[at + 1 :]
+    """One bit, if possible one whose change a decoder does not notice, and behind the genesis."""
+    flipped = state
+    for _ in range(_FLIPS_TRIED):
+        at = int(random.random() ** 0.4 * len(state))
+        bit = 1 << int(random.random() * 3)
+        flipped = state[:at] + bytes([state[at] ^ bit]) + state[at + 1 :]
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            msgspec.msgpack.decode(flipped)
+            break
+    return flipped

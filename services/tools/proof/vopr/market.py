@@ -36,7 +36,7 @@ def small_genesis() -> Genesis:
             price_collar_bps=300,
             market_band_bps=20,
             spread_limit=600,
-            order_quantity_max=25,
+            order_quantity_max=28,
             lot=1,
         )
         for instrument in genesis.instruments
@@ -55,11 +55,13 @@ def small_genesis() -> Genesis:
 
 def opening_controls() -> list[Control]:
     """Genesis, accounts, marks and opening positions, in the order an operator would send them."""
-    money = QUANTITY_MAX * MARK
+    shares, money = QUANTITY_MAX, QUANTITY_MAX * MARK
+    tight = ((2 * shares, 9 * money, 9 * money), (9 * shares, 2 * money, 9 * money))
+    kinds = (*tight, (9 * shares, 9 * money, 2 * money))
     controls: list[Control] = [small_genesis()]
-    for account in ACCOUNTS:
+    for number, account in enumerate(ACCOUNTS):
         short_allowed = account != _LONG_ONLY
-        limits = 3 * QUANTITY_MAX, 3 * money, 5 * money
+        limits = kinds[number % len(kinds)]
         controls.append(OpenAccount(f"open-{account}", account, *limits, short_allowed))
     controls += [SetMark(f"mark-{ticker}", ticker, MARK) for ticker in MARKET_TICKERS]
     controls += [

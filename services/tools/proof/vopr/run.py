@@ -44,7 +44,7 @@ class Outcome(msgspec.Struct, frozen=True):
 def run_seed(seed: int, steps: int, mutation: str = "", trace: list[str] | None = None) -> Outcome:
     """Run one seed and check what it left; `trace` gets a line for each thing that happened."""
     parts = BY_NAME[mutation].parts if mutation else Parts()
-    opened_log(parts.reference_risk)
+    opened_log(parts)
     shared_codec().forget()
     finding = ""
     world = World(seed, steps, parts)

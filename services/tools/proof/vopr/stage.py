@@ -138,8 +138,8 @@ class Stage:
                 for at in self.log.partitions_of(topic):
                     if self._reaches_beyond(at, offsets.get(at, 0)):
                         return f"{room} in {at.topic}/{at.partition}"
-        for topic in RECORDED:
-            for at in self.log.partitions_of(topic.name):
+        for recorded in RECORDED:
+            for at in self.log.partitions_of(recorded.name):
                 if self._reaches_beyond(at, self.database.offsets.get(at, 0)):
                     return f"{RECORDER} in {at.topic}/{at.partition}"
         return ""

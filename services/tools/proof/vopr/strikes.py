@@ -80,4 +80,6 @@ class Strikes:
         """An error this call may raise; None if none can be."""
         errors = _RECORDER_ERRORS if room == RECORDER else _ROOM_ERRORS
         possible = errors.get((step, when))
-        return possible and possible[int(self._random.random() * len(possible))]
+        if possible is None:
+            return None
+        return possible[int(self._random.random() * len(possible))]

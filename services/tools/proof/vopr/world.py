@@ -16,7 +16,6 @@ from random import Random
 from typing import Final
 
 from services.runtime.errors import UnknownOutcomeError
-from services.runtime.fold import CoreFactory
 from services.runtime.memory_log import MemoryLog, TransactionState
 from services.tools.proof.vopr.client import Client
 from services.tools.proof.vopr.market import opening_controls
@@ -61,7 +60,7 @@ class World:
         self.conditions = conditions or drawn
         self.stage = Stage(parts, random, self.conditions)
         if not self.conditions.is_cold:
-            self.stage.go_on_from(*opened_log(parts.reference_risk))
+            self.stage.go_on_from(*opened_log(parts))
         self.client = Client(random, self.stage.log, self.stage.codec, self.conditions.tickers)
         if self.conditions.is_cold:
             self.client.planned.extend(opening_controls())
@@ -102,7 +101,7 @@ class World:
             (self.outsiders.arrive, 0.8),
             (self._break_database, 1.0 * database),
             (self._mend_database, 1.5 * database),
-            (self._damage_snapshot, 1.0 * database),
+            (self._damage_snapshot, 1.4 * database),
             (self.outsiders.come, 2.0 * strangers),
         )
         rows = [row for row in table if row[1]]
@@ -347,7 +346,7 @@ class World:
     def _damage_snapshot(self) -> str:
         """And often a death, so that somebody has to restore from what is left."""
         said, room = self.stage.snapshots.damage(self._random)
-        if self._random.random() < 0.6:
+        if self._random.random() < 0.8:
             for process in [p for p in self.processes if p.room == room and not p.is_busy]:
                 process.is_alive = False
                 self._bury(process)
@@ -411,9 +410,13 @@ class World:
         return of[int(self._random.random() * len(of))]
 
 
-@cache
-def opened_log(risk: CoreFactory) -> tuple[MemoryLog, int]:
+def opened_log(parts: Parts) -> tuple[MemoryLog, int]:
     """The log of an exchange that is open, and its time: made once a process, by the rooms."""
-    world = World(0, 0, Parts(risk=risk), calm_conditions())
+    return _opened(Parts(risk=parts.reference_risk, reference_risk=parts.reference_risk))
+
+
+@cache
+def _opened(parts: Parts) -> tuple[MemoryLog, int]:
+    world = World(0, 0, parts, calm_conditions())
     world.come_to_rest()
     return world.stage.log, world.stage.now_ms

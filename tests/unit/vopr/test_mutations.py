@@ -1,0 +1,32 @@
+"""Each planted bug is found, within seeds in which the code as it is holds (test_vopr.py)."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from services.tools.proof.vopr.mutations import MUTATIONS, Mutation
+from services.tools.proof.vopr.run import hunt
+
+SEEDS_MAX = 150
+STEPS = 300
+
+
+@pytest.fixture(autouse=True)
+def no_garbage_collection() -> Iterator[None]:
+    """It takes a fifth of the time, and a hunt is short."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_planted_bug_is_found(mutation: Mutation) -> None:
+    found = hunt(mutation.name, STEPS, [1], SEEDS_MAX)
+    assert found.is_found
+    assert f"--mutation {mutation.name}" in found.command
+
+
+def test_at_least_ten_bugs_are_planted_under_names_of_their_own() -> None:
+    assert len({mutation.name for mutation in MUTATIONS}) == len(MUTATIONS) >= 10
