@@ -162,6 +162,39 @@ def test_the_token_of_an_earlier_generation_is_refused(
     assert committed_of(world, second) == -1
 
 
+def test_a_rebalance_that_waits_for_a_member_still_takes_what_it_read_before(
+    world: World, producer: Producer[object]
+) -> None:
+    first = member_with_batch(world)
+    joining = Member(world, ["in"], "1")
+    joining.poll(timeout_ms=500)
+    assert joining.owned is None, "the first member has not given its partitions up"
+    producer.begin()
+    producer.send(outgoing("out", b"of the first"))
+    producer.send_offsets({IN: 3}, first.batches[0].token)
+    producer.commit()
+    assert values(world, 2) == [b"of the first"]
+    poll_until(lambda: first.happened[1:] == ["revoked", "assigned"], [first, joining])
+    assert committed_of(world, joining) == 3
+
+
+def test_the_token_of_an_evicted_member_is_refused(
+    world: World, producer: Producer[object]
+) -> None:
+    asleep = member_with_batch(world)
+    # As one that stands still: no heartbeats, and it neither leaves nor knows.
+    asleep.consumer.close()
+    world.expire_session("0")
+    successor = Member(world, ["in"], "1")
+    poll_until(owns(successor), [successor])
+    producer.begin()
+    producer.send(outgoing("out", b"of a sleeper"))
+    with pytest.raises(FencedError):
+        producer.send_offsets({IN: 3}, asleep.batches[0].token)
+    producer.abort()
+    assert committed_of(world, successor) == -1
+
+
 def test_the_token_of_a_replaced_instance_is_refused(
     world: World, producer: Producer[object]
 ) -> None:
