@@ -66,6 +66,11 @@ test-fast: setup ## The tests that start no server: unit, property, replay, web,
 	@$(VENV)/bin/pytest -m "not kafka" \
 		$(wildcard tests/unit tests/property tests/replay tests/contract tests/web tests/tidy)
 
+.PHONY: chaos
+chaos: setup ## Kill, freeze and starve a stack of its own, under load (SEED=1 SCENARIO=kills KILLS=20)
+	@$(OUTCRY) chaos --seed $(or $(SEED),1) $(if $(SCENARIO),--scenario $(SCENARIO)) \
+		$(if $(KILLS),--kills $(KILLS))
+
 .PHONY: format
 format: setup ## Rewrite the code in the house's format
 	@$(VENV)/bin/ruff check --quiet --fix-only .

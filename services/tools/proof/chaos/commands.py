@@ -1,7 +1,7 @@
 """`outcry chaos`: real faults on a real stack of its own, and whether every promise was kept."""
 
+import shutil
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,8 @@ def chaos(
         int, typer.Option(min=1_000, max=400_000, help="Orders in the books, in `resting`.")
     ] = 100_000,
     home: Annotated[
-        Path | None, typer.Option(help="Where the stack lives, kept; default: removed at the end.")
+        Path | None,
+        typer.Option(help="Where the stack lives, kept; default: removed if all is well."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
@@ -44,15 +45,14 @@ def chaos(
     if unknown := unknown_scenarios(names):
         raise typer.BadParameter(f"there is no {unknown[0]}; there are {', '.join(SCENARIO_NAMES)}")
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
-    with ExitStack() as resources:
-        if home is None:
-            folder = tempfile.TemporaryDirectory(prefix="outcry-chaos-")
-            place = Path(resources.enter_context(folder))
-        else:
-            home.mkdir(parents=True, exist_ok=True)
-            place = home.resolve()
-        order = Order(place, seed, names, kills, resting)
-        account = run_chaos(order, lambda line: console.print(line, markup=False))
+    place = Path(tempfile.mkdtemp(prefix="outcry-chaos-")) if home is None else home.resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    order = Order(place, seed, names, kills, resting)
+    account = run_chaos(order, lambda line: console.print(line, markup=False))
+    if home is None and not account.faults:
+        shutil.rmtree(place)
+    else:
+        console.print(f"Data and logs are kept in {place}", markup=False)
     if as_json:
         print_json(account)
     else:

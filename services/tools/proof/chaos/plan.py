@@ -1,9 +1,11 @@
 """Which scenarios there are, and a whole run of them on a stack of its own."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import msgspec
@@ -104,7 +106,8 @@ def run_chaos(order: Order, say: Say) -> Account:
         StackError: the stack does not start.
     """
     chosen = [scenario for scenario in SCENARIOS if scenario.name in order.scenarios]
-    base = find_free_base(_BASES)
+    # Not all from the first: two runs that begin together would choose the same.
+    base = find_free_base(Random(order.seed + os.getpid()).sample(_BASES, len(_BASES)))
     account = Account()
     for judges in (False, True):
         part = [scenario for scenario in chosen if scenario.judges_freezes is judges]
@@ -143,6 +146,7 @@ def run_scenarios(run: Run, acts: Iterable[tuple[str, Callable[[], None]]]) -> N
         except (OperateError, OperatingError) as error:
             run.fault(str(error))
             return
+    run.settle_all()
 
 
 def unknown_scenarios(names: Sequence[str]) -> list[str]:

@@ -20,7 +20,10 @@ def print_account(account: Account) -> None:
     sys.stdout.write("\n")
     print_table(
         ("check", "looked at", "at fault"),
-        [(name, f"{counted:,}", f"{faults:,}") for name, counted, faults in account.checks],
+        [
+            (name, f"{counted:,}", f"{faults:,}")
+            for name, (counted, faults) in account.checks.items()
+        ],
     )
     for fault in account.faults:
         sys.stdout.write(f"FAULT {fault}\n")

@@ -30,8 +30,8 @@ from services.tools.stack.stack import Stack
 from services.tools.stack.status import StackStatus, State
 from services.wire.codec import Codec
 
-BACK_TIMEOUT_S: Final = 150.0
-"""For everything to be up again; the supervisor's longest wait is 30 s, a cold JVM's start less."""
+BACK_TIMEOUT_S: Final = 300.0
+"""For everything to be up again; only a bound, as the probe's."""
 _POLL_S: Final = 0.02
 _WIDE: Final = (10**7, 10**14, 10**15)
 _ANSWER_S: Final = 10.0

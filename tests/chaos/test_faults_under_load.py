@@ -1,0 +1,83 @@
+"""The short form of `make chaos`: rooms killed, frozen and doubled under load, every promise kept.
+
+One deployment and one run for the module: each test goes on where the one before it stopped, and
+everything since the beginning is judged after each.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.domain.genesis import default_genesis
+from services.tools.operate.steps import begin
+from services.tools.proof.chaos.freeze import freeze_inside_transaction
+from services.tools.proof.chaos.run import Run, open_run
+from services.tools.proof.chaos.scenarios import kill_rooms
+from services.tools.proof.chaos.site import Site
+from services.tools.proof.chaos.timeline import lines_since, mark
+from services.tools.proof.chaos.twins import SAME, twin_rooms
+from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
+from services.tools.stack.rooms import ROOM_NAMES
+from services.tools.stack.stack import RoomSet
+from tests.support.stack_fixture import StackInfra
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+SEED = 3
+PREFIX = "chaos."
+FROZEN_TIMEOUT_S = 2.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("chaos")
+
+
+@pytest.fixture(scope="module")
+def run(stack_infra: StackInfra, folder: Path) -> Iterator[Run]:
+    addresses = stack_infra.addresses
+    create_topics(addresses, PREFIX)
+    register_schemas(addresses, PREFIX)
+    migrate_database(addresses, PREFIX)
+    begin(addresses, PREFIX, default_genesis("chaos"))
+    settings = stack_infra.settings.model_copy(update={"frozen_timeout_s": FROZEN_TIMEOUT_S})
+    with (
+        RoomSet(settings, PREFIX, ROOM_NAMES) as rooms,
+        open_run(Site(rooms, stack_infra.stack), folder, SEED, lambda _line: None) as run,
+    ):
+        yield run
+
+
+def test_every_room_killed_at_random_moments_keeps_every_promise(run: Run) -> None:
+    with run.under_load("kills"):
+        kill_rooms(run, 2)
+    assert run.account.faults == []
+    assert all(run.account.kills[room] >= 2 for room in ROOM_NAMES)
+    assert run.account.checks["confirmed"][0] > 100
+    assert run.account.checks["audit"][0] > 1_000
+    assert run.account.figures["accepted by REST"] > 0
+
+
+def test_a_room_frozen_inside_a_transaction_is_restarted_and_everyone_goes_on(run: Run) -> None:
+    supervisor = mark(run.site.rooms.log)
+    with run.under_load("freeze"):
+        freeze_inside_transaction(run, times=1, limit_s=0)  # `make chaos` holds it to its 5 s
+    assert run.account.faults == []
+    assert any("matcher stood still" in line for line in lines_since(supervisor))
+
+
+def test_of_two_rooms_with_one_identity_no_record_of_the_loser_is_readable(
+    run: Run, folder: Path
+) -> None:
+    with run.under_load("twins"):
+        twin_rooms(run, folder, rooms=("risk",), instances=(SAME,), fight_s=4.0)
+    assert run.account.faults == []
+    assert any("fenced" in event for event in run.account.events)
+
+
+def test_the_whole_log_is_sound_after_all_of_it(run: Run) -> None:
+    run.settle_all()
+    assert run.account.faults == []
+    assert run.account.checks["whole audit"][0] > 1_000
+    assert run.account.checks["recorded"][0] > 1_000
