@@ -3,6 +3,7 @@
 A simulator that finds nothing proves nothing unless it is known what it would find.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -52,7 +53,7 @@ class Mutation(msgspec.Struct, frozen=True):
 # --- how a batch is committed
 
 
-class _OwnCommit(Loop[GroupToken]):
+class _OwnCommit(Loop[GroupToken], ABC):
     """A loop whose transaction is another one."""
 
     def _commit_part(
@@ -65,6 +66,7 @@ class _OwnCommit(Loop[GroupToken]):
             self._owned[place].offset = offset
         return len(records)
 
+    @abstractmethod
     def transact(
         self,
         producer: Producer[GroupToken],
@@ -72,7 +74,7 @@ class _OwnCommit(Loop[GroupToken]):
         offsets: _Offsets,
         token: GroupToken,
     ) -> None:
-        raise NotImplementedError
+        """Write the outputs, move the offsets."""
 
 
 class _OffsetsFirst(_OwnCommit):
@@ -247,9 +249,7 @@ class _SaysReplay(Loop[GroupToken]):
 
 
 class _BelievesHashes(Restorer):
-    def _load(
-        self, at: TopicPartition, snapshot: Snapshot, topic_id: str, committed: int
-    ) -> tuple[str, Fold | None]:
+    def _load(self, at: TopicPartition, snapshot: Snapshot, topic_id: str, committed: int) -> Fold:
         hashed = msgspec.structs.replace(snapshot, state_hash=hash_state(snapshot.state))
         return super()._load(at, hashed, topic_id, committed)
 
