@@ -1,5 +1,6 @@
 """Auditing a deployment: its log, its database, and several processes that share the work."""
 
+import gc
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -211,6 +212,8 @@ _counter: "Synchronized[int] | None" = None
 
 
 def _keep_counter(counter: "Synchronized[int]") -> None:
+    # What the folds hold is no garbage, and makes no circles to look for again and again.
+    gc.disable()
     global _counter  # noqa: PLW0603 - what a pool's process can be given only at its start
     _counter = counter
 

@@ -16,7 +16,7 @@ _INDEX_MAX: Final = (1 << _INDEX_BITS) - 1
 
 def pack_position(offset: int, index: int) -> int:
     """A source position as one number that rises as the position does."""
-    return (offset << _INDEX_BITS) | min(max(index, 0), _INDEX_MAX)
+    return (offset << _INDEX_BITS) | (index if 0 <= index <= _INDEX_MAX else _INDEX_MAX)
 
 
 class FlowKey(NamedTuple):

@@ -1,18 +1,20 @@
 """One partition's audit: its records in order, what they say, and what must follow from them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Final
 
 from services.runtime.ports import Record
-from services.tools.proof.audit.flows import Flow, FlowKey, Reach, pack_position
+from services.tools.proof.audit.flows import FlowKey, Reach, pack_position
 from services.tools.proof.audit.ingest import SOURCE_NUMBERS, derive_commands
 from services.tools.proof.audit.ledger import Chain, Finding, Ledger, Place
 from services.tools.proof.audit.model import Derived
 from services.tools.proof.audit.row_check import RowCheck
 from services.tools.proof.audit.rows import TABLES_OF, RowSource, row_message
 from services.tools.proof.audit.schemas import Fields, Message, Schemas
+
+type Append = Callable[[int], None]
 
 _DIGEST_BYTES: Final = 8
 _KEY_FIELDS: Final = {"executions": "account", "account_states": "account", "trades": "ticker"}
@@ -45,7 +47,7 @@ class PartitionAudit:
         self._begins_late = begins_late
         self.next = first
         """Everything below it has been read."""
-        self._inflows: dict[tuple[int, int], Flow] = {}
+        self._inflows: dict[tuple[int, int], tuple[Append, Append, Append]] = {}
         self.rows: RowCheck | None = None
 
     def begin_rows(self, source: RowSource | None) -> None:
@@ -86,13 +88,15 @@ class PartitionAudit:
         """Note that a message is there, in the flow it says it came by."""
         origin = message.fields["origin"]
         source = (origin["topic"], origin["partition"])
-        flow = self._inflows.get(source)
-        if flow is None:
-            key = FlowKey(*source, self.topic, self.partition)
-            flow = self._inflows[source] = self._ledger.flows.of(key)
-        flow.seen.append(digest_of(record.key, message.canonical))
-        flow.seen_at.append(record.offset)
-        flow.seen_from.append(pack_position(origin["offset"], origin["index"]))
+        appends = self._inflows.get(source)
+        if appends is None:
+            flow = self._ledger.flows.of(FlowKey(*source, self.topic, self.partition))
+            appends = (flow.seen.append, flow.seen_at.append, flow.seen_from.append)
+            self._inflows[source] = appends
+        see, see_at, see_from = appends
+        see(digest_of(record.key, message.canonical))
+        see_at(record.offset)
+        see_from(pack_position(origin["offset"], origin["index"]))
 
 
 class Deriver:
@@ -102,19 +106,21 @@ class Deriver:
         self._source = (SOURCE_NUMBERS[place[0]], place[1])
         self._schemas = schemas
         self._ledger = ledger
-        self._outflows: dict[tuple[str, int], Flow] = {}
+        self._outflows: dict[tuple[str, int], tuple[Append, Append]] = {}
 
     def derive(self, messages: Sequence[Derived]) -> None:
         """Everything that must follow from one record."""
+        encode = self._schemas.encode
         for topic, partition, key, record, fields in messages:
-            flow = self._outflows.get((topic, partition))
-            if flow is None:
-                flow_key = FlowKey(*self._source, topic, partition)
-                flow = self._outflows[topic, partition] = self._ledger.flows.of(flow_key)
-            value = self._schemas.encode(topic, record, fields)
+            appends = self._outflows.get((topic, partition))
+            if appends is None:
+                flow = self._ledger.flows.of(FlowKey(*self._source, topic, partition))
+                appends = (flow.derived.append, flow.derived_at.append)
+                self._outflows[topic, partition] = appends
+            derive, derive_at = appends
             origin = fields["origin"]
-            flow.derived.append(digest_of(key.encode(), value))
-            flow.derived_at.append(pack_position(origin["offset"], origin["index"]))
+            derive(digest_of(key.encode(), encode(topic, record, fields)))
+            derive_at(pack_position(origin["offset"], origin["index"]))
 
 
 class DoorAudit(PartitionAudit):

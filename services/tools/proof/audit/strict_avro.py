@@ -92,6 +92,9 @@ class _Reading:
 
     def _number(self) -> int:
         body, at = self._body, self.at
+        if at < len(body) and body[at] < 0x80:  # most are small: lengths, codes, sides
+            self.at = at + 1
+            return (body[at] >> 1) ^ -(body[at] & 1)
         raw = shift = 0
         for count in range(1, _VARINT_BYTES_MAX + 1):
             if at >= len(body):
