@@ -38,15 +38,15 @@ class AuditedCrowd:
         self.trade(seed, sent)
         self.take_snapshots()
 
-    def trade(self, seed: int, sent: int) -> None:
-        """Let a crowd send so many commands, with operators and strangers between them."""
+    def trade(self, seed: int, sent: int, first: int = 0) -> None:
+        """Let a crowd send so many commands, with operators and strangers between the first."""
         codec = self.exchange.codec
-        for outbound in islice(Crowd(seed).commands(), sent):
+        for outbound in islice(Crowd(seed).commands(), first, first + sent):
             value = encode(codec, outbound, 0)
             self.exchange.publish_raw(topics.ORDERS.name, outbound.index % 5, value)
             if outbound.index % _EVERY == 0:
                 self.exchange.run()
-            if outbound.index % (sent // 3) == 1:
+            if not first and outbound.index % (sent // 3) == 1:
                 self._meddle(outbound.index)
                 self._amend(outbound.index)
                 self.take_snapshots()
@@ -104,6 +104,13 @@ class AuditedCrowd:
                             blake2b(state, digest_size=32).hexdigest(),
                         )
                     )  # fmt: skip
+
+    def newest(self) -> dict[tuple[str, int], Snapshot]:
+        """The newest snapshot of each inbox."""
+        return {
+            (topic, partition): held[max(held)]
+            for (_, topic, partition), held in self.snapshots._kept.items()
+        }
 
     def auditor(self, rows: PackedRows | None = None) -> Auditor:
         """A fresh audit of everything."""

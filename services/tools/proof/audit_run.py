@@ -48,6 +48,8 @@ class Options(msgspec.Struct, frozen=True):
     processes: int = 2
     database: bool = True
     """Compare PostgreSQL's rows and snapshots too, and read its archive where Kafka begins late."""
+    from_snapshots: bool = False
+    """Begin each fold at its newest good snapshot."""
     timeout_s: float = 60.0
     """How long to wait until nothing is on its way."""
 
@@ -58,6 +60,7 @@ class Part(msgspec.Struct, frozen=True):
     deployment: Deployment
     schemas: tuple[KnownSchema, ...]
     database: bool
+    from_snapshots: bool
     places: tuple[Place, ...]
     ends: dict[Place, int]
 
@@ -142,7 +145,14 @@ def plan_parts(
     ends = read_ends(log)
     sizes = {place: ends[place] - log.bounds(TopicPartition(*place))[0] for place in PLACES}
     parts = [
-        Part(deployment, tuple(schemas), options.database, places, ends)
+        Part(
+            deployment,
+            tuple(schemas),
+            options.database,
+            options.from_snapshots,
+            places,
+            ends,
+        )
         for places in share(sizes, options.processes)
     ]
     return parts, sum(sizes.values())
@@ -236,7 +246,14 @@ def _audit_part(part: Part, count: Callable[[str, int], None], *, drained: bool)
             rows = PostgresRows(deployment.pg_dsn, deployment.name)
             stack.callback(rows.close)
             snapshots = PostgresSnapshots(deployment.pg_dsn, deployment.name, _SNAPSHOTS_KEPT)
-        auditor = Auditor(log, Schemas(part.schemas), rows, snapshots, only=part.places)
+        auditor = Auditor(
+            log,
+            Schemas(part.schemas),
+            rows,
+            snapshots,
+            only=part.places,
+            from_snapshots=part.from_snapshots,
+        )
         auditor.advance(part.ends, count)
         auditor.close_books(drained=drained)
         return auditor.ledger

@@ -74,9 +74,15 @@ def audit(
             "--database/--no-database", help="Compare PostgreSQL's rows and snapshots too."
         ),
     ] = True,
+    from_snapshots: Annotated[
+        bool,
+        typer.Option("--from-snapshot", help="Begin at the newest snapshots, not at zero."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Derive everything again from the log and compare; exit code 1 with the first difference."""
+    if from_snapshots and not database:
+        raise typer.BadParameter("--from-snapshot needs the database, which keeps the snapshots")
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -92,7 +98,7 @@ def audit(
         task = bar.add_task("audit", total=None)
         found = audit_deployment(
             read_deployment(),
-            Options(processes, database, timeout_s),
+            Options(processes, database, from_snapshots, timeout_s),
             lambda read, total: bar.update(task, completed=read, total=total),
             lambda doing: bar.update(task, description=doing),
         )

@@ -4,12 +4,13 @@ import random
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from services.runtime.ports import Outgoing, Record, TopicPartition
 from services.tools.proof.audit.auditor import Auditor, Findings
 from services.tools.proof.audit.schemas import local_schemas
 from tests.support.audited_crowd import AuditedCrowd, record_rows
-from tests.support.planted import changed_log
+from tests.support.planted import changed_log, flip, other_value
 
 DERIVED = ["accounts", "matching", "executions", "trades", "orders.dlq"]
 
@@ -137,7 +138,7 @@ def test_auditing_in_steps_finds_what_auditing_at_once_finds() -> None:
     for turn in range(3):
         stepwise.advance()
         assert stepwise.findings().holds
-        crowd.trade(seed=60 + turn, sent=60)
+        crowd.trade(seed=6, sent=60, first=120 + 60 * turn)
         crowd.take_snapshots()
     stepwise.advance()
     whole = Auditor(crowd.exchange.reader, local_schemas(), None, crowd.snapshots)
@@ -237,3 +238,50 @@ def test_a_log_that_begins_late_without_its_archive_is_refused() -> None:
     crowd.exchange.log.drop_records(TopicPartition("accounts", 2), 5)
     with pytest.raises(HistoryLostError, match="accounts/2 begins at offset 5"):
         crowd.auditor().advance()
+
+
+# --- from snapshots
+
+
+def begun_at_snapshots(crowd: AuditedCrowd) -> Findings:
+    auditor = Auditor(
+        crowd.exchange.reader,
+        local_schemas(),
+        record_rows(crowd.exchange),
+        crowd.snapshots,
+        from_snapshots=True,
+    )
+    auditor.advance()
+    return auditor.findings()
+
+
+def test_an_audit_from_snapshots_needs_nothing_before_them() -> None:
+    crowd = AuditedCrowd(seed=12, sent=90)
+    crowd.trade(seed=12, sent=200, first=90)
+    for topic, partition in crowd.newest():
+        offset = crowd.newest()[topic, partition].offset
+        crowd.exchange.log.drop_records(TopicPartition(topic, partition), offset)
+    findings = begun_at_snapshots(crowd)
+    assert findings.findings == ()
+    assert findings.notes["folds begun at a snapshot"] == 9
+    assert 0 < findings.checked["messages of matching"] < 220
+
+
+def test_an_audit_from_snapshots_finds_what_is_changed_after_them() -> None:
+    crowd = AuditedCrowd(seed=12, sent=90)
+    crowd.trade(seed=12, sent=200, first=90)
+    record = crowd.exchange.records("trades")[-1]
+    place = TopicPartition("trades", record.partition)
+    other = other_value(record, 30)
+    with changed_log(crowd.exchange.log, place, record.offset, [other]):
+        findings = begun_at_snapshots(crowd)
+    assert place_of(findings) == ("trades", record.partition, record.offset)
+
+
+def test_a_damaged_snapshot_is_not_begun_at() -> None:
+    crowd = AuditedCrowd(seed=12, sent=90)
+    kept = crowd.newest()["accounts", 1]
+    crowd.snapshots.put(replace(kept, state=flip(kept.state, 50)))
+    findings = begun_at_snapshots(crowd)
+    assert place_of(findings) == ("accounts", 1, kept.offset)
+    assert findings.notes["folds begun at a snapshot"] == 9

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from services.runtime.errors import HistoryLostError
-from services.runtime.ports import LogReader, Record, Snapshots, TopicPartition
+from services.runtime.ports import LogReader, Record, Snapshot, Snapshots, TopicPartition
 from services.tools.proof.audit.explain import LAST_MS, explain
 from services.tools.proof.audit.flows import settle_flows
 from services.tools.proof.audit.folds import ROOMS, FoldAudit
@@ -15,6 +15,7 @@ from services.tools.proof.audit.ledger import Digest, Finding, Ledger, Place
 from services.tools.proof.audit.partitions import DoorAudit, FeedAudit, PartitionAudit, ViewAudit
 from services.tools.proof.audit.rows import RowSource
 from services.tools.proof.audit.schemas import Schemas
+from services.tools.proof.audit.stops import FORMAT_VERSION, SnapshotStop
 from services.wire.topics import BY_NAME
 
 READ_ORDER: Final = (
@@ -74,6 +75,8 @@ class Auditor:
         rows: PostgreSQL's; None leaves them out.
         snapshots: the rooms'; None leaves them out.
         only: the partitions to read; all, unless other processes read the others.
+        from_snapshots: begin each fold at its newest good snapshot instead of at zero. What is
+            before is not checked, and what that snapshot says is believed.
     """
 
     def __init__(
@@ -84,11 +87,13 @@ class Auditor:
         snapshots: Snapshots | None = None,
         *,
         only: Collection[Place] = PLACES,
+        from_snapshots: bool = False,
     ) -> None:
         self._log = log
         self._schemas = schemas
         self._rows = rows
         self._snapshots = snapshots
+        self._from_snapshots = from_snapshots
         self._places = [place for place in PLACES if place in only]
         self._audits: dict[Place, PartitionAudit] = {}
         self._topic_ids: dict[str, str] = {}
@@ -111,14 +116,15 @@ class Auditor:
         if self._rows is not None and ("controls", 0) in self._places:
             self._report_strays(self._rows)
         for place in self._places:
-            audit = self._audits.get(place) or self._open(place)
+            audit = self._audits.get(place) or self._open(place, ends[place])
             if isinstance(audit, FoldAudit):
                 self._expect(audit)
             audit.begin_rows(self._rows)
             self._read(audit, ends[place], progress)
             if isinstance(audit, FoldAudit) and audit.late:
                 end = max(stop.bound for stop in audit.late)
-                audit.replay(self._chunks(place, 0, end))
+                start = self.ledger.starts.get(place)
+                audit.replay(self._chunks(place, 0 if start is None else start.offset, end))
 
     def findings(self, *, drained: bool = True) -> Findings:
         """Judge what has been read.
@@ -144,13 +150,10 @@ class Auditor:
                     len(a.rows.waiting) for a in self._audits.values() if a.rows is not None
                 )
 
-    def _open(self, place: Place) -> PartitionAudit:
+    def _open(self, place: Place, end: int) -> PartitionAudit:
         first, _ = self._log.bounds(TopicPartition(*place))
-        if first and place[0] in ROOMS:
-            raise HistoryLostError(
-                f"{place[0]}/{place[1]} begins at offset {first}, and an audit needs it from 0:"
-                " let it read PostgreSQL's archive, or begin at a snapshot (--from-snapshot)"
-            )
+        if place[0] in ROOMS:
+            first = self._begin_fold(place, first, end)
         audit = _MAKERS[place[0]](
             place, self._schemas, self.ledger, first=first, begins_late=first > 0
         )
@@ -158,6 +161,45 @@ class Auditor:
         if first and isinstance(audit, FeedAudit) and self._rows is not None:
             audit.read_rows(self._rows)
         return audit
+
+    def _begin_fold(self, place: Place, first: int, end: int) -> int:
+        """Where to begin: at zero or, if that was asked for, at the newest good snapshot."""
+        start = self._choose_start(place, end) if self._from_snapshots else None
+        if start is None:
+            if not first:
+                return 0
+            raise HistoryLostError(
+                f"{place[0]}/{place[1]} begins at offset {first}, and an audit needs it from 0:"
+                " let it read PostgreSQL's archive (without --no-database), or begin at a snapshot"
+                " (--from-snapshot)"
+            )
+        if start.offset < first:
+            raise HistoryLostError(
+                f"{place[0]}/{place[1]} begins at offset {first}, after its newest snapshot at"
+                f" {start.offset}: let the audit read PostgreSQL's archive (without --no-database)"
+            )
+        self.ledger.starts[place] = start
+        self.ledger.notes["folds begun at a snapshot"] += 1
+        return start.offset
+
+    def _choose_start(self, place: Place, end: int) -> Snapshot | None:
+        topic_id = self._topic_id(place[0])
+        for snapshot in self._kept(place):
+            if snapshot.offset > end or snapshot.format_version != FORMAT_VERSION:
+                continue
+            if SnapshotStop(snapshot).envelope_fault(topic_id) is None:
+                return snapshot
+        return None
+
+    def _kept(self, place: Place) -> Sequence[Snapshot]:
+        if self._snapshots is None:
+            return ()
+        return self._snapshots.newest(ROOMS[place[0]], *place, _SNAPSHOTS_MAX)
+
+    def _topic_id(self, topic: str) -> str:
+        if topic not in self._topic_ids:
+            self._topic_ids[topic] = self._log.topic_id(topic)
+        return self._topic_ids[topic]
 
     def _expect(self, audit: FoldAudit) -> None:
         """What to compare on the way."""
@@ -167,11 +209,7 @@ class Auditor:
             audit.expect_views(views.new)
             views.new = []
         if self._snapshots is not None:
-            room = ROOMS[audit.topic]
-            topic_id = self._topic_ids.get(audit.topic) or self._log.topic_id(audit.topic)
-            self._topic_ids[audit.topic] = topic_id
-            kept = self._snapshots.newest(room, audit.topic, audit.partition, _SNAPSHOTS_MAX)
-            audit.expect_snapshots(kept, topic_id)
+            audit.expect_snapshots(self._kept(audit.place), self._topic_id(audit.topic))
 
     def _report_strays(self, rows: RowSource) -> None:
         for table, topic, partition, offset in rows.strays():
@@ -216,7 +254,7 @@ def judge(ledger: Ledger, log: LogReader, schemas: Schemas, *, drained: bool) ->
         if difference is not None:
             differences.append(difference)
     found = [*explain(differences, ledger, log, schemas), *ledger.findings]
-    if drained:
+    if drained and not ledger.starts:
         checked["totals"] = len(_EQUAL_TOTALS)
         found += _unequal_totals(ledger)
     found.sort(key=_order)

@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 
 from services.runtime.errors import OperatingError
-from services.runtime.ports import LogReader, Record, TopicPartition
+from services.runtime.ports import LogReader, Record, Snapshot, TopicPartition
 from services.tools.proof.audit.flows import Difference
-from services.tools.proof.audit.folds import fresh_model
+from services.tools.proof.audit.folds import open_model
 from services.tools.proof.audit.ingest import SOURCE_NUMBERS, derive_commands
 from services.tools.proof.audit.ledger import Finding, Ledger, Place
 from services.tools.proof.audit.model import Derived
@@ -34,7 +34,7 @@ def explain(
     placed = [_place(difference, differences, ledger, log) for difference in differences]
     timed = sorted((_time_ms(difference, log), difference) for difference in placed)
     return [
-        _finding(difference, time_ms, log, schemas, in_full=turn < _EXPLAINED_MAX)
+        _finding(difference, time_ms, ledger, log, schemas, in_full=turn < _EXPLAINED_MAX)
         for turn, (time_ms, difference) in enumerate(timed)
     ]
 
@@ -90,7 +90,13 @@ def _records(log: LogReader, place: Place, start: int, end: int) -> Iterator[Rec
 
 
 def _finding(
-    difference: Difference, time_ms: int, log: LogReader, schemas: Schemas, *, in_full: bool
+    difference: Difference,
+    time_ms: int,
+    ledger: Ledger,
+    log: LogReader,
+    schemas: Schemas,
+    *,
+    in_full: bool,
 ) -> Finding:
     key = difference.key
     source = (_NAMES.get(key.source_topic, ""), key.source_partition)
@@ -99,9 +105,8 @@ def _finding(
     if in_full:
         derived = None
         if difference.kind != "extra" and source[0]:
-            derived = derive_again(
-                log, schemas, source, difference.source_offset, difference.source_index
-            )
+            at = (difference.source_offset, difference.source_index)
+            derived = derive_again(log, schemas, source, at, ledger.starts.get(source))
         record = _record_at(log, (key.topic, key.partition), difference.offset)
         expected, found = _compare(difference, cause, derived, record, schemas)
     return Finding(
@@ -111,15 +116,20 @@ def _finding(
 
 
 def derive_again(
-    log: LogReader, schemas: Schemas, source: Place, offset: int, index: int
+    log: LogReader,
+    schemas: Schemas,
+    source: Place,
+    at: tuple[int, int],
+    start: Snapshot | None = None,
 ) -> Derived | None:
-    """One message that must have been written, from the beginning of its source."""
+    """One message that must have been written: `at` is its record's offset, and its index."""
+    offset, index = at
     if source[0] not in ("accounts", "matching"):
         record = _record_at(log, source, offset)
         messages = [] if record is None else derive_commands(schemas, record)
         return messages[index] if index < len(messages) else None
-    model = fresh_model(source)
-    for record in _records(log, source, 0, offset + 1):
+    model = open_model(source, start)
+    for record in _records(log, source, 0 if start is None else start.offset, offset + 1):
         message = schemas.decode(record.topic, record.value)
         if message is not None:
             messages = model.take(record.offset, message.record, message.fields)

@@ -11,7 +11,7 @@ from services.tools.proof.audit.flows import Flows, Reach
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.runtime.ports import Record
+    from services.runtime.ports import Record, Snapshot
 
 type Place = tuple[str, int]
 """A topic and a partition."""
@@ -104,6 +104,8 @@ class Ledger:
         """What was not looked at, and why; not findings."""
         self.findings: list[Finding] = []
         self.junk: dict[Place, list[int]] = {}
+        self.starts: dict[Place, Snapshot] = {}
+        """The snapshots at which folds began, where they did not begin at zero."""
         self.digests: dict[Place, Digest] = {}
         self.totals: Counter[str] = Counter()
 
@@ -129,5 +131,6 @@ class Ledger:
         self.notes += other.notes
         self.findings += other.findings
         self.junk |= other.junk
+        self.starts |= other.starts
         self.digests |= other.digests
         self.totals += other.totals
