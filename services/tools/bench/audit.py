@@ -22,6 +22,7 @@ from services.tools.bench.deployment import Bench, open_bench
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
 from services.tools.operate.connect import Deployment
+from services.tools.proof.audit.auditor import read_ends
 from services.tools.proof.audit.schemas import Schemas
 from services.tools.proof.audit_run import (
     Options,
@@ -116,7 +117,7 @@ def _audit_all(deployment: Deployment, processes: int) -> None:
 def _read_all(deployment: Deployment, processes: int, records: int) -> None:
     schemas = read_schemas(deployment)
     with open_whole_log(deployment, database=True) as log:
-        parts, _ = plan_parts(deployment, schemas, log, Options(processes))
+        parts, _ = plan_parts(deployment, schemas, log, Options(processes), read_ends(log))
     with ProcessPoolExecutor(len(parts), mp_context=multiprocessing.get_context("spawn")) as pool:
         read = sum(pool.map(_read_part, parts))
     assert read == records, "the same records"

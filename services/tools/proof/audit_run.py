@@ -89,8 +89,14 @@ def audit_deployment(
             if options.database:
                 _wait_for_recorder(deployment, log, give_up_at_s)
             say("auditing")
-            found = _audit(deployment, schemas, log, options, progress, drained=drained)
-            if not _may_come_late(found) or time.monotonic() + _RETRY_PAUSE_S >= give_up_at_s:
+            ends = read_ends(log)
+            found = _audit(deployment, schemas, log, options, ends, progress, drained=drained)
+            time_is_up = time.monotonic() + _RETRY_PAUSE_S >= give_up_at_s
+            if drained and not found.holds and read_ends(log) != ends:
+                # It only seemed still, and what seemed lost was on its way.
+                if time_is_up:
+                    return _audit(deployment, schemas, log, options, ends, progress, drained=False)
+            elif not _may_come_late(found) or time_is_up:
                 return found
             time.sleep(_RETRY_PAUSE_S)
 
@@ -139,10 +145,13 @@ def open_whole_log(deployment: Deployment, *, database: bool) -> Iterator[LogRea
 
 
 def plan_parts(
-    deployment: Deployment, schemas: Sequence[KnownSchema], log: LogReader, options: Options
+    deployment: Deployment,
+    schemas: Sequence[KnownSchema],
+    log: LogReader,
+    options: Options,
+    ends: dict[Place, int],
 ) -> tuple[list[Part], int]:
-    """What each process reads of what is there now, and how many offsets that are."""
-    ends = read_ends(log)
+    """What each process reads up to these ends, and how many offsets that are."""
     sizes = {place: ends[place] - log.bounds(TopicPartition(*place))[0] for place in PLACES}
     parts = [
         Part(
@@ -163,11 +172,12 @@ def _audit(
     schemas: Sequence[KnownSchema],
     log: LogReader,
     options: Options,
+    ends: dict[Place, int],
     progress: Progress,
     *,
     drained: bool,
 ) -> Findings:
-    parts, total = plan_parts(deployment, schemas, log, options)
+    parts, total = plan_parts(deployment, schemas, log, options, ends)
     ledger = Ledger()
     for found in _run(parts, lambda read: progress(read, total), drained=drained):
         ledger.absorb(found)

@@ -8,7 +8,7 @@ from services.runtime.ports import Record, Snapshot
 from services.tools.proof.audit.ledger import Finding, Ledger, Place
 from services.tools.proof.audit.model import MatcherModel, RiskModel
 from services.tools.proof.audit.partitions import Deriver, PartitionAudit
-from services.tools.proof.audit.schemas import Fields, Message, Schemas
+from services.tools.proof.audit.schemas import Message, Schemas
 from services.tools.proof.audit.stops import (
     FORMAT_VERSION,
     Model,
@@ -48,7 +48,7 @@ class FoldAudit(PartitionAudit):
         self.late: list[Stop] = []
         """What came to be known only when the model was past it."""
         self._known: set[Snapshot] = set()
-        self._shown: Fields | None = None
+        self._shown: tuple[Record, Message] | None = None
         self._reported = 0
 
     # --- what to compare on the way
@@ -71,7 +71,7 @@ class FoldAudit(PartitionAudit):
     def expect_views(self, views: Iterable[tuple[Record, Message]]) -> None:
         """Compare these with the model's book right after the offset they state."""
         for record, message in views:
-            self._shown = message.fields
+            self._shown = (record, message)
             self._stop_at(ViewStop(record, message, self._schemas))
 
     def _stop_at(self, stop: Stop) -> None:
@@ -158,12 +158,13 @@ class FoldAudit(PartitionAudit):
         if self._shown is None:
             return
         assert isinstance(self._model, MatcherModel), "only matchers show books"
+        record, message = self._shown
         depth = (self._model.depth_record() or {}) | {"origin": None}
-        if depth != self._shown | {"origin": None}:
+        if depth != message.fields | {"origin": None}:
             self._ledger.report(
                 Finding(
-                    "views", "book", self.partition, self._shown["origin"]["offset"],
-                    describe(depth), describe(self._shown), where="the last view", rank=9,
+                    "views", record.topic, record.partition, record.offset,
+                    describe(depth), describe(message.fields), where="the last view", rank=9,
                 )
             )  # fmt: skip
 
