@@ -52,7 +52,7 @@ class Scheduler(Protocol):
         """The process is a member of its group."""
 
 
-class Process:
+class Process(ABC):
     """One process, from its start to its death."""
 
     def __init__(self, stage: Stage, scheduler: Scheduler, room: str, instance: str) -> None:
@@ -113,13 +113,13 @@ class Process:
         finally:
             self.is_busy = False
 
+    @abstractmethod
     def work(self) -> str:
         """The turn itself."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """Stop as asked: what is due is finished."""
-        raise NotImplementedError
 
 
 class RoomProcess(Process):
