@@ -11,7 +11,7 @@ from services.cli import app
 from services.tools.proof.vopr.parts import Parts
 from services.tools.proof.vopr.run import Outcome, run_seed, run_seeds
 from services.tools.proof.vopr.stage import Finding
-from services.tools.proof.vopr.world import World
+from services.tools.proof.vopr.world import CONDITIONS_STEPS, World
 
 SEEDS = 150
 STEPS = 300
@@ -61,6 +61,16 @@ def test_a_longer_run_begins_as_the_shorter_one_did() -> None:
     short.run()
     long.run()
     assert long.trace[: len(short.trace) - 1] == short.trace[:-1]
+
+
+def test_a_long_run_goes_on_under_other_conditions() -> None:
+    world = World(4, CONDITIONS_STEPS + 10, Parts())
+    first = world.conditions
+    world.run()
+    assert world.conditions != first
+    assert [line for line in world.trace if "Conditions(" in line] == [
+        f"{CONDITIONS_STEPS} {world.conditions}"
+    ]
 
 
 def test_an_exchange_that_can_not_come_to_rest_is_a_finding() -> None:

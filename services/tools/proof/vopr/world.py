@@ -15,6 +15,8 @@ from itertools import accumulate
 from random import Random
 from typing import Final
 
+from msgspec.structs import replace
+
 from services.runtime.errors import UnknownOutcomeError
 from services.runtime.memory_log import MemoryLog, TransactionState
 from services.tools.proof.vopr.client import Client
@@ -35,6 +37,8 @@ from services.tools.proof.vopr.taps import Killed, Step, When
 SESSION_TIMEOUT_MS: Final = 6_000
 TRANSACTION_TIMEOUT_MS: Final = 3_000
 DATABASE_SESSION_TIMEOUT_MS: Final = 30_000
+CONDITIONS_STEPS: Final = 2_500
+"""After so many steps the conditions change."""
 DEPTH_MAX: Final = 3
 """Processes that stand still at the same time."""
 PROCESSES_MAX: Final = 12
@@ -120,11 +124,29 @@ class World:
 
     def _step(self) -> None:
         self.steps += 1
+        if self.steps % CONDITIONS_STEPS == 0:
+            self._change_conditions()
         random = self._random.random
         self.stage.now_ms += int(random() * 4)
         choice = self._choices[bisect(self._weights, random() * self._weights[-1])]
         said = choice()
         self.trace.append(f"{self.steps} {self.stage.now_ms} {said}")
+
+    def _change_conditions(self) -> None:
+        """A long run goes through conditions of every kind, one after the other.
+
+        Without snapshots each restart would fold all of an ever longer log, so there are some.
+        """
+        drawn = draw_conditions(self._random)
+        self.conditions = self.stage.conditions = replace(
+            drawn,
+            defer_markers=self.conditions.defer_markers,
+            snapshot_interval_s=min(drawn.snapshot_interval_s, 1.0),
+        )
+        self.stage.database.is_away = False
+        self._strikes = Strikes(self._random, self.conditions)
+        self._choices, self._weights = self._weigh()
+        self.trace.append(f"{self.steps} {self.conditions}")
 
     def _turn(self) -> str:
         now_ms = self.stage.now_ms
