@@ -98,6 +98,7 @@ def standby(plan: Plan, row: Room) -> Component:
         first,
         name=name,
         env={**first.env, "OUTCRY_METRICS_PORT": str(metrics_port)},
+        ready=http_ok(metrics_port, "/ready"),
         ports={f"{name} metrics": metrics_port},
     )
 

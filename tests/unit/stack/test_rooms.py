@@ -4,9 +4,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.runtime.telemetry import Telemetry, TelemetryServer
 from services.tools.stack.assembly import components_of
 from services.tools.stack.components import Component, start_layers
 from services.tools.stack.plan import stack_plan
+from services.tools.stack.portcheck import find_free_base
 from services.tools.stack.rooms import PREPARE, ROOM_NAMES, ROOMS, prepare, room, standby
 from services.tools.stack.settings import PORT_OFFSETS, StackSettings
 from services.wire.topics import TOPICS
@@ -61,6 +63,19 @@ def test_a_standby_is_the_same_room_again_with_a_port_of_its_own(tmp_path: Path)
     assert differing == {"OUTCRY_METRICS_PORT"}
     assert first.env["OUTCRY_STANDBY_LOCK"] == str(tmp_path / "run" / "matcher.lead")
     assert set(first.ports.values()).isdisjoint(second.ports.values())
+
+
+def test_a_standby_is_ready_by_its_own_word(tmp_path: Path) -> None:
+    base = find_free_base(range(30_000, 32_600, 100))
+    settings = StackSettings(home=tmp_path, port_base=base, standby=True)
+    second = standby(stack_plan(settings, ("matcher",)), next(r for r in ROOMS if r.standby_port))
+    assert second.ready is not None
+    telemetry = Telemetry("test")
+    telemetry.ready.set()
+    for port, ready in ((PORT_OFFSETS["risk"], False), (PORT_OFFSETS["risk-standby"], True)):
+        server = TelemetryServer(telemetry, "127.0.0.1", base + port)
+        assert second.ready(0) is ready
+        server.close()
 
 
 @pytest.mark.parametrize("standby_too", [True, False])
