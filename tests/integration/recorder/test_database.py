@@ -184,7 +184,7 @@ def test_every_table_is_append_only_but_those_that_hold_positions(migrated: str)
             " WHERE tgname = 'append_only' AND tgenabled = 'A'"
         ).fetchall()
     changeable = {name for (name,) in tables} - {name for name, _ in guarded}
-    positions = {"migrations", "topics", "snapshots", "recorder_offsets"}
+    positions = {"migrations", "topics", "clusters", "snapshots", "recorder_offsets"}
     of_days = {"archived_days", "dropped_ranges", "carried_positions"}
     assert changeable == positions | of_days
     assert {name for name, is_partition in guarded if not is_partition} == APPEND_ONLY

@@ -5,6 +5,7 @@ dies there, is told of an error, or stands still while others go on; then it wak
 knows nothing of it.
 """
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 from pydantic import SecretStr
