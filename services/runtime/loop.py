@@ -54,6 +54,10 @@ from services.runtime.telemetry import (
 BACKOFF_S_MIN: Final = 0.05
 BACKOFF_S_MAX: Final = 5.0
 TAKEOVER_TRIES_MAX: Final = 10
+HALVINGS_MAX: Final = 10
+COMMITS_TO_DOUBLE: Final = 8
+"""A batch that was halved after a failure is doubled again after so many commits in a row. At once,
+and a broker too slow for full batches would see one after each small one: each costs a restore."""
 
 
 class Turn(Enum):
@@ -140,6 +144,8 @@ class Loop[Token]:
         self._session: _Session[Token] | None = None
         self._owned: dict[tuple[str, int], _Owned] = {}
         self._failures = 0
+        self._halvings = 0
+        self._commits = 0
         self._next_begin_s = 0.0
 
     def run(self) -> None:
@@ -169,10 +175,15 @@ class Loop[Token]:
         except RestoreNeededError as error:
             self.close()
             self._telemetry.count(RESTARTS, error=type(error).__name__)
+            self._halvings = min(self._halvings + 1, HALVINGS_MAX)
+            self._commits = 0
             self._back_off("restarting", error)
             return Turn.RESTARTED
         if turn is Turn.COMMITTED:
             self._failures = 0
+            self._commits += 1
+            if self._commits % COMMITS_TO_DOUBLE == 0:
+                self._halvings = max(self._halvings - 1, 0)
         return turn
 
     def close(self) -> None:
@@ -196,7 +207,7 @@ class Loop[Token]:
         if early_s > 0:
             self._pacer.wait(early_s)
         # After failures fewer, since it may be the size that a transaction had no time for.
-        records_max = max(self._plan.batch_records_max >> self._failures, 1)
+        records_max = max(self._plan.batch_records_max >> self._halvings, 1)
         batch = session.consumer.poll(records_max, self._plan.poll_timeout_ms)
         if not batch.records:
             self._snapshot_if_due()

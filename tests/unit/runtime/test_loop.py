@@ -159,6 +159,15 @@ def test_a_batch_too_large_for_a_transaction_is_taken_in_parts(house: House) -> 
     house.check_states(loop)
 
 
+def test_a_broker_too_slow_for_full_batches_sees_few_of_them(house: House) -> None:
+    house.feed(range(400))
+    loop = house.process(batch_records_max=64, faults=Faults(send_records_max=4))
+    turns = house.drain(loop)
+    assert turns.count(Turn.COMMITTED) > 100
+    assert turns.count(Turn.RESTARTED) < turns.count(Turn.COMMITTED) / 4
+    house.check_exactly_once()
+
+
 def test_a_batch_that_says_very_much_is_committed_in_parts(house: House) -> None:
     loop = house.process(batch_records_max=1_000, outputs_max=3, faults=Faults(send_records_max=5))
     turns = house.drain(loop)
