@@ -23,6 +23,9 @@ def chaos(
     resting: Annotated[
         int, typer.Option(min=1_000, max=400_000, help="Orders in the books, in `resting`.")
     ] = 100_000,
+    rate: Annotated[
+        float, typer.Option(min=1, help="Commands of the crowd a second; lower on a busy machine.")
+    ] = 100.0,
     home: Annotated[
         Path | None,
         typer.Option(help="Where the stack lives, kept; default: removed if all is well."),
@@ -47,7 +50,7 @@ def chaos(
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     place = Path(tempfile.mkdtemp(prefix="outcry-chaos-")) if home is None else home.resolve()
     place.mkdir(parents=True, exist_ok=True)
-    order = Order(place, seed, names, kills, resting)
+    order = Order(place, seed, names, kills, resting, rate)
     account = run_chaos(order, lambda line: console.print(line, markup=False))
     if home is None and not account.faults:
         shutil.rmtree(place)

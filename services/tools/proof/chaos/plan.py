@@ -1,8 +1,7 @@
 """Which scenarios there are, and a whole run of them on a stack of its own."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -13,7 +12,7 @@ import msgspec
 from services.runtime.errors import OperatingError
 from services.tools.operate.errors import OperateError
 from services.tools.proof.chaos import disk, freeze, resting, scenarios, twins
-from services.tools.proof.chaos.run import Account, Run, Say, open_run
+from services.tools.proof.chaos.run import RATE_PER_S, Account, Run, Say, open_run
 from services.tools.proof.chaos.site import Site
 from services.tools.stack.plan import stack_plan
 from services.tools.stack.portcheck import find_free_base
@@ -37,6 +36,8 @@ class Order(msgspec.Struct, frozen=True):
     """Of each room."""
     resting: int
     """Orders in the books when matcher and risk are killed with full books."""
+    rate_per_s: float = RATE_PER_S
+    """Commands of the crowd; probe and REST come on top."""
     frozen_timeout_s: float = 2.0
 
 
@@ -117,24 +118,16 @@ def run_chaos(order: Order, say: Say) -> Account:
         settings = StackSettings(
             home=order.home, port_base=base, topic_prefix="", frozen_timeout_s=timeout_s
         )
-        say(f"starting a stack in {order.home}, ports from {base}")
         crowd = order.seed if judges else order.seed + _OTHER_CROWD
-        with _open(settings, order.home, crowd, account, say) as run:
-            run_scenarios(run, ((s.name, partial(s.act, run, order)) for s in part))
+        say(f"starting a stack in {order.home}, ports from {base}")
+        with Stack(stack_plan(settings, ROOM_NAMES)) as stack:
+            site = Site(stack, stack)
+            with open_run(site, order.home, crowd, say, order.rate_per_s) as run:
+                run.account = account
+                run_scenarios(run, ((s.name, partial(s.act, run, order)) for s in part))
         if account.faults:
             break
     return account
-
-
-@contextmanager
-def _open(
-    settings: StackSettings, home: Path, seed: int, account: Account, say: Say
-) -> Iterator[Run]:
-    with Stack(stack_plan(settings, ROOM_NAMES)) as stack:
-        site = Site(stack, stack)
-        with open_run(site, home, seed, say) as run:
-            run.account = account
-            yield run
 
 
 def run_scenarios(run: Run, acts: Iterable[tuple[str, Callable[[], None]]]) -> None:

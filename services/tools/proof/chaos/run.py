@@ -175,7 +175,9 @@ class Run:
 
 
 @contextmanager
-def open_run(site: Site, folder: Path, seed: int, say: Say) -> Iterator[Run]:
+def open_run(
+    site: Site, folder: Path, seed: int, say: Say, rate_per_s: float = RATE_PER_S
+) -> Iterator[Run]:
     """Accounts, load, probe and judge on a site that is up; `folder` takes promises and logs.
 
     Raises:
@@ -188,7 +190,7 @@ def open_run(site: Site, folder: Path, seed: int, say: Say) -> Iterator[Run]:
         prefix=site.prefix,
         gateway=site.gateway,
         seed=seed,
-        rate_per_s=RATE_PER_S,
+        rate_per_s=rate_per_s,
         rest_rate_per_s=REST_RATE_PER_S,
         acks=str(folder / "acks"),
     )
