@@ -229,7 +229,9 @@ def _faults(doing: str) -> Iterator[None]:
     """Say what to do about an error of PostgreSQL."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+        # The last is the server's own trouble: a file that may not grow, where a full disk is not
+        # called so.
         raise RetriableError(f"{doing}: {_one_line(error)}; try again") from error
     except psycopg.errors.UniqueViolation as error:
         raise ConfigurationError(
