@@ -5,8 +5,11 @@ beyond it succeeds. Just above a segment of its write-ahead log, so that the tab
 server itself lives on, as with tables on a disk of their own.
 """
 
+import os
 import resource
+import subprocess
 import time
+from contextlib import suppress
 from typing import Final
 
 import psutil
@@ -77,15 +80,23 @@ def _limit(run: Run, size_bytes: int) -> None:
     """
     server, *helpers = run.site.family("postgres")
     sessions = [process for process in helpers if _serves_a_client(process)]
-    for process in (server, *sessions):
-        try:
-            process.rlimit(psutil.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
-        except psutil.NoSuchProcess:
-            continue  # a session that just ended
-        except psutil.AccessDenied as error:
-            raise ChaosError(
-                f"may not limit pid {process.pid}: run as PostgreSQL's user"
-            ) from error
+    pids = [process.pid for process in (server, *sessions)]
+    uid, gid = server.uids().real, server.gids().real
+
+    def set_limits() -> None:
+        # As the server's own account: it may, and root may not where it lacks CAP_SYS_RESOURCE.
+        if os.geteuid() != uid:
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+        for pid in pids:
+            with suppress(ProcessLookupError):  # a session that just ended
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (size_bytes, resource.RLIM_INFINITY))
+
+    try:
+        subprocess.run(["true"], preexec_fn=set_limits, check=True)
+    except subprocess.SubprocessError as error:
+        raise ChaosError(f"PostgreSQL's processes can't be limited: {error}") from error
 
 
 def _serves_a_client(process: psutil.Process) -> bool:
