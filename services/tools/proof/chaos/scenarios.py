@@ -6,13 +6,17 @@ from threading import Thread
 from typing import Final
 
 from services.tools.proof.chaos.run import Run
+from services.tools.proof.chaos.site import wait_for
 from services.tools.stack.rooms import ROOM_NAMES
+from services.tools.stack.status import State
 
 SESSION_S: Final = 6.0
 """The broker's session timeout of a room; one that slept longer has lost its place."""
 SLEEP_S: Final = SESSION_S + 2.0
 POSTGRES_AWAY_S: Final = 60.0
 REGISTRY_AWAY_S: Final = 20.0
+REGISTRY_DEATH_S: Final = 6.0
+"""How long the registry stays down when a room dies meanwhile."""
 OUTAGE_PAUSE_MAX_S: Final = 5.0
 """What does not stand on the way of an order must not stop trading for longer."""
 _AGAIN: Final = 0.15
@@ -71,10 +75,13 @@ def registry_away(run: Run, seconds: float = REGISTRY_AWAY_S) -> None:
     """No registry: what runs does not need it; a room that dies meanwhile waits for it."""
     _hold_down(run, "registry", seconds)
     run.pause_randomly(0.2, 1.0)
+    holder = Thread(target=run.site.hold_down, args=("registry", REGISTRY_DEATH_S))
+    holder.start()
+    wait_for(lambda: run.site.state("registry") is not State.UP, "the registry to fall", 10.0)
     signal_s = time.time()
     victim = run.site.signal("matcher", signal.SIGKILL)
-    kills = run.site.hold_down("registry", 5.0)
-    run.say(f"SIGKILL matcher while the registry was held down ({kills} kills)")
+    run.say("SIGKILL matcher while the registry is held down")
+    holder.join()
     run.recover("matcher killed while the registry was away", signal_s, (victim,))
 
 
