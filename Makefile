@@ -125,6 +125,6 @@ $(UV): | $(PYTHON)
 # The interpreter is always named: uv would otherwise follow an activated environment.
 $(STAMP): requirements.lock pyproject.toml | $(UV)
 	@echo "Installing requirements.lock into $(VENV)"
-	@$(UV_PIP) sync --python $(PYTHON) --quiet --require-hashes requirements.lock
+	@$(UV_PIP) sync --python $(PYTHON) --quiet --compile-bytecode --require-hashes requirements.lock
 	@$(UV_PIP) install --python $(PYTHON) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

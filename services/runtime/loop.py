@@ -21,7 +21,7 @@ matter then: the committed offset says it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
@@ -54,6 +54,9 @@ from services.runtime.telemetry import (
 BACKOFF_S_MIN: Final = 0.05
 BACKOFF_S_MAX: Final = 5.0
 TAKEOVER_TRIES_MAX: Final = 10
+MARKERS_NOTED_AFTER_S: Final = 10.0
+"""How long nothing must come before the offsets behind the markers of transactions are committed as
+well: else the retention of an idle partition would one day look like a loss."""
 HALVINGS_MAX: Final = 10
 COMMITS_TO_DOUBLE: Final = 8
 """A batch that was halved after a failure is doubled again after so many commits in a row. At once,
@@ -102,6 +105,9 @@ class LoopPorts[Token]:
     restorer: FoldRestorer
     offer_snapshot: Callable[[Snapshot], None] | None
     """Takes a snapshot without blocking; None for a room that keeps none."""
+    past_markers: Callable[[TopicPartition, int], int] = lambda _at, offset: offset
+    """Where a partition goes on after this offset, if only markers follow; `restore.past_markers`.
+    By default nothing is looked for."""
     is_followed: Callable[[], bool] = lambda: False
     """Whether another process takes this room's snapshots now, so that this one needs no pause."""
 
@@ -123,6 +129,9 @@ class _Owned:
 class _Session[Token]:
     consumer: Consumer[Token]
     producer: Producer[Token]
+    token: Token | None = None
+    """Of the last batch, as long as its partitions are still owned."""
+    quiet_since_s: float = 0.0
 
 
 class Loop[Token]:
@@ -210,12 +219,14 @@ class Loop[Token]:
         records_max = max(self._plan.batch_records_max >> self._halvings, 1)
         batch = session.consumer.poll(records_max, self._plan.poll_timeout_ms)
         if not batch.records:
+            self._note_markers_if_due(session)
             self._snapshot_if_due()
             return Turn.IDLE
         self._next_begin_s = self._pacer.now_s() + self._plan.transaction_interval_s
         done = 0
         while done < len(batch.records):
             done += self._commit_part(session, batch, done)
+        session.token, session.quiet_since_s = batch.token, self._pacer.now_s()
         self._snapshot_if_due()
         return Turn.COMMITTED
 
@@ -232,18 +243,37 @@ class Loop[Token]:
         folded_s = self._pacer.now_s()
         # 5. Produce.
         session.producer.send(outgoing)
-        # 6. Offsets into the transaction.
-        session.producer.send_offsets(
-            {TopicPartition(*place): offset for place, offset in offsets.items()}, batch.token
-        )
-        # 7. Commit.
-        session.producer.commit()
-        for place, offset in offsets.items():
-            self._owned[place].offset = offset
+        # 6. Offsets into the transaction, 7. commit.
+        self._commit(session, offsets, batch.token)
         self._telemetry.observe(FOLD_SECONDS, folded_s - started_s)
         self._telemetry.observe(TRANSACTION_SECONDS, self._pacer.now_s() - started_s)
         self._count(records, offsets, outgoing)
         return len(records)
+
+    def _note_markers_if_due(self, session: _Session[Token]) -> None:
+        """Commit where the log goes on behind the last records, when nothing came for a while."""
+        if session.token is None or not self._owned:
+            return
+        if self._pacer.now_s() - session.quiet_since_s < MARKERS_NOTED_AFTER_S:
+            return
+        session.quiet_since_s = self._pacer.now_s()
+        offsets: dict[tuple[str, int], int] = {}
+        for place, owned in self._owned.items():
+            offset = self._ports.past_markers(owned.at, owned.offset)
+            if offset > owned.offset:
+                offsets[place] = offset
+        if offsets:
+            session.producer.begin()
+            self._commit(session, offsets, session.token)
+
+    def _commit(
+        self, session: _Session[Token], offsets: Mapping[tuple[str, int], int], token: Token
+    ) -> None:
+        moved = {TopicPartition(*place): offset for place, offset in offsets.items()}
+        session.producer.send_offsets(moved, token)
+        session.producer.commit()
+        for place, offset in offsets.items():
+            self._owned[place].offset = offset
 
     def _fold(
         self, records: Sequence[Record], start: int
@@ -289,6 +319,8 @@ class Loop[Token]:
         def on_revoked(partitions: Sequence[TopicPartition]) -> None:
             producer.abort()
             self._drop_state()
+            if self._session is not None:
+                self._session.token = None
             self._telemetry.log.info("partitions_revoked", partitions=len(partitions))
 
         consumer.subscribe(self._plan.topics, on_assigned, on_revoked)

@@ -115,6 +115,20 @@ class FoldRestorer(Protocol):
         """The fold of everything below the committed offset. As `Restorer.restore`."""
 
 
+def past_markers(reader: LogReader, at: TopicPartition, offset: int) -> int:
+    """The stable end of a partition, if no record stands between `offset` and it; else `offset`.
+
+    Raises:
+        RetriableError: the broker does not answer for now.
+        HistoryLostError: the log no longer reaches back to `offset`.
+    """
+    _, end = reader.bounds(at)
+    if end <= offset:
+        return offset
+    behind = next((record for chunk in reader.read(at, offset, end) for record in chunk), None)
+    return end if behind is None else offset
+
+
 class Restorer:
     """Restores the folds of one room.
 

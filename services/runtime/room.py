@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from types import FrameType
 from typing import Final, Protocol
@@ -22,7 +23,12 @@ from services.runtime.kafka_tail import KafkaGroupTail
 from services.runtime.loop import Loop, LoopPlan, LoopPorts, backoff_s
 from services.runtime.ports import FoldFactory, Record, Snapshot, Snapshots, TopicPartition
 from services.runtime.registry import load_codec
-from services.runtime.restore import FoldRestorer, RestoreInterruptedError, Restorer
+from services.runtime.restore import (
+    FoldRestorer,
+    RestoreInterruptedError,
+    Restorer,
+    past_markers,
+)
 from services.runtime.settings import RoomSettings, read_settings
 from services.runtime.standby import Pair
 from services.runtime.telemetry import (
@@ -193,6 +199,7 @@ def _make_loop(
         lambda: KafkaProducer(parts.connection, f"{room.name}-{instance}"),
         restorer,
         parts.offer,
+        partial(past_markers, parts.reader),
         is_followed,
     )
     return Loop(parts.plan, ports, parts.factory, room.telemetry, room.pacer)

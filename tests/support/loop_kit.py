@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -28,7 +29,7 @@ from services.runtime.ports import (
     Snapshots,
     TopicPartition,
 )
-from services.runtime.restore import Restorer
+from services.runtime.restore import Restorer, past_markers
 from services.runtime.telemetry import Telemetry
 from services.tools.proof.vopr.taps import Step, TappedConsumer, TappedFolds, TappedProducer, When
 
@@ -196,7 +197,14 @@ class House:
             return ImpatientProducer(MemoryProducer(self.log, ids), faults)
 
         restorer = Restorer("sums", factory, self.reader, store, self.telemetry, self.pacer)
-        ports = LoopPorts(make_consumer, make_producer, restorer, keep or store.put, is_followed)
+        ports = LoopPorts(
+            make_consumer,
+            make_producer,
+            restorer,
+            keep or store.put,
+            partial(past_markers, self.reader),
+            is_followed,
+        )
         return Loop(plan, ports, factory, self.telemetry, self.pacer)
 
     def lag(self) -> int:

@@ -124,6 +124,23 @@ def open_database(deployment: Deployment) -> Iterator["psycopg.Connection"]:
         ) from error
 
 
+def require_own_cluster(deployment: Deployment) -> None:
+    """Refuse a Kafka cluster that is not the one on which PostgreSQL first saw the deployment.
+
+    Raises:
+        ConfigurationError: it is another one; the message names both.
+        UnreachableError: Kafka or PostgreSQL does not answer.
+    """
+    from services.runtime.cluster import require_same_cluster
+    from services.runtime.snapshots import PostgresSnapshots
+
+    require_listening("Kafka", deployment.bootstrap)
+    with open_database(deployment):
+        pass  # it answers, and is one of ours
+    memory = PostgresSnapshots(deployment.pg_dsn, deployment.name, kept=2)
+    require_same_cluster(deployment.bootstrap, memory, deployment.name)
+
+
 def require_registry(deployment: Deployment) -> None:
     """Find out at once whether the schema registry is there.
 

@@ -15,7 +15,12 @@ from services.runtime.errors import ConfigurationError
 from services.runtime.ports import LogReader, TopicPartition
 from services.runtime.registry import Registry
 from services.runtime.snapshots import PostgresSnapshots
-from services.tools.operate.connect import Deployment, open_log, require_registry
+from services.tools.operate.connect import (
+    Deployment,
+    open_log,
+    require_own_cluster,
+    require_registry,
+)
 from services.tools.proof.audit.auditor import PLACES, Auditor, Findings, judge, read_ends
 from services.tools.proof.audit.ledger import Ledger, Place
 from services.tools.proof.audit.postgres_rows import PostgresRows
@@ -78,8 +83,10 @@ def audit_deployment(
 
     Raises:
         UnreachableError: a part of the stack does not answer.
-        OperatingError: the log or the database can't be read.
+        OperatingError: the log or the database can't be read, or they are of two deployments.
     """
+    if options.database:
+        require_own_cluster(deployment)
     schemas = read_schemas(deployment)
     give_up_at_s = time.monotonic() + options.timeout_s
     with open_whole_log(deployment, database=options.database) as log:

@@ -118,7 +118,12 @@ def reconcile_deployment(
         UnreachableError: a part of the stack does not answer.
         RetriableError: Kafka can't be read.
     """
-    from services.tools.operate.connect import load_codec, open_database, open_log
+    from services.tools.operate.connect import (
+        load_codec,
+        open_database,
+        open_log,
+        require_own_cluster,
+    )
     from services.tools.proof.quiet import reconcile_when_quiet
     from services.tools.proof.rows import PostgresRows
 
@@ -127,5 +132,6 @@ def reconcile_deployment(
         with open_database(deployment) as database:
             yield PostgresRows(database, deployment.name)
 
+    require_own_cluster(deployment)
     with open_log(deployment) as log:
         return reconcile_when_quiet(log, load_codec(deployment), open_rows, timeout_s, progress)

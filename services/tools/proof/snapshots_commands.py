@@ -176,8 +176,12 @@ def _opened(
     from rich.console import Console
 
     from services.recorder.archive import ArchiveReader
-    from services.runtime.cluster import require_same_cluster
-    from services.tools.operate.connect import open_database, open_log, read_deployment
+    from services.tools.operate.connect import (
+        open_database,
+        open_log,
+        read_deployment,
+        require_own_cluster,
+    )
     from services.tools.proof.snapshots_verify import STATEFUL
     from services.tools.proof.whole_log import WholeLog
 
@@ -188,7 +192,7 @@ def _opened(
         resources.enter_context(open_database(deployment))
         kafka = resources.enter_context(open_log(deployment))
         store = _open_store(deployment)
-        require_same_cluster(deployment.bootstrap, store, deployment.name)
+        require_own_cluster(deployment)
         archive = ArchiveReader(deployment.pg_dsn, deployment.name)
         resources.callback(archive.close)
         status = resources.enter_context(Console(stderr=True).status("reading"))

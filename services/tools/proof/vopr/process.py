@@ -6,6 +6,7 @@ knows nothing of it.
 """
 
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -17,6 +18,7 @@ from services.runtime.loop import LoopPlan, LoopPorts, Turn
 from services.runtime.memory import MemoryConsumer, MemoryReader
 from services.runtime.memory_group import GroupToken
 from services.runtime.ports import Consumer, Producer, Snapshot
+from services.runtime.restore import past_markers
 from services.tools.proof.vopr.ledger import MemoryLedger, MemoryTail
 from services.tools.proof.vopr.parts import (
     INPUTS,
@@ -146,7 +148,11 @@ class RoomProcess(Process):
         )
         restorer = parts.restorer(room, factory, reader, store, stage.telemetry, self)
         ports = LoopPorts(
-            self._consumer, self._producer, restorer, self._offer if folds.stateful else None
+            self._consumer,
+            self._producer,
+            restorer,
+            self._offer if folds.stateful else None,
+            partial(past_markers, reader),
         )
         self.loop = parts.loop(plan, ports, factory, stage.telemetry, self)
 
