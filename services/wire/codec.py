@@ -3,6 +3,7 @@
 A codec is made once, at start, from the ids a registry gave (`SchemaIds`); it never calls out.
 """
 
+import re
 import struct
 from collections.abc import Callable
 from io import BytesIO
@@ -18,6 +19,7 @@ from services.wire.schemas import AvroSchema, load_schemas, newest_schema
 from services.wire.topics import TOPICS
 
 MAGIC: Final = 0
+_READER: Final = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
 _HEADER: Final = struct.Struct(">bI")
 HEADER_BYTES: Final = _HEADER.size
 
@@ -251,5 +253,6 @@ def _nested_to_dict(payload: Payload) -> dict[str, Any]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
+    """The library's words, without the address of its reader: a replay must say the same."""
+    text = _READER.sub("the bytes", " ".join(str(error).split())) or type(error).__name__
     return text[:200]

@@ -144,3 +144,15 @@ def test_no_bytes_stop_ingest(value: bytes) -> None:
     messages = of_orders(value)
     assert messages
     assert messages == of_orders(value)
+
+
+def test_a_dead_letter_says_the_same_in_every_process() -> None:
+    """A library names what it reads from by its address: that would differ in each replay."""
+    control = OpenAccount("o-1", "alice", 1, 2, 3, short_allowed=True)
+    for topic, command in (("orders", ORDER), ("controls", control)):
+        value = CODEC.encode_command(topic, command)
+        for end in range(5, len(value) - 1):
+            said = letter(ingest(CODEC, topic, 0, 7, NOW_US, value[:end]))
+            assert "0x" not in said.detail
+    cut = letter(ingest(CODEC, "controls", 0, 7, NOW_US, value[:-2]))
+    assert cut.detail == "cannot read boolean from the bytes"
