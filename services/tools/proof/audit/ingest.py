@@ -28,6 +28,8 @@ SOURCE_NUMBERS: Final = {"orders": 0, "controls": 1, "accounts": 2, "matching": 
 
 _ID: Final = re.compile(r"[!-~]{1,64}")
 """Printable ASCII without a space."""
+_READER: Final = re.compile(r"<[^<>]* object at 0x[0-9a-fA-F]+>")
+"""How a library names what it reads from: by an address, which no two processes share."""
 _TICKER: Final = re.compile(r"[!-~]{1,12}")
 _EVENT_TIME_MAX_US: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""
@@ -133,7 +135,7 @@ def _complain(reader: Reader, value: bytes, kind: str) -> NotACommandError:
         MemoryError,
         struct.error,
     ) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
+        text = _READER.sub("the bytes", " ".join(str(error).split())) or type(error).__name__
         return NotACommandError("MALFORMED_AVRO", text)
     if body.read(1):
         return NotACommandError("TRAILING_BYTES", f"{len(value)} bytes hold more")
