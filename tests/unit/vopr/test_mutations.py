@@ -8,6 +8,8 @@ import pytest
 from services.tools.proof.vopr.mutations import MUTATIONS, Mutation
 from services.tools.proof.vopr.run import hunt
 
+pytestmark = pytest.mark.timeout(600)
+
 SEEDS_MAX = 150
 STEPS = 300
 

@@ -13,6 +13,9 @@ from services.tools.proof.vopr.run import Outcome, run_seed, run_seeds
 from services.tools.proof.vopr.stage import Finding
 from services.tools.proof.vopr.world import CONDITIONS_STEPS, World
 
+pytestmark = pytest.mark.timeout(600)
+"""All seeds run in one fixture: 15 s of a core that may be shared."""
+
 SEEDS = 150
 STEPS = 300
 
