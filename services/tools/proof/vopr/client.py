@@ -215,9 +215,13 @@ class Client:
         random = self._random
         account, ticker, number = self._pick(ACCOUNTS), self._pick(self._tickers), self._number()
         quantity = 1 + int(random.random() * QUANTITY_MAX)
+        wide = 3 * QUANTITY_MAX
         makers: tuple[Callable[[], Control], ...] = (
             lambda: SetLimits(number, account, "", quantity + 20, -1, -1, -1),
             lambda: SetLimits(number, account, ticker, 2 * quantity, quantity * MARK, -1, -1),
+            # What was lowered is raised again, else a long run would end with nobody trading.
+            lambda: SetLimits(number, account, "", wide, wide * MARK, wide * MARK, -1),
+            lambda: SetLimits(number, account, ticker, wide, wide * MARK, -1, -1),
             lambda: Deposit(number, account, ticker, quantity - 10),
             lambda: KillSwitch(number, account, random.random() < 0.3),
             lambda: KillSwitch(number, account, engaged=False),
