@@ -33,7 +33,7 @@ app = typer.Typer()
 register(app)
 
 SEED = 31
-RECORDS = 800
+RECORDS = 1_500
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,14 @@ def test_an_exchange_is_found_whole_by_one_process_or_two(audit: Audit) -> None:
     assert said["checked"]["records of orders"] == RECORDS
     assert said["checked"]["rows of trades"] == said["totals"]["matching trades"] > 50
     assert said["notes"] == {}
-    assert audit.run("--processes", "1") == (0, said)
+    again = audit.run("--processes", "1")
+    assert (again[0], kept_digests(again[1])) == (0, kept_digests(said))
+    assert again[1]["totals"] == said["totals"]
+
+
+def kept_digests(said: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the topics that nothing compacts meanwhile."""
+    return [digest for digest in said["digests"] if digest["topic"] != "book"]
 
 
 @contextmanager
@@ -212,7 +219,8 @@ def test_a_strangers_message_is_named_and_retention_does_not_hide_the_rest(audit
     assert said["checked"]["messages of executions, from executions alone"] > 20
     drop("accounts", 1, 30)
     drop("matching", 1, 30)
-    assert audit.run() == (0, said)
+    again = audit.run()
+    assert (again[0], kept_digests(again[1])) == (0, kept_digests(said))
     refused = CliRunner().invoke(app, ["audit", "--no-database"])
     assert "begins at offset 30, and an audit needs it from 0" in str(refused.exception)
     forged = KafkaReader(KafkaConnection(path.addresses.kafka_bootstrap, path.prefix))
