@@ -32,6 +32,9 @@ class Component:
     """Must be ready when this one is first started. Stopping goes the other way round."""
     initialise: Callable[[], None] | None = None
     """Called before each start; makes the data if there is none, and may block for seconds then."""
+    chore: tuple[str, ...] = ()
+    """A program to run beside this one each time that it has become ready, in the same environment;
+    it ends by itself, and what it says goes to a log of its own."""
     on_death: Callable[[], None] | None = None
     """Called after each death that was not asked for; may block for a second, and never raises."""
     stop_signal: signal.Signals = signal.SIGTERM

@@ -1,6 +1,7 @@
 """Kafka's own console tools, run from the jars of the broker."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -36,9 +37,16 @@ _SERVER: Final = "--bootstrap-server"
 
 def command_line(settings: StackSettings, tool: str, arguments: Sequence[str]) -> list[str]:
     """What to execute: the tool, told where this stack's broker is unless `arguments` say."""
+    return tool_command(settings.components, settings.port("kafka"), tool, arguments)
+
+
+def tool_command(
+    components: Path, broker_port: int, tool: str, arguments: Sequence[str]
+) -> list[str]:
+    """The same, for who has a plan and no settings."""
     if tool not in TOOLS:
         raise StackError(f"no Kafka tool named {tool}; there are: {', '.join(TOOLS)}")
-    server = [_SERVER, f"{HOST}:{settings.port('kafka')}"]
+    server = [_SERVER, f"{HOST}:{broker_port}"]
     named = any(argument.split("=")[0] == _SERVER for argument in arguments)
     logging = INFRA_DIRECTORY / "kafka" / "tools-log4j2.properties"
     return [
@@ -48,7 +56,7 @@ def command_line(settings: StackSettings, tool: str, arguments: Sequence[str]) -
         "-XX:TieredStopAtLevel=1",
         f"-Dlog4j2.configurationFile={logging}",
         "-cp",
-        f"{directory_of(KAFKA, settings.components)}/*",
+        f"{directory_of(KAFKA, components)}/*",
         TOOLS[tool],
         *([] if named or tool in _READS_FILES else server),
         *arguments,

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import uuid
 from base64 import urlsafe_b64encode
@@ -84,6 +85,14 @@ def kafka(plan: Plan) -> Component:
         env=_bare_environment(),
         ready=kafka_answers(broker_port),
         ports={"kafka": broker_port, "kafka-controller": controller_port},
+        chore=(
+            sys.executable,
+            "-m",
+            "services.tools.stack.hanging",
+            plan.home,
+            plan.components,
+            str(broker_port),
+        ),
         initialise=initialise,
     )
 

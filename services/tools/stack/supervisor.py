@@ -77,6 +77,8 @@ class _Child:
     misses: int = 0
     """Probes in a row without a yes, since it was ready."""
     freeze: FreezeWatch | None = None
+    chore: subprocess.Popen[bytes] | None = None
+    """The present or the last one."""
     verdict: str = ""
     """Why the supervisor killed the present process, if it did."""
     note: str = ""
@@ -159,6 +161,7 @@ class Supervisor:
         for child in self._children.values():
             if self._is_due(child, now_s):
                 self._start(child)
+            self._look_at_chore(child)
         if self._phase is Phase.STARTING and self._all_well():
             self._phase = Phase.UP
             _log.info("everything is up")
@@ -224,8 +227,30 @@ class Supervisor:
             child.note = ""
             child.probe_due_s = time.monotonic() + PROBE_INTERVAL_S
             _log.info("%s is ready", component.name)
+            self._start_chore(child)
         elif time.monotonic() - child.started_s > component.ready_timeout_s:
             self._condemn(child, f"was not ready after {component.ready_timeout_s:.0f} s")
+
+    def _start_chore(self, child: _Child) -> None:
+        component = child.component
+        if not component.chore or (child.chore is not None and child.chore.poll() is None):
+            return
+        try:
+            child.chore = spawn(
+                component.chore,
+                env=component.env,
+                cwd=self._home,
+                log=self._log_of(f"{component.name}.chore"),
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            _log.warning("the chore of %s could not be started: %s", component.name, error)
+
+    def _look_at_chore(self, child: _Child) -> None:
+        if child.chore is not None and child.chore.poll() is not None:
+            if child.chore.returncode:
+                name = child.component.name
+                _log.warning("the chore of %s failed; see %s", name, self._log_of(f"{name}.chore"))
+            child.chore = None
 
     def _is_frozen(self, child: _Child, freeze: FreezeWatch) -> bool:
         """Whether it stands still; then it is killed, since others may wait for it."""
@@ -301,6 +326,10 @@ class Supervisor:
 
     def _stop(self) -> None:
         """Layer by layer, the last started first: each has its time, then it is killed."""
+        for child in self._children.values():
+            if child.chore is not None:
+                child.chore.kill()
+                child.chore.wait()
         if self._phase is not Phase.FAILED:
             self._phase = Phase.STOPPING
         requests_before = self._stop_requests

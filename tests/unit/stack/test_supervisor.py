@@ -177,6 +177,26 @@ def test_what_a_dead_component_left_is_cleared_before_it_starts_again(driven: Dr
     assert len(cleared) == 1, "a stop that was asked for is no death"
 
 
+def test_a_chore_runs_each_time_that_its_component_has_become_ready(driven: Driven) -> None:
+    chore = ("sh", "-c", f"echo done >> {driven.trace}; exit 3")
+    driven.supervise(replace(driven.component("a"), chore=chore))
+    driven.turn_until(lambda: driven.traces == ["done"], "the chore of the first start")
+    driven.turn_until(lambda: driven.child("a").chore is None, "its end to be seen")
+    driven.turn_until(lambda: driven.phase is Phase.UP, "its failure to change nothing")
+    driven.kill("a")
+    driven.turn_until(lambda: driven.traces == ["done", "done"], "the chore of the restart")
+
+
+def test_a_chore_ends_with_the_stack(driven: Driven) -> None:
+    driven.supervise(replace(driven.component("a"), chore=_FOREVER))
+    driven.turn_until(lambda: driven.phase is Phase.UP, "it to be up")
+    chore = driven.child("a").chore
+    assert chore is not None
+    assert chore.poll() is None
+    driven.stop()
+    assert chore.poll() is not None
+
+
 def test_once_all_was_up_a_component_is_tried_again_for_ever(driven: Driven) -> None:
     broken = driven.home / "broken"
     script = f"test -e {broken} && exit 3; exec sleep 600"
