@@ -35,7 +35,7 @@ class Component:
     chore: tuple[str, ...] = ()
     """A program to run beside this one each time that it has become ready, in the same environment;
     it ends by itself, and what it says goes to a log of its own."""
-    on_death: Callable[[], None] | None = None
+    on_death: Callable[[], object] | None = None
     """Called after each death that was not asked for; may block for a second, and never raises."""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = STOP_TIMEOUT_S

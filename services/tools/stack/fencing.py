@@ -25,22 +25,21 @@ def transactional_ids(prefix: str, room: str, instance: str) -> tuple[str, ...]:
     return tuple(f"{prefix}{room}-{instance}-{letter}" for letter in LETTERS)
 
 
-def fence(port: int, ids: Sequence[str]) -> Callable[[], None]:
+def fence(port: int, ids: Sequence[str]) -> Callable[[], bool]:
     """Take over these ids from whoever has them, as far as the broker answers.
 
     The broker aborts what is open and tells the old holder so at its next request. The returned
-    function blocks for about a second at most and never raises: the room's next process does the
-    same anyway.
+    function says whether the broker answered; it blocks for about a second at most and never
+    raises, since the room's next process does the same anyway.
     """
 
-    def end_transactions() -> None:
+    def end_transactions() -> bool:
         try:
             with socket.create_connection((HOST, port), timeout=ANSWER_WAIT_S) as connection:
                 connection.sendall(b"".join(map(_request, ids)))
-                for _ in ids:
-                    _read_answer(connection)
+                return all([_read_answer(connection) for _ in ids])
         except OSError:
-            return
+            return False
 
     return end_transactions
 
@@ -52,8 +51,10 @@ def _request(transactional_id: str) -> bytes:
     return struct.pack(">i", len(header) + len(body)) + header + body
 
 
-def _read_answer(connection: socket.socket) -> None:
+def _read_answer(connection: socket.socket) -> bool:
     """Whatever it says: "concurrent transactions" means that the abort has begun."""
     size = connection.recv(4, socket.MSG_WAITALL)
-    if len(size) == 4:
-        connection.recv(struct.unpack(">i", size)[0], socket.MSG_WAITALL)
+    if len(size) < 4:
+        return False
+    length = int(struct.unpack(">i", size)[0])
+    return len(connection.recv(length, socket.MSG_WAITALL)) == length

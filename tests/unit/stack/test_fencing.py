@@ -1,5 +1,4 @@
 import socket
-import time
 from threading import Thread
 
 from services.runtime.kafka import ALTERNATING, TRANSACTION_TIMEOUT_MS
@@ -14,21 +13,17 @@ def test_the_ids_are_those_of_the_runtime() -> None:
     assert transactional_ids("x.", "risk", "0") == ("x.risk-0-a", "x.risk-0-b", "x.risk-0-c")
 
 
-def test_a_broker_that_is_away_costs_nothing() -> None:
+def test_a_broker_that_is_away_is_no_error() -> None:
     with socket.socket() as unused:
         unused.bind((HOST, 0))
         port = unused.getsockname()[1]
-    started_s = time.monotonic()
-    fence(port, ("a",))()
-    assert time.monotonic() - started_s < 0.5
+    assert not fence(port, ("a",))()
 
 
-def test_a_broker_that_hangs_or_hangs_up_costs_a_second_at_most() -> None:
+def test_a_broker_that_hangs_or_hangs_up_is_not_waited_for() -> None:
     with socket.create_server((HOST, 0)) as server:
         port = server.getsockname()[1]
-        started_s = time.monotonic()
-        fence(port, ("a", "b"))()
-        assert 0.4 < time.monotonic() - started_s < 5.0
+        assert not fence(port, ("a", "b"))()
 
         def hang_up() -> None:
             for _ in range(2):  # the first is still in the queue
@@ -36,5 +31,5 @@ def test_a_broker_that_hangs_or_hangs_up_costs_a_second_at_most() -> None:
 
         thread = Thread(target=hang_up)
         thread.start()
-        fence(port, ("a", "b"))()
+        assert not fence(port, ("a", "b"))()
         thread.join()
