@@ -37,7 +37,7 @@ def fence(port: int, ids: Sequence[str]) -> Callable[[], bool]:
         try:
             with socket.create_connection((HOST, port), timeout=ANSWER_WAIT_S) as connection:
                 connection.sendall(b"".join(map(_request, ids)))
-                return all([_read_answer(connection) for _ in ids])
+                return all(_read_answer(connection) for _ in ids)
         except OSError:
             return False
 
