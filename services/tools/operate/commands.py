@@ -5,7 +5,7 @@ import typer
 from services.tools.operate.accounts import accounts, kill, limits
 from services.tools.operate.market import halt, mark, resume
 from services.tools.operate.orders import order
-from services.tools.operate.records import dlq, snapshots
+from services.tools.operate.records import dlq
 from services.tools.operate.topics import topics
 
 TRADE = "Trade and operate"
@@ -23,4 +23,3 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=TRADE)(kill)
     app.add_typer(topics, name="topics", rich_help_panel=LOOK)
     app.command(rich_help_panel=LOOK)(dlq)
-    app.command(rich_help_panel=LOOK)(snapshots)

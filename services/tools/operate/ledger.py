@@ -30,20 +30,6 @@ class OrderLife(msgspec.Struct, frozen=True):
     trades: list[Row]
 
 
-class SnapshotRow(msgspec.Struct, frozen=True):
-    """One kept snapshot, without its state."""
-
-    room: str
-    topic: str
-    partition: int
-    offset: int
-    bytes: int
-    state_hash: str
-    genesis_hash: str
-    format_version: int
-    age_s: float
-
-
 def latest_account_states(database: "Connection", deployment: str) -> list[Row]:
     """Each account's newest limits and state, by account name, with its positions of now."""
     states = _rows(
@@ -126,22 +112,6 @@ def read_order(database: "Connection", deployment: str, order_id: str) -> OrderL
         executions,
         _trades_of(database, deployment, executions),
     )
-
-
-def list_snapshots(database: "Connection", deployment: str) -> list[SnapshotRow]:
-    """Every kept snapshot of a deployment, newest of each partition first."""
-    rows = _rows(
-        database,
-        """
-        SELECT room, topic, partition, "offset", octet_length(state) AS bytes, state_hash,
-               genesis_hash, format_version,
-               extract(epoch FROM now() - taken_at)::float8 AS age_s
-        FROM outcry.snapshots WHERE deployment = %(deployment)s
-        ORDER BY room, topic, partition, "offset" DESC
-        """,
-        deployment=deployment,
-    )
-    return msgspec.convert(rows, list[SnapshotRow])
 
 
 def _about_order(database: "Connection", table: str, deployment: str, order_id: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""`outcry dlq`, `outcry snapshots`: what lies in the log's corners."""
+"""`outcry dlq`: what nobody could decode."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -42,28 +42,3 @@ def dlq(
         for letter in letters
     ]
     print_table(("record", "log time", "cause", "detail", "bytes", "head"), rows)
-
-
-def snapshots(*, as_json: AsJson = False) -> None:
-    """List the snapshots that restores begin from; they are shortcuts and can be deleted."""
-    from services.tools.operate.connect import open_database, read_deployment
-    from services.tools.operate.ledger import list_snapshots
-    from services.tools.operate.present import print_json, print_table
-
-    deployment = read_deployment()
-    with open_database(deployment) as database:
-        found = list_snapshots(database, deployment.name)
-    if as_json:
-        print_json(found)
-        return
-    if not found:
-        typer.echo("no snapshots yet; rooms take one every half minute in which they work")
-        return
-    rows = [
-        (
-            row.room, row.topic, row.partition, row.offset, row.bytes, row.state_hash[:16],
-            f"{row.age_s:.0f} s",
-        )
-        for row in found
-    ]  # fmt: skip
-    print_table(("room", "topic", "partition", "offset", "bytes", "hash", "age"), rows)

@@ -41,6 +41,9 @@ def list_snapshots(*, as_json: _AS_JSON = False) -> None:
     if as_json:
         print_json(kept)
         return
+    if not kept:
+        typer.echo("no snapshots yet; rooms take one every half minute in which they work")
+        return
     print_table(
         ("room", "partition", "offset", "age", "bytes", "format", "state hash", "genesis"),
         [

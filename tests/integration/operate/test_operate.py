@@ -204,7 +204,7 @@ def test_dead_letters_topics_and_snapshots_are_listed(outcry: Outcry, path: Trad
     assert outcry.run("topics", "create").stdout.startswith("topics: all are there\n")
     topics = outcry.json("topics", "list")
     assert next(row for row in topics if row["topic"] == f"{PREFIX}orders")["end_offset"] > 0
-    assert {row["room"] for row in outcry.json("snapshots")} <= {"risk", "matcher"}
+    assert {row["room"] for row in outcry.json("snapshots", "list")} <= {"risk", "matcher"}
 
 
 def test_an_account_nobody_can_have_is_refused_with_the_dead_letters_cause(
