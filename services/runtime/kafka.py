@@ -21,6 +21,8 @@ from services.runtime.errors import (
     RetriableError,
     UnknownOutcomeError,
 )
+from services.runtime.kafka_admin import connect_admin
+from services.runtime.kafka_decided import await_decided
 from services.runtime.kafka_faults import error_of, read_fault, write_fault
 from services.runtime.ports import Batch, Outgoing, Record, TopicPartition
 
@@ -254,7 +256,11 @@ def parse_group_metadata(metadata: GroupMetadata) -> tuple[int, str]:
 
 
 class KafkaProducer:
-    """`ports.Producer`: transactional ids `<prefix><writer>-a`, `-b` and `-c`, used in turn."""
+    """`ports.Producer`: transactional ids `<prefix><writer>-a`, `-b` and `-c`, used in turn.
+
+    Args:
+        outputs: where it writes; in these everything must be decided before it begins.
+    """
 
     def __init__(
         self,
@@ -262,8 +268,11 @@ class KafkaProducer:
         writer: str,
         transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
         alternating: Sequence[str] = ALTERNATING,
+        outputs: Sequence[TopicPartition] = (),
     ) -> None:
         self._connection = connection
+        self._outputs = outputs
+        self._admin = connect_admin(connection.bootstrap) if outputs else None
         self._ids = [f"{connection.prefix}{writer}-{letter}" for letter in alternating]
         self._transaction_timeout_ms = transaction_timeout_ms
         self._producers: list[Producer] = []
@@ -294,6 +303,12 @@ class KafkaProducer:
             if isinstance(fault, RestoreNeededError):
                 raise RetriableError(str(fault)) from exception
             raise fault from exception
+        if self._admin is not None:
+            try:
+                await_decided(self._admin, self._connection.prefix, self._outputs)
+            except Exception:
+                _drop(made)
+                raise
         self._producers = made
 
     def _config(self, transactional_id: str) -> dict[str, Any]:

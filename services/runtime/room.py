@@ -196,13 +196,20 @@ def _make_loop(
     instance = room.settings.instance
     ports = LoopPorts(
         lambda: KafkaConsumer(parts.connection, room.name, instance),
-        lambda: KafkaProducer(parts.connection, f"{room.name}-{instance}"),
+        lambda: KafkaProducer(
+            parts.connection, f"{room.name}-{instance}", outputs=_outputs(room.name)
+        ),
         restorer,
         parts.offer,
         partial(past_markers, parts.reader),
         is_followed,
     )
     return Loop(parts.plan, ports, parts.factory, room.telemetry, room.pacer)
+
+
+def _outputs(name: str) -> list[TopicPartition]:
+    written = (topic for topic in TOPICS if name in topic.writers)
+    return [TopicPartition(topic.name, n) for topic in written for n in range(topic.partitions)]
 
 
 def _make_follower(room: _Room, parts: _Parts) -> Follower:
