@@ -51,9 +51,9 @@ def run(stack_infra: StackInfra, folder: Path) -> Iterator[Run]:
 
 def test_every_room_killed_at_random_moments_keeps_every_promise(run: Run) -> None:
     with run.under_load("kills"):
-        kill_rooms(run, 2)
+        kill_rooms(run, 1)
     assert run.account.faults == []
-    assert all(run.account.kills[room] >= 2 for room in ROOM_NAMES)
+    assert all(run.account.kills[room] >= 1 for room in ROOM_NAMES)
     assert run.account.checks["confirmed"][0] > 100
     assert run.account.checks["audit"][0] > 1_000
     assert run.account.figures["accepted by REST"] > 0
