@@ -1,5 +1,6 @@
 """One partition's audit: its records in order, what they say, and what must follow from them."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from operator import itemgetter
@@ -27,7 +28,7 @@ def digest_of(key: bytes | None, value: bytes) -> int:
     return int.from_bytes(blake2b(whole, digest_size=_DIGEST_BYTES).digest())
 
 
-class PartitionAudit:
+class PartitionAudit(ABC):
     """Reads one partition. Subclasses say what its records mean.
 
     Args:
@@ -66,8 +67,9 @@ class PartitionAudit:
         if self.rows is not None and records:
             self.rows.compare(records[-1].offset + 1)
 
+    @abstractmethod
     def _work(self, records: Sequence[Record]) -> None:
-        raise NotImplementedError
+        """What this kind of partition owes and shows."""
 
     def reach_end(self, end: int) -> None:
         """Everything below `end` has been given, as far as there is anything."""
