@@ -9,7 +9,7 @@ from services.recorder.core import RECORDED, RowMaker, Rows, Unreadable
 from services.recorder.postgres import Move
 from services.recorder.settings import RecorderSettings
 from services.runtime.errors import ConfigurationError, FatalError, OperatingError
-from services.runtime.loop import backoff_s
+from services.runtime.loop import MARKERS_NOTED_AFTER_S, backoff_s
 from services.runtime.ports import Record, TopicPartition
 from services.runtime.restore import Pacer
 from services.runtime.telemetry import (
@@ -31,9 +31,6 @@ METRICS: Final = (Metric(ROWS_RECORDED, "counter", ("table",), "Rows added to Po
 IDLE_WAIT_MS: Final = 1_000
 """How long a read waits for a first record; then PostgreSQL is asked whether it is there."""
 STANDBY_WAIT_S: Final = 1.0
-MARKERS_NOTED_AFTER_S: Final = 10.0
-"""How long nothing must come before the positions behind the markers are noted as well: else the
-retention of an idle topic would one day look like a loss."""
 UNREADABLE_LOGGED_MAX: Final = 10
 """Most lines about unreadable records of one batch."""
 

@@ -9,7 +9,7 @@ from services.domain.events import Trade
 from services.domain.origin import MATCHING, Origin
 from services.recorder.core import RECORDED, Rows
 from services.recorder.postgres import Move
-from services.recorder.service import MARKERS_NOTED_AFTER_S, METRICS, ROWS_RECORDED, Recorder
+from services.recorder.service import METRICS, ROWS_RECORDED, Recorder
 from services.recorder.settings import RecorderSettings
 from services.runtime.errors import (
     ConfigurationError,
@@ -17,6 +17,7 @@ from services.runtime.errors import (
     HistoryLostError,
     RetriableError,
 )
+from services.runtime.loop import MARKERS_NOTED_AFTER_S
 from services.runtime.ports import Record, TopicPartition
 from services.runtime.telemetry import RECORDS_UNDECODABLE, Telemetry
 from services.wire.codec import Codec, local_codec
