@@ -10,6 +10,8 @@ from services.tools.stack.readiness import Probe
 READY_TIMEOUT_S: Final = 120.0
 """A JVM is ready within seconds; on a busy machine it took most of a minute."""
 STOP_TIMEOUT_S: Final = 15.0
+CHORE_ASKS_RESTART: Final = 75
+"""Exit code of a chore that found what only a restart of its component mends."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,9 @@ class Component:
     initialise: Callable[[], None] | None = None
     """Called before each start; makes the data if there is none, and may block for seconds then."""
     chore: tuple[str, ...] = ()
-    """A program to run beside this one each time that it has become ready, in the same environment;
-    it ends by itself, and what it says goes to a log of its own."""
+    """A program to run beside this one each time that it has become ready, and when one that needs
+    it does not get ready; in the same environment. It ends by itself, what it says goes to a log of
+    its own, and with CHORE_ASKS_RESTART it has this one stopped and started again."""
     on_death: Callable[[], object] | None = None
     """Called after each death that was not asked for; may block for a second, and never raises."""
     stop_signal: signal.Signals = signal.SIGTERM

@@ -3,9 +3,13 @@
 A broker that comes back from a crash on a busy machine may end expired transactions before it knows
 itself as leader. It then closes them without writing their markers, and every reader of committed
 data stands still in front of them for ever (docs/adr/0006). Kafka's own tool finds and aborts them;
-the supervisor runs this module beside the broker whenever that has become ready:
+the supervisor runs this module beside the broker whenever that has become ready, and when a room
+that needs it does not get ready:
 
     python -m services.tools.stack.hanging OUTCRY_HOME COMPONENTS PORT
+
+Where nothing hangs and committed offsets stay undecided all the same (`stuck_offsets`), it ends
+with CHORE_ASKS_RESTART.
 """
 
 import subprocess
@@ -15,7 +19,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from confluent_kafka import KafkaException
+
+from services.tools.stack.components import CHORE_ASKS_RESTART
 from services.tools.stack.kafka_tools import tool_command
+from services.tools.stack.settings import HOST
+from services.tools.stack.status import run_directory
+from services.tools.stack.stuck_offsets import ask_broker, may_restart, stuck_offsets
 
 BROKER_ID: Final = 1
 ROUNDS: Final = 2
@@ -82,7 +92,10 @@ def find_hanging(run_tool: RunTool) -> list[Hanging]:
 
 
 def main(arguments: list[str]) -> int:
-    """Look now and once more; 1 if the tool failed, which the log then says."""
+    """Look now and once more; 1 if the tool failed, which the log then says.
+
+    CHORE_ASKS_RESTART if the broker must start again for offsets to be decided.
+    """
     home, components, port = Path(arguments[0]), Path(arguments[1]), int(arguments[2])
     if not any((home / "kafka" / "data").glob("__transaction_state-*")):
         return 0  # nobody has ever opened a transaction
@@ -107,7 +120,24 @@ def main(arguments: list[str]) -> int:
             continue
         _say(f"{ended} hanging transactions ended")
         code = 0
-    return code
+    return code or _look_for_stuck_offsets(home, f"{HOST}:{port}")
+
+
+def _look_for_stuck_offsets(home: Path, bootstrap: str) -> int:
+    try:
+        stuck = stuck_offsets(ask_broker(bootstrap))
+    except KafkaException as error:
+        _say(f"looking for undecided offsets: {error}")
+        return 1
+    for group, topic, partition in sorted(stuck):
+        _say(f"the offset of {group} in {topic}/{partition} stays undecided, and nothing hangs")
+    if not stuck:
+        return 0
+    if may_restart(run_directory(home) / "kafka.restarted-for-offsets"):
+        _say("the broker must start again to load them anew")
+        return CHORE_ASKS_RESTART
+    _say("the broker was started again for this before; not again so soon")
+    return 1
 
 
 def _say(line: str) -> None:

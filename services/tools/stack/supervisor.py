@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Final
 
 from services.tools.stack.backoff import Backoff
-from services.tools.stack.components import Component, start_layers
+from services.tools.stack.components import CHORE_ASKS_RESTART, Component, start_layers
 from services.tools.stack.errors import StackError
 from services.tools.stack.frozen import LOOK_INTERVAL_S, FreezeWatch
 from services.tools.stack.identity import (
@@ -80,7 +80,9 @@ class _Child:
     chore: subprocess.Popen[bytes] | None = None
     """The present or the last one."""
     verdict: str = ""
-    """Why the supervisor killed the present process, if it did."""
+    """Why the supervisor ended the present process, if it did."""
+    kill_due_s: float | None = None
+    """When it is killed if it has not stopped as asked; None: nobody asked."""
     note: str = ""
 
 
@@ -151,7 +153,9 @@ class Supervisor:
             if child.process is not None and child.process.poll() is not None:
                 self._on_exit(child, child.process.returncode)
         for child in self._children.values():
-            if child.state is State.STARTING:
+            if child.kill_due_s is not None:
+                self._hurry(child, child.kill_due_s)
+            elif child.state is State.STARTING:
                 self._check_start(child)
             elif child.state in (State.UP, State.UNREADY):
                 if child.freeze is not None and self._is_frozen(child, child.freeze):
@@ -230,6 +234,9 @@ class Supervisor:
             self._start_chore(child)
         elif time.monotonic() - child.started_s > component.ready_timeout_s:
             self._condemn(child, f"was not ready after {component.ready_timeout_s:.0f} s")
+            for name in component.needs:  # perhaps something is amiss there
+                if name in self._children and self._children[name].state is State.UP:
+                    self._start_chore(self._children[name])
 
     def _start_chore(self, child: _Child) -> None:
         component = child.component
@@ -246,11 +253,17 @@ class Supervisor:
             _log.warning("the chore of %s could not be started: %s", component.name, error)
 
     def _look_at_chore(self, child: _Child) -> None:
-        if child.chore is not None and child.chore.poll() is not None:
-            if child.chore.returncode:
-                name = child.component.name
-                _log.warning("the chore of %s failed; see %s", name, self._log_of(f"{name}.chore"))
-            child.chore = None
+        if child.chore is None or child.chore.poll() is None:
+            return
+        name, code = child.component.name, child.chore.returncode
+        child.chore = None
+        if code == CHORE_ASKS_RESTART and child.process is not None:
+            child.verdict = child.note = "was asked by its chore to start again"
+            child.kill_due_s = time.monotonic() + child.component.stop_timeout_s
+            child.process.send_signal(child.component.stop_signal)
+            _log.warning("%s %s; see %s", name, child.verdict, self._log_of(f"{name}.chore"))
+        elif code:
+            _log.warning("the chore of %s failed; see %s", name, self._log_of(f"{name}.chore"))
 
     def _is_frozen(self, child: _Child, freeze: FreezeWatch) -> bool:
         """Whether it stands still; then it is killed, since others may wait for it."""
@@ -283,6 +296,12 @@ class Supervisor:
         child.verdict = child.note = verdict
         _log.error("%s %s: killed", child.component.name, verdict)
         child.process.kill()
+
+    def _hurry(self, child: _Child, due_s: float) -> None:
+        """Wait for the end of one that was asked to stop, and not for ever."""
+        if time.monotonic() >= due_s and child.process is not None:
+            _log.warning("%s does not stop: killed", child.component.name)
+            child.process.kill()
 
     def _on_exit(self, child: _Child, code: int) -> None:
         was_ready_s = 0.0 if child.ready_s is None else time.monotonic() - child.ready_s
@@ -320,6 +339,7 @@ class Supervisor:
         child.ready_s = None
         child.freeze = None
         child.verdict = ""
+        child.kill_due_s = None
         self._pid_file_of(child.component.name).unlink(missing_ok=True)
 
     # --- the end -------------------------------------------------------------------------

@@ -188,6 +188,35 @@ def test_a_chore_runs_each_time_that_its_component_has_become_ready(driven: Driv
     assert driven.row("a").restarts == 1
 
 
+def test_a_chore_may_have_its_component_stopped_and_started_again(driven: Driven) -> None:
+    asks_once = f"test -e {driven.home}/asked && exit 0; touch {driven.home}/asked; exit 75"
+    driven.supervise(replace(driven.traced("a"), chore=("sh", "-c", asks_once)))
+    driven.turn_until(lambda: driven.row("a").restarts == 1, "the restart")
+    driven.turn_until(lambda: driven.row("a").state is State.UP, "it to be up again")
+    assert driven.traces == ["+a", "-a", "+a"], "it was told to stop, not killed"
+    assert driven.row("a").restarts == 1
+
+
+def test_a_component_that_does_not_stop_for_its_chore_is_killed(driven: Driven) -> None:
+    deaf = ("sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
+    asks_once = f"test -e {driven.home}/asked && exit 0; touch {driven.home}/asked; exit 75"
+    driven.supervise(
+        replace(driven.component("a", deaf, stop_timeout_s=0.3), chore=("sh", "-c", asks_once))
+    )
+    driven.turn_until(lambda: driven.row("a").restarts == 1, "the kill and the restart")
+    assert driven.row("a").state in (State.BACKOFF, State.STARTING, State.UP)
+
+
+def test_a_component_that_does_not_get_ready_has_what_it_needs_looked_after(
+    driven: Driven,
+) -> None:
+    chore = ("sh", "-c", f"echo done >> {driven.trace}")
+    waits = replace(driven.component("b", ready=_never, needs=("a",)), ready_timeout_s=0.2)
+    driven.supervise(replace(driven.component("a"), chore=chore), waits)
+    driven.turn_until(lambda: len(driven.traces) >= 2, "the chore of the start and one more")
+    assert driven.row("a").restarts == 0
+
+
 def test_a_chore_ends_with_the_stack(driven: Driven) -> None:
     driven.supervise(replace(driven.component("a"), chore=_FOREVER))
     driven.turn_until(lambda: driven.phase is Phase.UP, "it to be up")
