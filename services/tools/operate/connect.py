@@ -84,16 +84,17 @@ def open_exchange(deployment: Deployment) -> Iterator["KafkaExchange"]:
 
 @contextmanager
 def open_log(deployment: Deployment) -> Iterator["LogReader"]:
-    """A reader of committed records.
+    """A reader of committed records, patient with a broker that has just restarted.
 
     Raises:
         UnreachableError: Kafka does not answer.
     """
     from services.runtime.kafka import KafkaConnection
     from services.runtime.kafka_reader import KafkaReader
+    from services.tools.operate.patient_log import PatientLog
 
     require_listening("Kafka", deployment.bootstrap)
-    log = KafkaReader(KafkaConnection(deployment.bootstrap, deployment.prefix))
+    log = PatientLog(KafkaReader(KafkaConnection(deployment.bootstrap, deployment.prefix)))
     try:
         yield log
     finally:

@@ -5,17 +5,14 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-import psycopg
 import pytest
 
-from services.runtime.kafka import KafkaConnection
-from services.runtime.kafka_reader import KafkaReader
 from services.tools.market.population import crowd_controls
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
-from services.tools.proof.quiet import reconcile_when_quiet
+from services.tools.operate.connect import Deployment
+from services.tools.proof.commands import reconcile_deployment
 from services.tools.proof.reconcile import Reconciliation
-from services.tools.proof.rows import PostgresRows
 from services.tools.stack.identity import ProcessIdentity, send_signal
 from services.tools.stack.stack import Stack
 from tests.support.stack_fixture import StackInfra
@@ -86,20 +83,11 @@ def wait_until_back(stack: Stack, victims: list[ProcessIdentity]) -> None:
 
 
 def reconciled(path: TradingPath) -> Reconciliation:
-    log = KafkaReader(KafkaConnection(path.addresses.kafka_bootstrap, path.prefix))
-
-    class Opened:
-        def __enter__(self) -> PostgresRows:
-            self.database = psycopg.connect(path.addresses.pg_dsn)
-            return PostgresRows(self.database, path.prefix)
-
-        def __exit__(self, *_: object) -> None:
-            self.database.close()
-
-    try:
-        return reconcile_when_quiet(log, path.codec, Opened, QUIET_WAIT_S)
-    finally:
-        log.close()
+    addresses = path.addresses
+    deployment = Deployment(
+        addresses.kafka_bootstrap, addresses.registry_url, addresses.pg_dsn, path.prefix
+    )
+    return reconcile_deployment(deployment, QUIET_WAIT_S, lambda _topic, _records: None)
 
 
 def assert_nothing_lost(path: TradingPath) -> None:
