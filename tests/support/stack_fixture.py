@@ -1,8 +1,9 @@
-"""One stack for a test session: Kafka, registry and PostgreSQL, without rooms.
+"""One stack for a test process: Kafka, registry and PostgreSQL, without rooms.
 
-Ask for the fixture `stack_infra`; take a topic prefix of your own, since all tests of the session
-share it. Its servers have their own ports and data, and die with the test session, also if that is
-killed. The components are those of the checkout, downloaded at first use.
+Ask for the fixture `stack_infra`; take a topic prefix of your own, since all tests of the process
+share it (each worker of pytest-xdist is one). Its servers have their own ports and data, and die
+with the process, also if that is killed. The components are those of the checkout, downloaded at
+first use.
 """
 
 import fcntl
@@ -22,8 +23,11 @@ from services.tools.stack.settings import PORT_SPAN, StackSettings
 from services.tools.stack.stack import Stack, running_stack
 
 COMPONENTS: Final = Path(__file__).parents[2] / ".components"
-# Below 32768, where Linux begins to give out ports to clients.
-_BASES: Final = range(23000, 32600, PORT_SPAN)
+# A block for each stack, since the room sets on it take the next free bases above its own: two
+# sessions, or two workers of one, would find the same base free and both take it. All below
+# 19000, where stacks of people begin; benches and chaos take theirs above that.
+_BLOCK: Final = 4 * PORT_SPAN
+_BASES: Final = range(10_000, 18_800, _BLOCK)
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,14 @@ class StackInfra:
 
 @contextmanager
 def reserved_port_base() -> Iterator[int]:
-    """A base whose ports are free and which no other test session chooses meanwhile."""
+    """A base of a block whose ports are free and which no other test process chooses meanwhile."""
     for base in _BASES:
         path = Path(tempfile.gettempdir()) / f"outcry-test-ports-{base}.lock"
         with path.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                find_free_base([base])
+                for own in range(base, base + _BLOCK, PORT_SPAN):
+                    find_free_base([own])
             except (BlockingIOError, PortTakenError):
                 continue
             yield base

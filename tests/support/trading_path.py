@@ -26,7 +26,7 @@ from services.wire.messages import Payload
 from services.wire.topics import BY_NAME, CONTROLS, EXECUTIONS, ORDERS, ORDERS_DLQ
 from tests.support.stack_fixture import StackInfra
 
-ANSWER_WAIT_S: Final = 30.0
+ANSWER_WAIT_S: Final = 90.0  # the rooms start meanwhile, perhaps on a machine with no core free
 PATH_ROOMS: Final = ("ingest", "risk", "matcher", "recorder")
 MARK: Final = 1_870_000
 
