@@ -22,7 +22,7 @@ from services.tools.stack.rooms import ROOM_NAMES
 from services.tools.stack.stack import RoomSet
 from tests.support.stack_fixture import StackInfra
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 SEED = 3
 PREFIX = "chaos."

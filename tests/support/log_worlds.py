@@ -10,7 +10,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import NewTopic, OffsetSpec
 
 from services.runtime.kafka import KafkaConnection, KafkaConsumer, KafkaProducer
-from services.runtime.kafka_admin import connect_admin
+from services.runtime.kafka_admin import connect_admin, describe_topics
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.memory import MemoryConsumer, MemoryProducer, MemoryReader
 from services.runtime.memory_log import MemoryLog
@@ -23,6 +23,7 @@ from services.runtime.ports import (
     Record,
     TopicPartition,
 )
+from tests.support.waiting import wait_until
 
 GROUP: Final = "room"
 _PATIENCE_S: Final = 40.0
@@ -112,6 +113,12 @@ class KafkaWorld:
         made = NewTopic(self.prefix + name, partitions, 1, config={"message.timestamp.type": kind})
         self._admin.create_topics([made])[self.prefix + name].result()
         self._topics.add(name)
+        # The controller has answered; on a busy machine the broker knows it only later.
+        wait_until(lambda: self._has_leaders(self.prefix + name), f"{name} to be there")
+
+    def _has_leaders(self, full: str) -> bool:
+        found = describe_topics(self._admin, self._connection.bootstrap, [full])
+        return full in found and all(at.leader is not None for at in found[full].partitions)
 
     def drop_topic(self, name: str) -> None:
         self._admin.delete_topics([self.prefix + name])[self.prefix + name].result()

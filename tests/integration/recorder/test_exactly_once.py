@@ -18,9 +18,10 @@ from tests.support.recorder_world import PARTITIONS, RecorderWorld
 from tests.support.stack_fixture import StackInfra
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 KILLS = 4
+_PAUSE_S = 0.02  # some records in each batch; more would only be more to compare
 
 
 class Writing:
@@ -33,7 +34,7 @@ class Writing:
         self._thread.start()
 
     def _write(self) -> None:
-        while not self._enough.wait(0.005):
+        while not self._enough.wait(_PAUSE_S):
             self._world.write(1, aborted=0.1)
 
     def stop(self) -> None:
@@ -121,7 +122,7 @@ def crash(stack_infra: StackInfra, name: str, how: signal.Signals) -> None:
         now = stack_infra.stack.status()
         return now is not None and now.is_up and now.row(name).restarts > server.restarts
 
-    wait_until(is_back, f"{name} to be back", timeout_s=60)
+    wait_until(is_back, f"{name} to be back", timeout_s=180)
 
 
 def test_a_database_that_crashes_is_waited_for(
