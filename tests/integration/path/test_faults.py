@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 SEED = 11
 COMMANDS = 600
 RATE_PER_S = 200
+KILLS = 2
 QUIET_WAIT_S = 90.0
+BACK_WAIT_S = 180.0
 SESSION_S = 6.0
 
 
@@ -79,7 +81,7 @@ def wait_until_back(stack: Stack, victims: list[ProcessIdentity]) -> None:
             and not any(row.process in victims for row in status.components)
         )
 
-    wait_until(is_back, "what was killed to come back", 90)
+    wait_until(is_back, "what was killed to come back", BACK_WAIT_S)
 
 
 def reconciled(path: TradingPath) -> Reconciliation:
@@ -100,7 +102,7 @@ def assert_nothing_lost(path: TradingPath) -> None:
 def test_a_room_killed_in_mid_flow_loses_and_repeats_nothing(
     path: TradingPath, flow: Flow, victim: str
 ) -> None:
-    for _ in range(3):
+    for _ in range(KILLS):
         flow.publish(COMMANDS // 4)
         victims = kill(path.rooms, victim)
         flow.publish(COMMANDS // 20)
