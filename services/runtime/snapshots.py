@@ -1,7 +1,7 @@
 """Snapshots in PostgreSQL, written off the hot path."""
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import psycopg
@@ -9,7 +9,9 @@ from psycopg.rows import class_row
 
 from services.runtime.errors import ConfigurationError, RetriableError
 from services.runtime.ports import Snapshot
-from services.runtime.settings import RoomSettings
+
+if TYPE_CHECKING:  # settings bring pydantic, which a process that only reads does without
+    from services.runtime.settings import RoomSettings
 
 _CONNECT_TIMEOUT_S: Final = 5
 _STATEMENT_TIMEOUT_MS: Final = 30_000
@@ -190,7 +192,7 @@ def _one_line(error: psycopg.Error) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def open_postgres(settings: RoomSettings) -> PostgresSnapshots | None:
+def open_postgres(settings: "RoomSettings") -> PostgresSnapshots | None:
     """The deployment's snapshots, for `run_room`; None where no PostgreSQL is configured."""
     if settings.pg_dsn is None:
         return None

@@ -42,10 +42,11 @@ def as_input(topic: str, offset: int, decoded: Decoded[Any]) -> Input:
 def encode_derived(derived: Iterable[Derived]) -> list[tuple[str, int, str, bytes]]:
     """What a model says, as it would stand in the log, without the header."""
     said = []
-    for topic, partition, key, record, fields in derived:
+    for one in derived:
         out = BytesIO()
-        fastavro.schemaless_writer(out, SCHEMAS[topic, record], fields, strict=True)
-        said.append((topic, partition, key, out.getvalue()))
+        schema = SCHEMAS[one.topic, one.record]
+        fastavro.schemaless_writer(out, schema, one.fields, strict=True)
+        said.append((one.topic, one.partition, one.key, out.getvalue()))
     return said
 
 

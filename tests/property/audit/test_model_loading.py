@@ -12,7 +12,7 @@ from services.tools.bench.matcher_flow import make_flow
 from services.tools.proof.audit.model import MatcherModel, RiskModel
 from services.wire.codec import Decoded
 from tests.support.matching_streams import streams
-from tests.support.model_beside import as_input
+from tests.support.model_beside import as_input, encode_derived
 from tests.support.risk_flow import Flow, draw_ops
 from tests.support.risk_market import RiskMarket, small_genesis
 
@@ -31,7 +31,7 @@ def test_a_matcher_loaded_anywhere_goes_on_the_same(stream: list[Decoded[object]
         taken = as_input("matching", offset, message)
         derived = whole.take(*taken)
         if offset >= at:
-            assert loaded.take(*taken) == derived
+            assert encode_derived(loaded.take(*taken)) == encode_derived(derived)
     if at < len(stream):
         loaded.finish()
         assert (loaded.state(), loaded.faults) == (core.dump(), [])
@@ -53,7 +53,8 @@ def test_risk_loaded_anywhere_goes_on_the_same(seed: int) -> None:
                 assert loaded.state() == whole.state()
             core.handle(offset, message)
             taken = as_input("accounts", offset, message)
-            assert loaded.take(*taken) == whole.take(*taken)
+            again, first = loaded.take(*taken), whole.take(*taken)
+            assert encode_derived(again) == encode_derived(first)
         loaded.finish()
         assert (loaded.state(), loaded.faults) == (core.dump(), [])
         assert loaded.genesis_hash() == core.genesis_hash()

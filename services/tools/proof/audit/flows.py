@@ -10,13 +10,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-_INDEX_BITS: Final = 20
-_INDEX_MAX: Final = (1 << _INDEX_BITS) - 1
-
-
-def pack_position(offset: int, index: int) -> int:
-    """A source position as one number that rises as the position does."""
-    return (offset << _INDEX_BITS) | (index if 0 <= index <= _INDEX_MAX else _INDEX_MAX)
+from services.tools.proof.audit.digests import INDEX_BITS, INDEX_MAX, pack_position
 
 
 class FlowKey(NamedTuple):
@@ -132,7 +126,7 @@ class Flow:
         return self._difference(kind, stated if kind == "extra" else wanted, self.seen_at[0])
 
     def _difference(self, kind: str, position: int, offset: int) -> Difference:
-        source = (position >> _INDEX_BITS, position & _INDEX_MAX)
+        source = (position >> INDEX_BITS, position & INDEX_MAX)
         return Difference(self.key, kind, *source, offset, self.after)
 
     def find_extra(self, source_end: int) -> None:

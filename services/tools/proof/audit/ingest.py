@@ -114,6 +114,9 @@ def _read(schemas: Schemas, topic: str, value: bytes | None) -> tuple[str, Field
     if reader is None:
         schema_id = int.from_bytes(value[1:HEADER_BYTES])
         raise NotACommandError("UNKNOWN_SCHEMA", f"schema id {schema_id} is none of {topic}")
+    fast = reader.read(value)
+    if fast is not None:
+        return reader.record, fast
     try:
         fields = read_record(reader.written, value[HEADER_BYTES:])
     except StrictAvroError as error:

@@ -1,7 +1,6 @@
 """What an audit has found so far: plain values that can be sent between processes and added up."""
 
 from collections import Counter
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -9,9 +8,7 @@ import msgspec
 from services.tools.proof.audit.flows import Flows, Reach
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from services.runtime.ports import Record, Snapshot
+    from services.runtime.ports import Snapshot
 
 type Place = tuple[str, int]
 """A topic and a partition."""
@@ -51,45 +48,6 @@ class Digest(msgspec.Struct, frozen=True):
     records: int
     digest: str
     """Hexadecimal BLAKE2b-256 over each record's offset, time, key and value, in order."""
-
-
-class Chain:
-    """Makes a partition's digest as its records come by."""
-
-    __slots__ = ("_chain", "first_offset", "next_offset", "records")
-
-    def __init__(self) -> None:
-        self._chain = blake2b(digest_size=32)
-        self.first_offset = -1
-        self.next_offset = 0
-        self.records = 0
-
-    def add(self, records: "Sequence[Record]") -> None:
-        """Take in the next records."""
-        parts: list[bytes] = []
-        for record in records:
-            key, value = record.key, record.value
-            head = (
-                f"{record.offset} {record.timestamp_ms} {-1 if key is None else len(key)}"
-                f" {-1 if value is None else len(value)}\n"
-            )
-            parts += (head.encode(), key or b"", value or b"")
-        self._chain.update(b"".join(parts))
-        if records:
-            if self.first_offset < 0:
-                self.first_offset = records[0].offset
-            self.next_offset = records[-1].offset + 1
-            self.records += len(records)
-
-    def digest(self, place: Place) -> Digest:
-        """As far as it has come."""
-        return Digest(
-            *place,
-            max(self.first_offset, 0),
-            self.next_offset,
-            self.records,
-            self._chain.hexdigest(),
-        )
 
 
 class Ledger:

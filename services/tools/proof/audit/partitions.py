@@ -2,14 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from operator import itemgetter
-from typing import Final
+from typing import Any, Final
 
 from services.runtime.ports import Record
-from services.tools.proof.audit.flows import FlowKey, Reach, pack_position
+from services.tools.proof.audit.digests import Chain, digest_of, pack_position
+from services.tools.proof.audit.flows import FlowKey, Reach
 from services.tools.proof.audit.ingest import SOURCE_NUMBERS, derive_commands
-from services.tools.proof.audit.ledger import Chain, Finding, Ledger, Place
+from services.tools.proof.audit.ledger import Digest, Finding, Ledger, Place
 from services.tools.proof.audit.model import Derived
 from services.tools.proof.audit.row_check import RowCheck
 from services.tools.proof.audit.rows import TABLES_OF, RowSource, row_message
@@ -17,15 +17,8 @@ from services.tools.proof.audit.schemas import Fields, Message, Schemas
 
 type Append = Callable[[int], None]
 
-_DIGEST_BYTES: Final = 8
 _KEY_FIELDS: Final = {"executions": "account", "account_states": "account", "trades": "ticker"}
 """What the key of each table's records is."""
-
-
-def digest_of(key: bytes | None, value: bytes) -> int:
-    """What stands for a message in a flow."""
-    whole = value + key if key else value
-    return int.from_bytes(blake2b(whole, digest_size=_DIGEST_BYTES).digest())
 
 
 class PartitionAudit(ABC):
@@ -78,7 +71,15 @@ class PartitionAudit(ABC):
             self.rows.compare(end)
             self.rows.finish()
         self._ledger.reaches[self.place] = Reach(self._first, self.next, self._begins_late)
-        self._ledger.digests[self.place] = self._chain.digest(self.place)
+        chain = self._chain
+        self._ledger.digests[self.place] = Digest(
+            self.topic,
+            self.partition,
+            max(chain.first_offset, 0),
+            chain.next_offset,
+            chain.records,
+            chain.hexdigest(),
+        )
 
     def recheck_rows(self, records: Sequence[Record]) -> None:
         """Records that were read before their rows were there."""
@@ -108,21 +109,28 @@ class Deriver:
         self._source = (SOURCE_NUMBERS[place[0]], place[1])
         self._schemas = schemas
         self._ledger = ledger
-        self._outflows: dict[tuple[str, int], tuple[Append, Append]] = {}
+        self._outflows: dict[str, dict[int, tuple[Append, Append]]] = {}
 
-    def derive(self, messages: Sequence[Derived]) -> None:
+    def derive(self, messages: list[Derived]) -> None:
         """Everything that must follow from one record."""
-        encode = self._schemas.encode
-        for topic, partition, key, record, fields in messages:
-            appends = self._outflows.get((topic, partition))
+        schemas = self._schemas
+        for message in messages:
+            topic, fields = message.topic, message.fields
+            flows = self._outflows.get(topic)
+            appends = None if flows is None else flows.get(message.partition)
             if appends is None:
-                flow = self._ledger.flows.of(FlowKey(*self._source, topic, partition))
-                appends = (flow.derived.append, flow.derived_at.append)
-                self._outflows[topic, partition] = appends
+                appends = self._open(topic, message.partition)
             derive, derive_at = appends
-            origin = fields["origin"]
-            derive(digest_of(key.encode(), encode(topic, record, fields)))
+            origin: dict[str, Any] = fields["origin"]
+            value = schemas.encode(topic, message.record, fields)
+            derive(digest_of(message.key.encode(), value))
             derive_at(pack_position(origin["offset"], origin["index"]))
+
+    def _open(self, topic: str, partition: int) -> tuple[Append, Append]:
+        flow = self._ledger.flows.of(FlowKey(*self._source, topic, partition))
+        appends = (flow.derived.append, flow.derived_at.append)
+        self._outflows.setdefault(topic, {})[partition] = appends
+        return appends
 
 
 class DoorAudit(PartitionAudit):

@@ -6,14 +6,12 @@ from typing import Final
 
 from services.runtime.ports import Record
 from services.tools.proof.audit.ledger import Finding, Ledger
+from services.tools.proof.audit.row_maker import UnstorableError, archive_row, message_row
 from services.tools.proof.audit.rows import (
     ARCHIVED,
     TABLES_OF,
     RowSource,
-    UnstorableError,
-    archive_row,
     compare_rows,
-    message_row,
     table_of,
 )
 from services.tools.proof.audit.schemas import Message

@@ -1,41 +1,27 @@
 """PostgreSQL's rows, stated a second time: what each record must have become, byte by byte.
 
 A row is what PostgreSQL's binary COPY gives for it, columns in the order of `COLUMNS`: those of
-fixed width first. The expected bytes are made here and compared as a whole.
+fixed width first. row_maker.py makes the expected bytes, which are compared as a whole.
 """
 
 import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from hashlib import sha1
 from itertools import zip_longest
-from operator import itemgetter
 from typing import Any, Final, NamedTuple, Protocol
 
-from services.runtime.ports import Record
 from services.tools.proof.audit.schemas import Fields
 
-_WIDTHS: Final = {
-    "smallint": ("h", 2),
-    "integer": ("i", 4),
-    "bigint": ("q", 8),
-    "boolean": ("?", 1),
-    "timestamptz": ("q", 8),
-}
-_PG_EPOCH_US: Final = 946_684_800_000_000
+_FIXED: Final = frozenset({"smallint", "integer", "bigint", "boolean", "timestamptz"})
+PG_EPOCH_US: Final = 946_684_800_000_000
 """PostgreSQL counts time from 2000-01-01 (UTC); microseconds since the Unix epoch."""
-_TIME_MAX_US: Final = 253_402_300_799_999_999
-_NULL: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = struct.Struct(">i")
-_BIGINT: Final = struct.Struct(">iq")
-_NAMESPACE: Final = bytes.fromhex("6f9d5c0e93a45b0b9a7e0c72a1d3e5f1")
 
 _ORIGIN: Final = (
     "offset bigint, source_topic smallint, source_partition smallint, source_offset bigint,"
     " source_index integer, sequence bigint, log_time timestamptz, event_time timestamptz?, "
 )
-_ORIGIN_COLUMNS: Final = 7
+ORIGIN_COLUMNS: Final = 7
 """Those of fixed width that every message has: its offset, and where it comes from."""
 _TABLES: Final = {
     "orders": _ORIGIN + "account text, client_order_id text, ticker text, side integer,"
@@ -73,7 +59,7 @@ class Column(NamedTuple):
     @property
     def fixed(self) -> bool:
         """Whether every value has the same width."""
-        return self.kind in _WIDTHS and not self.nullable
+        return self.kind in _FIXED and not self.nullable
 
 
 def _columns(text: str) -> tuple[Column, ...]:
@@ -121,10 +107,6 @@ class RowSource(Protocol):
         """Rows that belong to no partition there is: table, topic or '', partition, offset."""
 
 
-class UnstorableError(Exception):
-    """No table can hold the message; its record is archived instead."""
-
-
 def table_of(topic: str, record: str) -> str:
     """The table that holds the messages of this name; empty: none does."""
     return _TABLE_OF.get((topic, record), "")
@@ -141,86 +123,7 @@ _TABLE_OF: Final = {
     ("trades", "Trade"): "trades",
 }
 
-# --- making rows
-
-
-class _Packer:
-    """Makes the rows of one table that holds messages."""
-
-    def __init__(self, table: str) -> None:
-        columns = COLUMNS[table]
-        fixed = [column for column in columns if column.fixed]
-        widths = [_WIDTHS[column.kind] for column in fixed]
-        self._struct = struct.Struct(">h" + "".join(f"i{code}" for code, _ in widths))
-        self._template = [len(columns)]
-        for _, width in widths:
-            self._template += [width, 0]
-        own = [column.name for column in fixed[_ORIGIN_COLUMNS:]]
-        self._own = itemgetter(*own) if len(own) > 1 else _tuple_getter(own)
-        rest = [column for column in columns if not column.fixed and column.name != "event_time"]
-        self._rest_packers = [_PACK[column.kind] for column in rest]
-        names = [column.name for column in rest]
-        self._rest = itemgetter(*names) if len(names) > 1 else _tuple_getter(names)
-
-    def pack(self, offset: int, fields: Fields) -> bytes:
-        """The row's bytes.
-
-        Raises:
-            UnstorableError: a value fits no column.
-        """
-        origin = fields["origin"]
-        source = _origin_values(origin)
-        event_time_us = origin["event_time_us"]
-        numbers = self._template.copy()
-        numbers[2::2] = (offset, *source, _pg_time(origin["time_us"]), *self._own(fields))
-        try:
-            row = self._struct.pack(*numbers)
-        except struct.error as error:
-            raise UnstorableError(str(error)) from error
-        event_time = _BIGINT.pack(8, _pg_time(event_time_us)) if event_time_us else _NULL
-        values = self._rest(fields)
-        rest = [pack(value) for pack, value in zip(self._rest_packers, values, strict=True)]
-        return b"".join((row, event_time, *rest))
-
-
-_origin_values: Final = itemgetter("topic", "partition", "offset", "index", "sequence")
-
-
-def _tuple_getter(names: Sequence[str]) -> Callable[[Fields], tuple[Any, ...]]:
-    return lambda fields: tuple(fields[name] for name in names)
-
-
-def _pack_bytes(data: bytes | None) -> bytes:
-    return _NULL if data is None else _LENGTH.pack(len(data)) + data
-
-
-@lru_cache(maxsize=1 << 16)
-def _pack_text(text: str | None) -> bytes:
-    if text is None:
-        return _NULL
-    data = text.encode()
-    if b"\0" in data:
-        raise UnstorableError("a text contains NUL")
-    return _LENGTH.pack(len(data)) + data
-
-
-def _pack_number(number: int | None) -> bytes:
-    return _NULL if number is None else _BIGINT.pack(8, number)
-
-
-def _pack_json(value: object) -> bytes:
-    data = b"\x01" + canonical_json(value)
-    if b"\\u0000" in data:
-        raise UnstorableError("a text contains NUL")
-    return _LENGTH.pack(len(data)) + data
-
-
-_PACK: Final[dict[str, Callable[[Any], bytes]]] = {
-    "text": _pack_text,
-    "bytea": _pack_bytes,
-    "bigint": _pack_number,
-    "jsonb": _pack_json,
-}
+# --- JSON as PostgreSQL has it
 
 
 def canonical_json(value: object) -> bytes:
@@ -233,54 +136,6 @@ def _sorted(value: object) -> object:
         names = sorted(value, key=lambda name: (len(name.encode()), name.encode()))
         return {name: _sorted(value[name]) for name in names}
     return [_sorted(item) for item in value] if isinstance(value, list) else value
-
-
-def make_order_id(account: str, client_order_id: str, ticker: str) -> str:
-    """Ticker and a version 5 UUID of account NUL client order id, in a namespace fixed for ever."""
-    digest = bytearray(sha1(_NAMESPACE + f"{account}\0{client_order_id}".encode()).digest()[:16])  # noqa: S324 - UUIDs of version 5 are made so
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{ticker}-{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-_PACKERS: Final = {table: _Packer(table) for table in COLUMNS if table != "archive"}
-_ARCHIVE: Final = struct.Struct(">hiqiq")
-
-
-def archive_row(record: Record) -> bytes:
-    """The row of a record's own bytes."""
-    numbers = _ARCHIVE.pack(4, 8, record.offset, 8, record.timestamp_ms)
-    key, value = record.key, record.value
-    if key is not None and value is not None:
-        return b"".join((numbers, _LENGTH.pack(len(key)), key, _LENGTH.pack(len(value)), value))
-    return numbers + _pack_bytes(key) + _pack_bytes(value)
-
-
-def message_row(table: str, record: str, offset: int, fields: Fields) -> bytes:
-    """The row of a message, in the table that holds its kind.
-
-    Raises:
-        UnstorableError: no row can hold it.
-    """
-    if table == "orders":
-        account, name, ticker = fields["account"], fields["client_order_id"], fields["ticker"]
-        fields = fields | {"order_id": make_order_id(account, name, ticker)}
-    elif table in ("cancels", "amendments"):
-        fields = _OPTIONAL[table] | fields | {"command": record}
-    return _PACKERS[table].pack(offset, fields)
-
-
-_OPTIONAL: Final[dict[str, Fields]] = {
-    table: {c.name: None for c in COLUMNS[table] if c.nullable and c.name != "event_time"}
-    for table in ("cancels", "amendments")
-}
-
-
-def _pg_time(time_us: int) -> int:
-    if not 0 <= time_us <= _TIME_MAX_US:
-        raise UnstorableError(f"time {time_us} us is outside 1970..9999")
-    return time_us - _PG_EPOCH_US
 
 
 # --- reading rows
@@ -313,7 +168,7 @@ _UNPACK: Final[dict[str, Callable[[bytes], Any]]] = {
     "integer": _unpack_number,
     "bigint": _unpack_number,
     "boolean": lambda data: data != b"\0",
-    "timestamptz": lambda data: _unpack_number(data) + _PG_EPOCH_US,
+    "timestamptz": lambda data: _unpack_number(data) + PG_EPOCH_US,
     "text": lambda data: data.decode(errors="replace"),
     "bytea": bytes,
     "jsonb": lambda data: json.loads(data[1:]),

@@ -7,8 +7,6 @@ keeps the orders that are open in it and running sums of their weights; caps.py 
 from collections import deque
 from typing import Any, Final
 
-import msgspec
-
 from services.tools.proof.audit.model import numbers as n
 from services.tools.proof.audit.model.said import Witness
 from services.tools.proof.audit.model.trace import Sent
@@ -16,36 +14,45 @@ from services.tools.proof.audit.model.trace import Sent
 NO_OFFSET: Final = -1
 
 
-class Order(msgspec.Struct, gc=False):
+class Order:
     """One order from its arrival until it is forgotten. It is live up to PARTIALLY_FILLED."""
 
-    account: str
-    order_id: str
-    client_order_id: str
-    ticker: str
-    side: int
-    order_type: int
-    time_in_force: int
-    post_only: bool
-    self_trade_prevention: int
-    submitted_price: int
-    submitted_quantity: int
-    price: int
-    quantity: int
-    cause_id: str
-    value: int = 0
-    status: int = n.PENDING_NEW
-    accepted_offset: int = NO_OFFSET
-    reason: int = 0
-    filled: int = 0
-    filled_money: int = 0
-    ended_us: int = 0
-    acceptance: tuple[int, int, int, int] | None = None
-    """W, E, exposure and mark of the acceptance, until NEW was said."""
-    pending: tuple[str, int, int, int] | None = None
-    """Command id, new total, value and offset of a replace the matcher has not answered."""
-    entry: int = 0
-    """Its place among all orders that were let through."""
+    __slots__ = (
+        "acceptance", "accepted_offset", "account", "cause_id", "client_order_id", "ended_us",
+        "entry", "filled", "filled_money", "order_id", "order_type", "pending", "post_only",
+        "price", "quantity", "reason", "self_trade_prevention", "side", "status",
+        "submitted_price", "submitted_quantity", "ticker", "time_in_force", "value",
+    )  # fmt: skip
+
+    def __init__(self, account: str, order_id: str, ticker: str, command: dict[str, Any]) -> None:
+        self.account = account
+        self.order_id = order_id
+        self.client_order_id: str = command["client_order_id"]
+        self.ticker = ticker
+        self.side: int = command["side"]
+        self.order_type: int = command["order_type"]
+        self.time_in_force: int = command["time_in_force"]
+        self.post_only: bool = command["post_only"]
+        self.self_trade_prevention: int = command["self_trade_prevention"]
+        self.submitted_price: int = command["price"]
+        self.submitted_quantity: int = command["quantity"]
+        self.price = self.submitted_price
+        self.quantity = self.submitted_quantity
+        self.cause_id = self.client_order_id
+        """The command that last sent it into the book."""
+        self.value = 0
+        self.status = n.PENDING_NEW
+        self.accepted_offset = NO_OFFSET
+        self.reason = 0
+        self.filled = 0
+        self.filled_money = 0
+        self.ended_us = 0
+        self.acceptance: tuple[int, int, int, int] | None = None
+        """W, E, exposure and mark of the acceptance, until NEW was said."""
+        self.pending: tuple[str, int, int, int] | None = None
+        """Command id, new total, value and offset of a replace the matcher has not answered."""
+        self.entry = 0
+        """Its place among all orders that were let through."""
 
     def row(self) -> list[Any]:
         """For a dump; see state.py."""
@@ -68,23 +75,39 @@ def read_order(row: list[Any]) -> Order:
         accepted_offset, cause_id, reason, _, _, filled, filled_money, ended_us, acceptance,
         pending,
     ) = row  # fmt: skip
-    return Order(
-        account, order_id, client_order_id, ticker, side, order_type, time_in_force, post_only,
-        self_trade_prevention, submitted_price, submitted_quantity, price, quantity, cause_id,
-        value, status, accepted_offset, reason, filled, filled_money, ended_us,
-        None if acceptance is None else tuple(acceptance),
-        None if pending is None else tuple(pending),
-    )  # fmt: skip
+    submitted = {
+        "client_order_id": client_order_id,
+        "side": side,
+        "order_type": order_type,
+        "time_in_force": time_in_force,
+        "post_only": post_only,
+        "self_trade_prevention": self_trade_prevention,
+        "price": submitted_price,
+        "quantity": submitted_quantity,
+    }
+    order = Order(account, order_id, ticker, submitted)
+    order.price, order.quantity, order.value = price, quantity, value
+    order.status, order.accepted_offset, order.cause_id = status, accepted_offset, cause_id
+    order.reason, order.filled, order.filled_money = reason, filled, filled_money
+    order.ended_us = ended_us
+    order.acceptance = None if acceptance is None else tuple(acceptance)
+    order.pending = None if pending is None else tuple(pending)
+    return order
 
 
-class Done(msgspec.Struct, frozen=True, gc=False):
+class Done:
     """A remembered command other than PlaceOrder."""
 
-    account: str
-    command_id: str
-    order_id: str
-    digest: bytes
-    ended_us: int
+    __slots__ = ("account", "command_id", "digest", "ended_us", "order_id")
+
+    def __init__(
+        self, account: str, command_id: str, order_id: str, digest: bytes, ended_us: int
+    ) -> None:
+        self.account = account
+        self.command_id = command_id
+        self.order_id = order_id
+        self.digest = digest
+        self.ended_us = ended_us
 
     def row(self) -> list[Any]:
         """For a dump."""

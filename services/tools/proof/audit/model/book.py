@@ -9,27 +9,34 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any, Final
 
-import msgspec
-
 from services.tools.proof.audit.model import numbers as n
 
 _STALE_MIN: Final = 1_024
 """Below so many entries a heap is not cleared of orders that are gone."""
 
 
-class Resting(msgspec.Struct, gc=False):
+class Resting:
     """One order that rests, or a replaced one on its way through the book."""
 
-    order_id: str
-    account: str
-    side: int
-    price: int
-    quantity: int
-    filled: int
-    post_only: bool
-    self_trade_prevention: int
-    arrival: int = 0
-    """Its place in time among all that ever rested here."""
+    __slots__ = (
+        "account", "arrival", "filled", "order_id", "post_only", "price", "quantity",
+        "self_trade_prevention", "side",
+    )  # fmt: skip
+
+    def __init__(
+        self, order_id: str, account: str, side: int, price: int, quantity: int, filled: int,
+        *, post_only: bool, self_trade_prevention: int,
+    ) -> None:  # fmt: skip
+        self.order_id = order_id
+        self.account = account
+        self.side = side
+        self.price = price
+        self.quantity = quantity
+        self.filled = filled
+        self.post_only = post_only
+        self.self_trade_prevention = self_trade_prevention
+        self.arrival = 0
+        """Its place in time among all that ever rested here."""
 
 
 class Level:

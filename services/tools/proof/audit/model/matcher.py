@@ -183,7 +183,16 @@ class MatcherModel:
         for side, orders in ((n.BUY, rows[9]), (n.SELL, rows[10])):
             for order_id, account, price, quantity, filled, post_only, policy in orders:
                 self._book.insert(
-                    Resting(order_id, account, side, price, quantity, filled, post_only, policy)
+                    Resting(
+                        order_id,
+                        account,
+                        side,
+                        price,
+                        quantity,
+                        filled,
+                        post_only=post_only,
+                        self_trade_prevention=policy,
+                    )
                 )
                 counts["orders_accepted"] += 1
                 counts["shares_accepted"] += quantity - filled
@@ -248,8 +257,8 @@ class MatcherModel:
             command["price"],
             quantity,
             0,
-            command["post_only"],
-            command["self_trade_prevention"],
+            post_only=command["post_only"],
+            self_trade_prevention=command["self_trade_prevention"],
         )
         if time_in_force == n.FOK and not self._fills_entirely(taker):
             self._voice.tell_canceled(taker, n.FOK_UNFILLED)

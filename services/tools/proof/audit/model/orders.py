@@ -59,23 +59,13 @@ def place_order(shard: Shard, command: dict[str, Any]) -> None:
         refuse(shard, "PlaceOrder", command, n.TABLE_FULL)
         return
     shard.counts.submitted += 1
-    ticker, price, quantity = command["ticker"], command["price"], command["quantity"]
+    ticker = command["ticker"]
     market = shard.markets.get(ticker)
     order = Order(
         account.name,
         order_id_of(account.name, client_order_id, ticker),
-        client_order_id,
         ticker if market is None else market.ticker,
-        command["side"],
-        command["order_type"],
-        command["time_in_force"],
-        command["post_only"],
-        command["self_trade_prevention"],
-        price,
-        quantity,
-        price,
-        quantity,
-        client_order_id,
+        command,
     )
     reason = _form_fault(account, market, order)
     if not reason and market is not None:

@@ -36,15 +36,20 @@ DEPTH: Final = "DEPTH"
 """A price level whose shares are not the sum over its orders."""
 
 
-class Derived(NamedTuple):
+class Derived:
     """One message that must stand in a topic, ready for Avro's writer."""
 
-    topic: str
-    partition: int
-    key: str
-    record: str
-    fields: dict[str, Any]
-    """As the newest schema has them, `origin` among them."""
+    __slots__ = ("fields", "key", "partition", "record", "topic")
+
+    def __init__(
+        self, topic: str, partition: int, key: str, record: str, fields: dict[str, Any]
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.key = key
+        self.record = record
+        self.fields = fields
+        """As the newest schema has them, `origin` among them."""
 
 
 class Fault(NamedTuple):
