@@ -7,6 +7,10 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("tests.support")
 
+# Tests patch the audit's functions, which only its pure form lets them do;
+# tests/replay/test_compiled_audit.py compares the two forms.
+os.environ["OUTCRY_PURE"] = "1"
+
 # One real stack for the whole session, started only when a test asks for it.
 pytest_plugins = ["tests.support.stack_fixture"]
 

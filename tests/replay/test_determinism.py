@@ -1,7 +1,7 @@
 """One recorded log gives the same bytes wherever, however and in whatever pieces it is folded.
 
-Nothing of the product is compiled, so there is no compiled form to compare with pure Python; the
-interpreter's version is varied instead.
+No room is compiled, so there is no compiled form to compare with pure Python; the interpreter's
+version is varied instead. Of the audit there are both: test_compiled_audit.py compares them.
 """
 
 import os

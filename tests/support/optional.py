@@ -23,7 +23,7 @@ def require_program(name: str) -> Path:
     """Find a program on PATH, or skip the calling test (fail it under the switch)."""
     found = shutil.which(name)
     if found is None:
-        _missing(f"{name} is not installed; install it to run this test")
+        missing_part(f"{name} is not installed; install it to run this test")
     return Path(found)
 
 
@@ -36,7 +36,7 @@ def require_lobster(name: str) -> Path:
     folder = Path(os.environ.get(LOBSTER_SWITCH) or _LOBSTER)
     path = folder / name
     if not path.is_file():
-        _missing(
+        missing_part(
             f"no {name} in {os.environ.get(LOBSTER_SWITCH) or '../shared/data/lobster'}; put"
             f" LOBSTER's sample there, or say with {LOBSTER_SWITCH} where it is"
         )
@@ -64,7 +64,7 @@ def python_with_packages(version: str, packages: Sequence[str], folder: Path) ->
     ):
         ended = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
         if ended.returncode:
-            _missing(f"no packages for Python {version}: {ended.stderr.strip()[-300:]}")
+            missing_part(f"no packages for Python {version}: {ended.stderr.strip()[-300:]}")
     return python
 
 
@@ -82,7 +82,8 @@ def _find_python(version: str) -> Path | None:
     return None
 
 
-def _missing(reason: str) -> NoReturn:
+def missing_part(reason: str) -> NoReturn:
+    """Skip the calling test (fail it under the switch)."""
     if os.environ.get(REQUIRE_SWITCH) == "1":
         pytest.fail(f"{reason} ({REQUIRE_SWITCH}=1 makes it required)", pytrace=False)
     pytest.skip(reason)

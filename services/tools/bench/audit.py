@@ -23,8 +23,10 @@ from services.tools.bench.deployment import Bench, open_bench
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
 from services.tools.operate.connect import Deployment
+from services.tools.proof import compiled
 from services.tools.proof.audit.auditor import read_ends
 from services.tools.proof.audit.schemas import Schemas
+from services.tools.proof.audit_process import begin
 from services.tools.proof.audit_run import (
     Options,
     Part,
@@ -53,6 +55,8 @@ class Rate(msgspec.Struct, frozen=True):
 class AuditReport(msgspec.Struct, frozen=True):
     """All figures of one run."""
 
+    form: str
+    """'compiled' or 'pure Python'."""
     commands: int
     records: int
     rows: int
@@ -90,6 +94,7 @@ def run_audit_bench(
             references.append(_timed(lambda: _read_all(deployment, processes, records)))
             audits.append(_timed(lambda: _audit_all(deployment, processes)))
     return AuditReport(
+        compiled.form(),
         commands,
         records,
         rows,
@@ -137,7 +142,13 @@ def _read_all(deployment: Deployment, processes: int, records: int) -> None:
     schemas = read_schemas(deployment)
     with open_whole_log(deployment, database=True) as log:
         parts, _ = plan_parts(deployment, schemas, log, Options(processes), read_ends(log))
-    with ProcessPoolExecutor(len(parts), mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        len(parts),
+        mp_context=context,
+        initializer=begin,
+        initargs=(compiled.loaded(), context.Value("q", 0)),
+    ) as pool:
         read = sum(pool.map(_read_part, parts))
     assert read == records, "the same records"
 
@@ -158,7 +169,10 @@ def _read_part(part: Part) -> int:
 def audit_table(report: AuditReport) -> Table:
     """For people."""
     table = Table("figure", "records/s", "least to most", "CPU us/record", title="bench audit")
-    for name, rate in (("audit, all checks", report.audit), ("read and decode", report.reference)):
+    for name, rate in (
+        (f"audit, all checks, {report.form}", report.audit),
+        ("read and decode", report.reference),
+    ):
         table.add_row(
             name,
             f"{rate.median_per_s:,.0f}",

@@ -145,9 +145,13 @@ def bench_audit(
     import msgspec
     from rich.console import Console
 
-    from services.tools.bench.audit import audit_table, run_audit_bench
+    from services.tools.proof.compiled import load
+    from services.tools.proof.compiling import compile_audit
 
     progress = Console(stderr=True)
+    load(compile_audit(lambda line: progress.print(f"[dim]{line}")))
+    from services.tools.bench.audit import audit_table, run_audit_bench
+
     with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
         report = run_audit_bench(
             Path(home), seed, commands, processes, repeats,

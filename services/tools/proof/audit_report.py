@@ -8,7 +8,9 @@ import msgspec
 from services.tools.operate.present import print_table
 from services.tools.proof.audit.auditor import Findings
 from services.tools.proof.audit.ledger import Finding
+from services.tools.proof.compiled import form
 
+_HOW: Final = {"compiled": "compiled", "pure Python": "as pure Python"}
 _SPELLED_MAX: Final = 10
 """Findings after the first that are told one by one."""
 
@@ -26,6 +28,7 @@ def print_findings(found: Findings) -> None:
     sys.stdout.write("\n")
     for note, count in found.notes.items():
         sys.stdout.write(f"{note}: {count:,}\n")
+    sys.stdout.write(f"The audit ran {_HOW[form()]}.\n")
     if found.first is None:
         sys.stdout.write("Everything follows from the log.\n")
         return
@@ -47,6 +50,7 @@ def to_document(found: Findings) -> dict[str, Any]:
     """For JSON."""
     return {
         "holds": found.holds,
+        "form": form(),
         "first_difference": found.first,
         "differences": found.findings,
         "checked": found.checked,

@@ -1,12 +1,11 @@
 """Auditing a deployment: its log, its database, and several processes that share the work."""
 
-import gc
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -21,16 +20,15 @@ from services.tools.operate.connect import (
     require_own_cluster,
     require_registry,
 )
+from services.tools.proof import compiled
 from services.tools.proof.audit.auditor import PLACES, Auditor, Findings, judge, read_ends
 from services.tools.proof.audit.ledger import Ledger, Place
 from services.tools.proof.audit.postgres_rows import PostgresRows
 from services.tools.proof.audit.schemas import KnownSchema, Schemas
+from services.tools.proof.audit_process import begin, count_read
 from services.tools.proof.quiet import wait_until_still
 from services.tools.proof.whole_log import WholeLog
 from services.wire.schemas import load_schemas
-
-if TYPE_CHECKING:
-    from multiprocessing.sharedctypes import Synchronized
 
 _RETRY_PAUSE_S: Final = 3.0
 _POLL_S: Final = 0.2
@@ -224,7 +222,7 @@ def _run(
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
     with ProcessPoolExecutor(
-        len(parts), mp_context=context, initializer=_keep_counter, initargs=(counter,)
+        len(parts), mp_context=context, initializer=begin, initargs=(compiled.loaded(), counter)
     ) as pool:
         futures: list[Future[Ledger]] = [
             pool.submit(_audit_counting, part, drained=drained) for part in parts
@@ -235,23 +233,8 @@ def _run(
             yield future.result()
 
 
-_counter: "Synchronized[int] | None" = None
-
-
-def _keep_counter(counter: "Synchronized[int]") -> None:
-    # What the folds hold is no garbage, and makes no circles to look for again and again.
-    gc.disable()
-    global _counter  # noqa: PLW0603 - what a pool's process can be given only at its start
-    _counter = counter
-
-
 def _audit_counting(part: Part, *, drained: bool) -> Ledger:
-    def count(_topic: str, records: int) -> None:
-        assert _counter is not None, "set when the process began"
-        with _counter.get_lock():
-            _counter.value += records
-
-    return _audit_part(part, count, drained=drained)
+    return _audit_part(part, lambda _topic, records: count_read(records), drained=drained)
 
 
 def _audit_part(part: Part, count: Callable[[str, int], None], *, drained: bool) -> Ledger:

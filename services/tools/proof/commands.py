@@ -88,16 +88,20 @@ def audit(
 
     from services.tools.operate.connect import read_deployment
     from services.tools.operate.present import print_json
+    from services.tools.proof.compiling import load_for
+
+    console = Console(stderr=True)
+    deployment = read_deployment()
+    load_for(_count_records(deployment), console.print)
     from services.tools.proof.audit_report import print_findings, to_document
     from services.tools.proof.audit_run import Options, audit_deployment
 
-    console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("audit", total=None)
         found = audit_deployment(
-            read_deployment(),
+            deployment,
             Options(processes, database, from_snapshots, timeout_s),
             lambda read, total: bar.update(task, completed=read, total=total),
             lambda doing: bar.update(task, description=doing),
@@ -107,6 +111,21 @@ def audit(
     else:
         print_findings(found)
     raise typer.Exit(0 if found.holds else 1)
+
+
+def _count_records(deployment: "Deployment") -> int:
+    """About: a topic's offsets count the ends of transactions, too."""
+    from services.runtime.ports import TopicPartition
+    from services.tools.operate.connect import open_log
+    from services.wire.topics import TOPICS
+
+    with open_log(deployment) as log:
+        bounds = [
+            log.bounds(TopicPartition(topic.name, partition))
+            for topic in TOPICS
+            for partition in range(topic.partitions)
+        ]
+    return sum(end - first for first, end in bounds)
 
 
 def reconcile_deployment(
