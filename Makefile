@@ -105,7 +105,7 @@ docs: setup ## Draw the generated parts of the pages again
 .PHONY: clean
 clean: ## Remove .venv and the caches (the exchange's data in .outcry stays)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
-		.coverage htmlcov build dist
+		.coverage htmlcov build dist .compiled
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- how .venv is made -----------------------------------------------------------------

@@ -35,7 +35,13 @@ def vopr(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Simulate every room under every fault; exit code 1 if anything is lost, doubled or wrong."""
+    from rich.console import Console
+
     from services.tools.operate.present import print_json
+    from services.tools.proof.compiling import load_for
+
+    # Each step leaves about a record, which is audited at the end.
+    load_for(seeds * steps, Console(stderr=True).print)
     from services.tools.proof.vopr import report
 
     if mutations:

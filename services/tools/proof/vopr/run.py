@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from services.tools.proof.compiled import load, loaded
 from services.tools.proof.vopr.checks import check
 from services.tools.proof.vopr.mutations import BY_NAME
 from services.tools.proof.vopr.parts import Parts
@@ -91,7 +92,7 @@ def run_seeds(
     if processes == 1 or len(jobs) == 1:
         yield from map(_run_job, jobs)
         return
-    with get_context("spawn").Pool(processes) as pool:
+    with get_context("spawn").Pool(processes, load, (loaded(),)) as pool:
         yield from pool.imap_unordered(_run_job, jobs, chunksize=_CHUNK_SEEDS)
 
 
@@ -154,7 +155,7 @@ def hunt_all(
     if processes == 1:
         yield from (hunt(*job) for job in jobs)
         return
-    with get_context("spawn").Pool(processes) as pool:
+    with get_context("spawn").Pool(processes, load, (loaded(),)) as pool:
         yield from pool.imap_unordered(_hunt_job, jobs)
 
 
