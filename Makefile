@@ -65,6 +65,7 @@ check: setup ## Style, formatting, types and the walls between rooms
 
 .PHONY: test
 test: setup check ## The checks, then every test, on the real stack (TESTS=tests/unit WORKERS=2)
+	@$(PYTHON) -m services.tools.stack.fetch
 	@$(PYTEST) --durations=15 --durations-min=1 $(or $(TESTS),tests)
 
 .PHONY: test-fast

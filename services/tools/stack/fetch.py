@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 
+from services.runtime.settings import read_settings
 from services.tools.stack.errors import FetchError
+from services.tools.stack.settings import StackSettings
 
 INFRA_DIRECTORY: Final = Path(__file__).parents[3] / "infra"
 
@@ -161,3 +164,18 @@ def _assemble(download: Download, part: Path, place: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(whole, filter="data")
     whole.rename(place)
+
+
+def main() -> int:
+    """`python -m services.tools.stack.fetch`: everything now, so that no test waits for it."""
+    try:
+        for download in (KAFKA, REGISTRY):
+            fetch(download, read_settings(StackSettings).components, lambda _line: None)
+    except FetchError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
