@@ -7,6 +7,7 @@ ORDERS = 0
 CONTROLS = 1
 ACCOUNTS = 2
 MATCHING = 3
+TRADES = 4
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -19,7 +20,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     """
 
     topic: int
-    """Number of the source topic (ORDERS, CONTROLS, ACCOUNTS, MATCHING)."""
+    """Number of the source topic (ORDERS, CONTROLS, ACCOUNTS, MATCHING, TRADES)."""
     partition: int
     offset: int
     index: int

@@ -78,7 +78,7 @@ MATCHING: Final = Topic(
 )  # fmt: skip
 TRADES: Final = Topic(
     "trades", "feed", "ticker", TICKER_PARTITIONS, "delete", False,
-    ("matcher",), ("recorder", "gateway"), ("Trade",), True,
+    ("matcher",), ("recorder", "gateway", "features"), ("Trade",), True,
 )  # fmt: skip
 BOOK: Final = Topic(
     "book", "feed", "ticker", TICKER_PARTITIONS, "compact", False,
@@ -89,8 +89,16 @@ EXECUTIONS: Final = Topic(
     ("risk",), ("gateway", "recorder"), ("ExecutionReport", "AccountState"), True,
 )  # fmt: skip
 
-TOPICS: Final = (ORDERS, ORDERS_DLQ, CONTROLS, ACCOUNTS, MATCHING, TRADES, BOOK, EXECUTIONS)
-"""Every topic of the trading path. `features` and `predictions` come with their rooms."""
+FEATURES: Final = Topic(
+    "features", "feed", "ticker", TICKER_PARTITIONS, "delete", False,
+    ("features",), ("materializer",), ("FeatureRow",), True,
+)  # fmt: skip
+
+TRADING: Final = (ORDERS, ORDERS_DLQ, CONTROLS, ACCOUNTS, MATCHING, TRADES, BOOK, EXECUTIONS)
+"""The topics of the trading path: what is written exactly once, and what the audit derives."""
+
+TOPICS: Final = (*TRADING, FEATURES)
+"""Every topic."""
 
 BY_NAME: Final = {topic.name: topic for topic in TOPICS}
 
@@ -99,5 +107,6 @@ ORIGIN_NUMBERS: Final = {
     CONTROLS.name: origin.CONTROLS,
     ACCOUNTS.name: origin.ACCOUNTS,
     MATCHING.name: origin.MATCHING,
+    TRADES.name: origin.TRADES,
 }
 """The number an Origin gives each source topic."""

@@ -22,10 +22,15 @@ def golden_paths(file: SchemaFile) -> tuple[Path, Path]:
     return stem.with_name(stem.name + ".bin"), stem.with_name(stem.name + ".json")
 
 
-def example(schema: AvroSchema | str | dict[str, Any], named: dict[str, Any], place: int) -> object:
+type _Schema = AvroSchema | str | list[str]
+
+
+def example(schema: _Schema, named: dict[str, Any], place: int) -> object:
     """A value of this schema that differs from field to field, so that a swap shows."""
     if isinstance(schema, str) and schema in named:
         return example(named[schema], named, place)
+    if isinstance(schema, list):  # A union: each of its branches must be seen somewhere.
+        return example(schema[place % len(schema)], named, place)
     match schema if isinstance(schema, str) else schema["type"]:
         case "record":
             record = cast("dict[str, Any]", schema)
@@ -37,6 +42,8 @@ def example(schema: AvroSchema | str | dict[str, Any], named: dict[str, Any], pl
         case "array":
             items = cast("dict[str, Any]", schema)["items"]
             return [example(items, named, place * 3 + i) for i in (1, 2)]
+        case "null":
+            return None
         case "string":
             return f"text-{place}-é"
         case "bytes":

@@ -16,7 +16,7 @@ from services.tools.proof.audit.model import Derived, MatcherModel, RiskModel
 from services.wire.codec import HEADER_BYTES, Decoded, local_codec
 from services.wire.messages import Message, Payload
 from services.wire.schemas import newest_schema
-from services.wire.topics import TOPICS
+from services.wire.topics import TRADING
 
 type Input = tuple[int, str, dict[str, Any]]
 """What a model takes: offset, name of the record, its fields."""
@@ -24,7 +24,7 @@ type Input = tuple[int, str, dict[str, Any]]
 CODEC: Final = local_codec()
 SCHEMAS: Final = {
     (topic.name, record): fastavro.parse_schema(newest_schema(topic.name, record).schema)
-    for topic in TOPICS
+    for topic in TRADING
     for record in topic.records
 }
 

@@ -16,7 +16,7 @@ from tests.tidy.lock import normalised, pyproject
 from tests.tidy.tree import ROOT
 
 # What every installation has; all other packages are parts with extras of their own.
-GROUND = {"domain", "wire", "runtime"}
+GROUND = {"domain", "featuresets", "wire", "runtime"}
 PARTS = sorted({file.parent.name for file in ROOT.glob("services/*/__init__.py")} - GROUND)
 COUNT_SCHEMAS = """
 import services

@@ -9,7 +9,7 @@ from services.runtime.ports import LogReader, TopicPartition
 from services.tools.proof.reconcile import Progress, Reconciliation, reconcile
 from services.tools.proof.rows import Rows
 from services.wire.codec import Codec
-from services.wire.topics import TOPICS
+from services.wire.topics import TRADING
 
 STILL_S: Final = 1.5
 """The log counts as still when no partition grew for so long."""
@@ -61,6 +61,6 @@ def wait_until_still(log: LogReader, give_up_at_s: float) -> bool:
 def _ends(log: LogReader) -> list[int]:
     return [
         log.bounds(TopicPartition(topic.name, partition))[1]
-        for topic in TOPICS
+        for topic in TRADING
         for partition in range(topic.partitions)
     ]

@@ -115,7 +115,7 @@ _CAUSES_CHECK: Final = {
     topics.MATCHING.name: "matches",
 }
 
-_READ: Final = tuple(topic for topic in topics.TOPICS if topic is not topics.BOOK)
+_READ: Final = tuple(topic for topic in topics.TRADING if topic is not topics.BOOK)
 """All but the views: `book` is compacted and holds nothing of its own."""
 
 _TABLED: Final = (topics.ACCOUNTS, topics.EXECUTIONS, topics.TRADES)
@@ -168,7 +168,7 @@ class _Books:
         self._causes = {
             place: Causes(*bounds)
             for place, bounds in self._bounds.items()
-            if place[0] in ORIGIN_NUMBERS
+            if place[0] in _CAUSES_CHECK
         }
         self._horizon_ms = _horizon_ms(log, self._bounds)
         self._offsets: dict[tuple[str, str, int], array[int]] = {}
@@ -229,7 +229,7 @@ class _Books:
     def _pass_over(self, topic: Topic, record: Record) -> None:
         """A stranger's junk: in `controls` it owes a dead letter, elsewhere rooms pass over it."""
         self._count(f"junk in {topic.name}")
-        if topic.name in ORIGIN_NUMBERS:
+        if topic.name in _CAUSES_CHECK:
             self._owe(record, 1 if topic is topics.CONTROLS else 0)
 
     def _owe(self, record: Record, messages: int) -> None:

@@ -16,7 +16,7 @@ from services.tools.proof.vopr.parts import Parts
 from services.tools.proof.vopr.second import audit
 from services.tools.proof.vopr.stage import Finding, shared_codec
 from services.tools.proof.vopr.world import World, opened_log
-from services.wire.topics import TOPICS
+from services.wire.topics import TRADING
 
 _COLLECT_EVERY: Final = 25
 _CHUNK_SEEDS: Final = 10
@@ -65,7 +65,7 @@ def _digest(world: World) -> str:
     """Of the trace and of every committed record."""
     digest = blake2b("\n".join(world.trace).encode(), digest_size=16)
     log = world.stage.log
-    for topic in TOPICS:
+    for topic in TRADING:
         for at in log.partitions_of(topic.name):
             for record in log.scan(at, 0, log.end_offset(at)):
                 digest.update(b"%d %d " % (record.offset, record.timestamp_ms))
@@ -79,7 +79,7 @@ def _count(world: World) -> dict[str, int]:
         topic.name: sum(
             1 for at in log.partitions_of(topic.name) for _ in log.scan(at, 0, log.end_offset(at))
         )
-        for topic in TOPICS
+        for topic in TRADING
     }
     return figures | world.happened
 

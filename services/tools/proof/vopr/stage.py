@@ -12,7 +12,7 @@ from services.runtime.ports import Snapshot, TopicPartition
 from services.tools.proof.vopr.ledger import Database, MendableSnapshots
 from services.tools.proof.vopr.parts import FOLD_ROOMS, INPUTS, RECORDER, Parts
 from services.tools.proof.vopr.quiet import RememberingCodec, SilentTelemetry
-from services.wire.topics import TOPICS
+from services.wire.topics import TRADING
 
 
 class Finding(Exception):  # noqa: N818 - it is what the simulator looks for
@@ -113,7 +113,7 @@ class Stage:
         self.telemetry = shared_telemetry()
         self.now_ms = FIRST_TIME_MS
         self.log = MemoryLog(self.clock_ms, defer_markers=conditions.defer_markers)
-        for topic in TOPICS:
+        for topic in TRADING:
             self.log.create_topic(
                 topic.name, topic.partitions, log_append_time=topic.log_append_time
             )
