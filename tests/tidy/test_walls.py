@@ -24,6 +24,7 @@ HOUSE = {
     "runtime/__init__.py": "import time\nfrom services import wire",
     "gateway/__init__.py": "",
     "ingest/__init__.py": "",
+    "lake/__init__.py": "",
     "matcher/__init__.py": "",
     "matcher/service.py": "",
     "features/__init__.py": "",
