@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from services.featuresets.bars import Bar
+from services.featuresets.daily_v1 import DAILY_V1
 from services.featuresets.definitions import FeatureSet
 from services.featuresets.microstructure_v1 import MICROSTRUCTURE_V1
 from services.featuresets.microstructure_v2 import MICROSTRUCTURE_V2
@@ -13,5 +15,8 @@ TRADE_SETS: Final[Mapping[str, FeatureSet[Tick]]] = {
 }
 """Sets made of trades, live and in backfill, by name."""
 
-SETS: Final[Mapping[str, FeatureSet[Any]]] = {**TRADE_SETS}
+BAR_SETS: Final[Mapping[str, FeatureSet[Bar]]] = {DAILY_V1.name: DAILY_V1}
+"""Sets made of daily bars, in backfill alone, by name."""
+
+SETS: Final[Mapping[str, FeatureSet[Any]]] = {**TRADE_SETS, **BAR_SETS}
 """Every set by name."""
