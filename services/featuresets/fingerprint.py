@@ -85,7 +85,7 @@ def _imports(tree: ast.Module) -> Iterator[str]:
 class _WithoutText(ast.NodeTransformer):
     """Drops strings that stand alone, which are docstrings wherever they stand."""
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | ast.Pass:
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            return ast.Pass()
+            return None
         return node

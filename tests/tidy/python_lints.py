@@ -69,8 +69,9 @@ def vague_names(source: Source) -> Iterator[str]:
 def unstable_arithmetic(source: Source) -> Iterator[str]:
     """Folds must give the same bytes everywhere, and money and sizes are integers.
 
-    So the domain and the cores have no floats and no true division; no `hash` or `id`, which
-    differ between processes; and never iterate over a set, whose order differs likewise.
+    So the domain, the cores and the feature folds have no floats and no true division; no `hash`
+    or `id`, which differ between processes; and never iterate over a set, whose order differs
+    likewise.
     """
     if not is_pure(source):
         return
@@ -87,8 +88,10 @@ def unstable_arithmetic(source: Source) -> Iterator[str]:
 
 
 def is_pure(source: Source) -> bool:
-    """Whether it belongs to the domain or to a room's core."""
+    """Whether it belongs to the domain, to a room's core or to a fold of features."""
     parts = source.path.with_suffix("").parts
+    if parts[:2] == ("services", "featuresets"):
+        return parts[-1] != "definitions"  # There the integers become the floats of the lake.
     return parts[:2] == ("services", "domain") or (
         parts[:1] == ("services",) and len(parts) > 2 and parts[2] == "core"
     )
