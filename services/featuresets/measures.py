@@ -39,8 +39,14 @@ def signed_volume(last: Tile, before: Tile | None) -> int | None:
 
 
 def order_flow_imbalance(last: Tile, before: Tile | None) -> int | None:
-    """Order flow at the top of the book between the window's trades, bid less ask, shares."""
-    return None if before is None else last.order_flow - before.order_flow
+    """Order flow at the top of the book up to the window's trades, bid less ask, shares.
+
+    None where a book that it compares has neither side: a history without quotes shows no flow,
+    which is not a flow of nothing.
+    """
+    if before is None or last.bookless > before.bookless or not (before.bid or before.ask):
+        return None
+    return last.order_flow - before.order_flow
 
 
 def vwap_distance(last: Tile, before: Tile | None) -> int | None:

@@ -13,7 +13,7 @@ _RETURN: Final = "Change of the last trade price over the window, as a fraction 
 _FLOW: Final = (
     "Order-flow imbalance at the top of the book as seen at trades: shares that joined less shares"
     " that left, bid less ask, each trade's book against the one of the trade before."
-    " What came and went between two trades does not show."
+    " What came and went between two trades does not show; undefined where a book has no side."
 )
 
 FEATURES: Final = (

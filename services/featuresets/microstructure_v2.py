@@ -28,7 +28,7 @@ _VOLATILITY: Final = (
 _FLOW: Final = (
     "Order-flow imbalance at the top of the book as seen at trades: shares that joined less shares"
     " that left, bid less ask, each trade's book against the one of the trade before."
-    " What came and went between two trades does not show."
+    " What came and went between two trades does not show; undefined where a book has no side."
 )
 _VWAP: Final = (
     "Last trade price less the volume-weighted average price of the window, as a fraction of the"

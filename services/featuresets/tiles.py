@@ -44,6 +44,8 @@ class Tile(msgspec.Struct, gc=False):
     """Of what each trade's book says against the book of the trade before it, shares."""
     squared_returns: int = 0
     """Of each tile's last price against the last price of the tile before it, 1e-18."""
+    bookless: int = 0
+    """Trades whose book was empty on both sides, or was not told by a history."""
 
 
 type RowValues = Callable[[int, Tile, Sequence[Tile | None]], tuple[int | None, ...]]
@@ -73,6 +75,7 @@ class TileFold:
                 second, tick.offset, tick.time_us, tick.price,
                 tick.bid, tick.bid_quantity, tick.ask, tick.ask_quantity,
                 1, tick.quantity, tick.side * tick.quantity, tick.price * tick.quantity,
+                bookless=0 if tick.bid or tick.ask else 1,
             )  # fmt: skip
             return []
         assert tick.offset > tile.offset, f"offset {tick.offset} after {tile.offset}"
@@ -93,6 +96,8 @@ class TileFold:
         tile.volume += tick.quantity
         tile.signed_volume += tick.side * tick.quantity
         tile.notional += tick.price * tick.quantity
+        if not (tick.bid or tick.ask):
+            tile.bookless += 1
         return rows
 
     def state(self) -> bytes:
@@ -166,4 +171,5 @@ def _since(start: Tile, tile: Tile) -> Tile:
         notional=tile.notional - start.notional,
         order_flow=tile.order_flow - start.order_flow,
         squared_returns=tile.squared_returns - start.squared_returns,
+        bookless=tile.bookless - start.bookless,
     )

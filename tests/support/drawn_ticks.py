@@ -54,8 +54,12 @@ def seeded_ticks(seed: int, count: int, mean_gap_us: int = 400_000) -> list[Tick
         elif draw < 0.9:
             time_us += round(rng.expovariate(1 / mean_gap_us))
         price = max(10_000, price + 100 * rng.randint(-3, 3))
-        bid = 0 if rng.random() < 0.02 else price - 100 * rng.randint(0, 2)
-        ask = 0 if rng.random() < 0.02 else max(price, bid + 100) + 100 * rng.randint(0, 2)
+        bid = 0 if rng.random() < 0.05 else price - 100 * rng.randint(0, 2)
+        ask = (
+            0
+            if rng.random() < (0.5 if bid == 0 else 0.02)
+            else max(price, bid + 100) + 100 * rng.randint(0, 2)
+        )
         ticks.append(
             Tick(
                 offset, time_us, price, 100 * rng.randint(1, 20), rng.choice((1, -1)),

@@ -93,7 +93,10 @@ class _Moment:
         return None if trades is None else sum(tick.quantity * tick.side for tick in trades)
 
     def order_flow(self, window_s: int) -> int | None:
-        if self.as_of(window_s) is None:
+        trades, old = self.window(window_s), self.as_of(window_s)
+        if trades is None or old is None:
+            return None
+        if any(tick.bid == tick.ask == 0 for tick in (old, *trades)):
             return None
         start_us = self.grid_us - window_s * 10**6
         return sum(

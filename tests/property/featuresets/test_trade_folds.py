@@ -137,6 +137,11 @@ BUGS = {
         "rows = [self._row(second) for",
         "tile.trades += 1\n        rows = [self._row(second) for",
     ),
+    "a flow between books that are not there": (
+        "measures",
+        "or not (before.bid or before.ask)",
+        "",
+    ),
     "a rewind one tile late": (
         "tiles",
         "place = self._place_before(second - self._longest_s)",
