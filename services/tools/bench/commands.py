@@ -163,6 +163,34 @@ def bench_audit(
         Console().print(audit_table(report))
 
 
+@app.command("features")
+def bench_features(
+    *,
+    trades: Annotated[int, typer.Option(min=100, help="Over all tickers.")] = 1_000_000,
+    tickers: Annotated[int, typer.Option(min=1)] = 5,
+    mean_gap_ms: Annotated[
+        int, typer.Option(min=1, help="Between two trades of a ticker, on average.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Of the trades.")] = 7,
+    repeats: Annotated[int, typer.Option(min=1)] = 5,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """The features of a history by the fold, beside pandas, Polars and DuckDB, compared."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.features import features_table, run_features_bench
+
+    progress = Console(stderr=True)
+    figures = run_features_bench(
+        trades, tickers, mean_gap_ms, seed, repeats, lambda line: progress.print(f"[dim]{line}")
+    )
+    if json:
+        typer.echo(msgspec.json.encode(figures))
+    else:
+        Console().print(features_table(figures))
+
+
 @app.command("cold-start")
 def bench_cold_start(
     *,
