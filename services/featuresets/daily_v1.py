@@ -40,19 +40,19 @@ _RATIO_SCALE: Final = 1_000_000
 _RETURN: Final = "Close to close, dividends included, splits undone."
 
 FEATURES: Final = (
-    Feature("return_1d", _RETURN, "1", 1_000_000_000, "bars", window_bars=2),
-    Feature("return_5d", _RETURN, "1", 1_000_000_000, "bars", window_bars=6),
-    Feature("return_20d", _RETURN, "1", 1_000_000_000, "bars", window_bars=21),
+    Feature("return_1d", _RETURN, "fraction", 1_000_000_000, "bars", window_bars=2),
+    Feature("return_5d", _RETURN, "fraction", 1_000_000_000, "bars", window_bars=6),
+    Feature("return_20d", _RETURN, "fraction", 1_000_000_000, "bars", window_bars=21),
     Feature(
         "volatility_20d",
         "Sample standard deviation of the last 20 daily returns; per day, not annualised.",
-        "1", 1_000_000_000, "bars", window_bars=21,
+        "fraction", 1_000_000_000, "bars", window_bars=21,
     ),
     Feature(
         "volume_zscore_20d",
         "Volume less the mean of the last 20, its own included, over their sample standard"
         " deviation, in today's shares; undefined while all are equal.",
-        "1", 1_000_000, "bars", window_bars=20,
+        "fraction", 1_000_000, "bars", window_bars=20,
     ),
     Feature(
         "rsi_14",

@@ -17,15 +17,15 @@ _FLOW: Final = (
 )
 
 FEATURES: Final = (
-    Feature("return_1s", _RETURN, "1", 1_000_000_000, "trades", 1),
-    Feature("return_5s", _RETURN, "1", 1_000_000_000, "trades", 5),
-    Feature("return_30s", _RETURN, "1", 1_000_000_000, "trades", 30),
-    Feature("return_60s", _RETURN, "1", 1_000_000_000, "trades", 60),
+    Feature("return_1s", _RETURN, "fraction", 1_000_000_000, "trades", 1),
+    Feature("return_5s", _RETURN, "fraction", 1_000_000_000, "trades", 5),
+    Feature("return_30s", _RETURN, "fraction", 1_000_000_000, "trades", 30),
+    Feature("return_60s", _RETURN, "fraction", 1_000_000_000, "trades", 60),
     Feature(
         "realised_volatility_60s",
         "Root of the sum of squared second-to-second returns of the last trade price;"
         " per minute, not annualised.",
-        "1", 1_000_000_000, "trades", 60,
+        "fraction", 1_000_000_000, "trades", 60,
     ),
     Feature("trade_intensity_5s", "Trades per second.", "1/s", 5, "trades", 5),
     Feature("trade_intensity_60s", "Trades per second.", "1/s", 60, "trades", 60),
@@ -45,7 +45,7 @@ FEATURES: Final = (
     Feature(
         "queue_imbalance",
         "Bid less ask quantity at the top, over their sum, after the last trade: -1 to 1.",
-        "1", 1_000_000, "trades",
+        "fraction", 1_000_000, "trades",
     ),
     Feature(
         "microprice_minus_mid",
@@ -57,7 +57,7 @@ FEATURES: Final = (
         "vwap_distance_60s",
         "Last trade price less the volume-weighted average price of the window, as a fraction of"
         " the latter; undefined in a window without a trade.",
-        "1", 1_000_000_000, "trades", 60,
+        "fraction", 1_000_000_000, "trades", 60,
     ),
     Feature(
         "time_since_last_trade",

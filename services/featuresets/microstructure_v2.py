@@ -36,13 +36,13 @@ _VWAP: Final = (
 )
 
 FEATURES: Final = (
-    Feature("return_1s", _RETURN, "1", 1_000_000_000, "trades", 1),
-    Feature("return_5s", _RETURN, "1", 1_000_000_000, "trades", 5),
-    Feature("return_30s", _RETURN, "1", 1_000_000_000, "trades", 30),
-    Feature("return_60s", _RETURN, "1", 1_000_000_000, "trades", 60),
-    Feature("return_300s", _RETURN, "1", 1_000_000_000, "trades", 300),
-    Feature("realised_volatility_60s", _VOLATILITY, "1", 1_000_000_000, "trades", 60),
-    Feature("realised_volatility_300s", _VOLATILITY, "1", 1_000_000_000, "trades", 300),
+    Feature("return_1s", _RETURN, "fraction", 1_000_000_000, "trades", 1),
+    Feature("return_5s", _RETURN, "fraction", 1_000_000_000, "trades", 5),
+    Feature("return_30s", _RETURN, "fraction", 1_000_000_000, "trades", 30),
+    Feature("return_60s", _RETURN, "fraction", 1_000_000_000, "trades", 60),
+    Feature("return_300s", _RETURN, "fraction", 1_000_000_000, "trades", 300),
+    Feature("realised_volatility_60s", _VOLATILITY, "fraction", 1_000_000_000, "trades", 60),
+    Feature("realised_volatility_300s", _VOLATILITY, "fraction", 1_000_000_000, "trades", 300),
     Feature("trade_intensity_5s", "Trades per second.", "1/s", 5, "trades", 5),
     Feature("trade_intensity_60s", "Trades per second.", "1/s", 60, "trades", 60),
     Feature(
@@ -57,12 +57,12 @@ FEATURES: Final = (
         "spread",
         "Ask less bid as a fraction of the mid after the last trade; undefined while a side is"
         " empty.",
-        "1", 1_000_000, "trades",
+        "fraction", 1_000_000, "trades",
     ),
     Feature(
         "queue_imbalance",
         "Bid less ask quantity at the top, over their sum, after the last trade: -1 to 1.",
-        "1", 1_000_000, "trades",
+        "fraction", 1_000_000, "trades",
     ),
     Feature(
         "microprice_minus_mid",
@@ -70,8 +70,8 @@ FEATURES: Final = (
         " trade.",
         "dollar", 100_000_000, "trades",
     ),
-    Feature("vwap_distance_60s", _VWAP, "1", 1_000_000_000, "trades", 60),
-    Feature("vwap_distance_300s", _VWAP, "1", 1_000_000_000, "trades", 300),
+    Feature("vwap_distance_60s", _VWAP, "fraction", 1_000_000_000, "trades", 60),
+    Feature("vwap_distance_300s", _VWAP, "fraction", 1_000_000_000, "trades", 300),
     Feature(
         "time_since_last_trade",
         "From the last trade to the grid time, to the millisecond.",

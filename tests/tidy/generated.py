@@ -7,9 +7,12 @@ A page holds such a part between two comments, `<!-- generated: NAME -->` and
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from services.featuresets import SETS
+from services.featuresets.tables import features_table
 from services.wire.diagram import draw_flow
 from tests.tidy.tree import ROOT, sources_with
 
@@ -18,7 +21,13 @@ def _mermaid(source: str) -> str:
     return f"```mermaid\n{source}```"
 
 
-MAKERS: Final[Mapping[str, Callable[[], str]]] = {"flow": lambda: _mermaid(draw_flow())}
+MAKERS: Final[Mapping[str, Callable[[], str]]] = {
+    "flow": lambda: _mermaid(draw_flow()),
+    **{
+        f"features {feature_set.name}": partial(features_table, feature_set)
+        for feature_set in SETS.values()
+    },
+}
 """What can stand in a page, by the name its marker gives."""
 
 _PART: Final = re.compile(

@@ -2,6 +2,7 @@ import pytest
 
 from services.featuresets import BAR_SETS, SETS, TRADE_SETS
 from services.featuresets.definitions import Feature
+from services.featuresets.tables import features_table
 
 every_set = pytest.mark.parametrize("name", sorted(SETS))
 
@@ -38,3 +39,10 @@ def test_a_real_number_is_one_division_and_none_stays_none() -> None:
     assert feature.real(None) is None
     with pytest.raises(AssertionError, match="not exact as a float"):
         feature.real(2**53)
+
+
+@every_set
+def test_the_table_of_a_set_has_a_line_for_each_feature(name: str) -> None:
+    lines = features_table(SETS[name]).splitlines()[2:]
+    assert [line.split("`")[1] for line in lines] == list(SETS[name].columns)
+    assert all(line.count("|") == 6 for line in lines)
