@@ -137,17 +137,18 @@ def compare_rows(
 def features_table(figures: FeatureFigures) -> Table:
     """The figures for people: medians, with the least and the most in brackets."""
     table = Table(
-        title="microstructure_v1 over a history, 1000 trades per second of processor time",
+        title="microstructure_v1 over a history, trades per second of processor time",
         caption=(
             f"median of {figures.repeats} repeats (least–most), each a process with one thread;"
             f" {figures.trades:,} trades of {figures.tickers} tickers, one each"
-            f" {figures.mean_gap_ms} ms; seed {figures.seed};"
+            f" {figures.mean_gap_ms} ms, {figures.ways[0].rows:,} rows; seed {figures.seed};"
+            " equal, near, other: values beside the fold's;"
             f" load {figures.load[0]:.1f} before, {figures.load[1]:.1f} after"
         ),
     )
-    table.add_column("way")
-    for heading in ("k trades/s", "us/trade", "wall", "rows", "equal", "near", "other"):
-        table.add_column(heading, justify="right")
+    table.add_column("way", no_wrap=True)
+    for heading in ("1000 trades/s", "us each", "equal", "near", "other"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for way in figures.ways:
         median_k, low_k, high_k = (
             rate / 1_000 for rate in (way.median_per_s, way.low_per_s, way.high_per_s)
@@ -156,8 +157,7 @@ def features_table(figures: FeatureFigures) -> Table:
             _NAMES[way.way],
             f"{median_k:,.0f} ({low_k:,.0f}–{high_k:,.0f})",
             f"{way.cpu_us_per_trade:.2f}",
-            f"{way.wall_s:.2f} s",
-            *(f"{count:,}" for count in (way.rows, way.equal, way.near, way.other)),
+            *(f"{count:,}" for count in (way.equal, way.near, way.other)),
         )
     return table
 
