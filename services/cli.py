@@ -12,6 +12,7 @@ import typer
 from services.runtime.errors import OperatingError
 from services.tools.bench import commands as bench
 from services.tools.demo import commands as demo
+from services.tools.history import commands as history
 from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
 from services.tools.operate import commands as operate
@@ -23,7 +24,13 @@ from services.tools.stack.errors import StackError
 EXPECTED: Final = (OperateError, OperatingError, StackError)
 """Errors whose message is one line for people: the cause and the next step."""
 
-_EXTRAS: Final = {"psycopg": "tools", "psutil": "tools", "httpx": "stack"}
+_EXTRAS: Final = {
+    "duckdb": "tools",
+    "httpx": "stack",
+    "psutil": "tools",
+    "psycopg": "tools",
+    "pyarrow": "tools",
+}
 """Which part of the product brings a library that a room alone does not need."""
 
 app = typer.Typer(
@@ -40,7 +47,7 @@ def outcry() -> None:
     """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
 
 
-for tool in (stack, demo, operate, market, proof, ledger, bench):
+for tool in (stack, demo, operate, market, history, proof, ledger, bench):
     tool.register(app)
 
 

@@ -52,7 +52,7 @@ def test_every_command_says_what_it_does() -> None:
     answer = outcry("--help")
     assert answer.returncode == 0
     commands = ("up", "demo", "order", "accounts", "halt", "dlq", "reconcile", "simulate")
-    for command in (*commands, "snapshots"):
+    for command in (*commands, "history", "snapshots"):
         assert command in answer.stdout
 
 
