@@ -13,6 +13,7 @@ from typing import Final
 
 from services.featuresets import SETS
 from services.featuresets.tables import features_table
+from services.tools.history.rules import draw_rules
 from services.wire.diagram import draw_flow
 from tests.tidy.tree import ROOT, sources_with
 
@@ -27,6 +28,7 @@ MAKERS: Final[Mapping[str, Callable[[], str]]] = {
         f"features {feature_set.name}": partial(features_table, feature_set)
         for feature_set in SETS.values()
     },
+    "history rules": draw_rules,
 }
 """What can stand in a page, by the name its marker gives."""
 
