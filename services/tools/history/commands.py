@@ -161,11 +161,12 @@ def stream(
 ) -> None:
     """Publish the lake's trades as if live: orders, in event time, through rooms of their own."""
     from services.lake.places import Lake
-    from services.tools.history.deployment import STREAM_ROOMS, open_stream_deployment
+    from services.tools.history.deployment import open_stream_deployment
     from services.tools.history.flow import Days, opening_mark
     from services.tools.history.present import print_streamed
     from services.tools.history.stream import stream as run_stream
 
+    rooms = _rooms(room)
     settings = _settings()
     lake = Lake(settings.home)
     days = Days(_date(first), _date(last))
@@ -175,9 +176,7 @@ def stream(
     marks = {name: opening_mark(lake, name, days) for name in sorted(set(tickers))}
     with (
         _progress("commands") as (bar, task),
-        open_stream_deployment(
-            settings, _prefix(prefix), marks, (*STREAM_ROOMS, *(room or ()))
-        ) as place,
+        open_stream_deployment(settings, _prefix(prefix), marks, rooms) as place,
     ):
         streamed = run_stream(
             place, lake, list(marks), days, speed,
@@ -272,6 +271,17 @@ def _units(units_per_dollar: int) -> int:
     if units_per_dollar not in {1, 10_000}:
         raise typer.BadParameter("--units-per-dollar is 1 or 10000")
     return units_per_dollar
+
+
+def _rooms(more: list[str] | None) -> tuple[str, ...]:
+    """Those that a stream needs, and those that were asked for beside them."""
+    from services.tools.history.deployment import STREAM_ROOMS
+    from services.tools.stack.rooms import ROOM_NAMES
+
+    asked = set(more or ())
+    if unknown := asked - set(ROOM_NAMES):
+        raise typer.BadParameter(f"--room {min(unknown)}: none of {', '.join(ROOM_NAMES)}")
+    return (*STREAM_ROOMS, *sorted(asked - set(STREAM_ROOMS)))
 
 
 def _prefix(asked: str | None) -> str:

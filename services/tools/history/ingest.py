@@ -60,6 +60,11 @@ def ingest_file(
     except HistoryError as error:
         report.error = str(error)
         report.kept = report.new = report.known = 0
+    except OSError as error:
+        raise LakeError(
+            f"{path.name} could not be staged in {lake.root} ({error.strerror or error}); nothing"
+            " changed: see the disk"
+        ) from error
     except duckdb.Error as error:
         cause = str(error).splitlines()[0][:200]
         raise LakeError(f"{path.name} could not be merged into {lake.root}: {cause}") from error

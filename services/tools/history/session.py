@@ -19,6 +19,7 @@ import pyarrow as pa
 from services.domain.commands import CancelOrder, ClientCommand, EnterOrder, PlaceOrder, ReduceOrder
 from services.domain.events import Trade
 from services.domain.origin import ACCOUNTS, CONTROLS, Origin
+from services.lake.errors import LakeError
 from services.lake.files import FileWriter, open_file, put_in_place
 from services.lake.places import Lake, day_of, is_ticker
 from services.lake.schemas import ORDERS, ORIGIN_KEY, TIME, TRADES
@@ -109,6 +110,11 @@ def ingest_session(
         report.error = str(error)
         report.kept = report.new = report.known = 0
         report.tickers = {}
+    except OSError as error:
+        raise LakeError(
+            f"{message.name} could not be staged in {lake.root} ({error.strerror or error}); see"
+            " the disk"
+        ) from error
     return report
 
 

@@ -3,6 +3,7 @@
 Rows are numbered as people see them: in a CSV by line, the header being line 1; in Parquet from 1.
 """
 
+import csv
 import gzip
 from collections.abc import Iterator, Mapping
 from hashlib import file_digest
@@ -174,7 +175,7 @@ class Source:
         except (OSError, EOFError, UnicodeDecodeError) as error:
             raise HistoryError(f"{self.path.name} is no CSV file in UTF-8: {error}") from error
         delimiter = max(_DELIMITERS, key=line.count)
-        header = [title.strip('"') for title in line.split(delimiter)]
+        header = next(csv.reader([line], delimiter=delimiter), [])
         if len(set(header)) != len(header):
             raise HistoryError(f"{self.path.name}: two columns have one header: {line[:200]}")
         return header, delimiter

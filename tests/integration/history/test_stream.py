@@ -1,10 +1,14 @@
 """The lake's trades through real topics and rooms, paced, interrupted and gone on with."""
 
+import json
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from services.lake.places import Lake
+from services.tools.history.commands import register
 from services.tools.history.deployment import open_stream_deployment
 from services.tools.history.errors import HistoryError
 from services.tools.history.flow import Days, opening_mark, plan
@@ -19,6 +23,9 @@ from tests.support.stack_fixture import StackInfra
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 ALWAYS = Days()
+
+app = typer.Typer()
+register(app)
 
 
 @pytest.fixture
@@ -90,3 +97,22 @@ def test_a_stream_keeps_the_pace_and_another_set_of_tickers_needs_another_prefix
         open_stream_deployment(stack_infra.settings, "history-b.", {"AAPL": 1}),
     ):
         pass
+
+
+def test_the_commands_take_a_file_in_and_print_its_trades_on_the_topic(
+    stack_infra: StackInfra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCRY_PORT_BASE", str(stack_infra.settings.port_base))
+    monkeypatch.setenv("OUTCRY_HOME", str(stack_infra.settings.home))
+    path = tmp_path / "t.csv"
+    lines = [f"AAPL,2024-01-02T14:30:{at:02}Z,187.2{at % 9},{at + 1}" for at in range(30)]
+    path.write_text("\n".join(["ticker,time,price,size", *lines]) + "\n", encoding="utf-8")
+    taken = CliRunner().invoke(app, ["history", "ingest", "trades", str(path), "--json"])
+    assert taken.exit_code == 0, taken.output
+    result = CliRunner().invoke(
+        app, ["history", "stream", "--ticker", "aapl", "--speed", "0", "--prefix", "history-c.",
+              "--json"],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout)
+    assert (said["holds"], said["trades_expected"], said["trades_equal"]) == (True, 30, 30)

@@ -127,6 +127,7 @@ def test_damaged_results_and_unknown_batches_are_told(home: Path, tmp_path: Path
         (("ingest", "bars", "x.csv", "--interval", "5m"), "is none of auto, 1d, 1m"),
         (("ingest", "trades", "x.csv", "--units-per-dollar", "100"), "is 1 or 10000"),
         (("stream",), "the lake has no trades"),
+        (("stream", "--room", "cellar"), "--room cellar: none of"),
     ],
 )
 def test_a_wrong_option_is_told_before_anything_happens(

@@ -265,6 +265,19 @@ def test_a_file_of_foreign_columns_is_refused_and_told_what_to_do(tmp_path: Path
     assert "both mean price" in ingested(tmp_path, twice).error
 
 
+def test_a_header_in_quotes_may_hold_the_separator(tmp_path: Path) -> None:
+    header = '"symbol","time","price","size","note, free"'
+    path = written(tmp_path, ['"AAPL","2024-01-02T14:30:00Z","1.25","1","a, b"'], header)
+    assert ingested(tmp_path, path).kept == 1
+
+
+def test_a_disk_that_refuses_is_told_in_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path, [GOOD])
+    (tmp_path / "lake").write_bytes(b"")  # where the lake's folder would be
+    with pytest.raises(LakeError, match="can't be made"):
+        ingested(tmp_path, path)
+
+
 def test_a_renamed_ticker_and_one_given_apart_are_those_of_the_lake(tmp_path: Path) -> None:
     renamed = written(tmp_path, ["goog,2024-01-02T14:30:00Z,1,1"])
     given_apart = written(tmp_path, ["2024-01-02T14:30:00Z,1,1"], "time,price,size", "u.csv")
