@@ -234,9 +234,11 @@ def _assemble(room: _Room, resources: ExitStack) -> _Parts:
     store = room.open_store(settings) if room.open_store else None
     if store is not None:
         _hold_cluster(room, store)
-    codec = _persist(room, lambda: load_codec(settings.registry_url, 0.0))
+    pacer = room.pacer
+    codec = persist(telemetry, pacer, lambda: load_codec(settings.registry_url, 0.0))
     needed = [t for t in TOPICS if t in room.inputs or room.name in t.writers]
-    _persist(room, lambda: check_topics(settings.kafka_bootstrap, settings.topic_prefix, needed))
+    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    persist(telemetry, pacer, lambda: check_topics(bootstrap, prefix, needed))
     factory = room.make_folds(codec, undecodable_reporter(telemetry))
     connection = KafkaConnection(
         settings.kafka_bootstrap,
@@ -262,9 +264,10 @@ def _assemble(room: _Room, resources: ExitStack) -> _Parts:
 def _hold_cluster(room: _Room, store: DeploymentStore) -> None:
     """Refuse another cluster than the deployment's, before anything is read or written."""
     settings = room.settings
-    cluster_id = _persist(room, lambda: ask_cluster_id(settings.kafka_bootstrap))
+    bootstrap = settings.kafka_bootstrap
+    cluster_id = persist(room.telemetry, room.pacer, lambda: ask_cluster_id(bootstrap))
     try:
-        hold_cluster(cluster_id, settings.kafka_bootstrap, store, settings.deployment)
+        hold_cluster(cluster_id, bootstrap, store, settings.deployment)
     except RetriableError as error:
         # As with snapshots: a database that is away never stops matching.
         room.telemetry.log.warning("cluster_unchecked", error=str(error), cluster=cluster_id)
@@ -279,18 +282,22 @@ def _offer_to(
     return background.offer
 
 
-def _persist[T](room: _Room, ask: Callable[[], T]) -> T:
-    """Ask until there is an answer: what a room stands on may still be starting."""
+def persist[T](telemetry: Telemetry, pacer: ProcessPacer, ask: Callable[[], T]) -> T:
+    """Ask until there is an answer: what a room stands on may still be starting.
+
+    Raises:
+        RestoreInterruptedError: it was asked to stop meanwhile.
+    """
     tried = 0
     while True:
         try:
             return ask()
         except RetriableError as error:
             tried += 1
-            room.telemetry.log.warning("waiting", error=str(error), tried=tried)
-            if room.pacer.stopping():
+            telemetry.log.warning("waiting", error=str(error), tried=tried)
+            if pacer.stopping():
                 raise RestoreInterruptedError from error
-            room.pacer.wait(backoff_s(tried))
+            pacer.wait(backoff_s(tried))
 
 
 def undecodable_reporter(telemetry: Telemetry) -> OnUndecodable:
