@@ -1,0 +1,198 @@
+"""The feature room at work: batches of trades in, rows out, and only then the acknowledgement.
+
+Knows nothing of Faust: `app.py` hands it what arrives.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from services.domain.features import FeatureRow
+from services.features.core import PartitionFold
+from services.features.restore import Restored
+from services.runtime.telemetry import (
+    BATCH_RECORDS,
+    COMMITTED_OFFSET,
+    FOLD_SECONDS,
+    RECORDS_CONSUMED,
+    RECORDS_PRODUCED,
+    RECORDS_UNDECODABLE,
+    RESTORE_SECONDS,
+    RESTORES,
+    Metric,
+    Telemetry,
+)
+from services.wire.codec import Codec, UndecodableError
+from services.wire.messages import Message
+from services.wire.topics import FEATURES, TRADES
+
+ROWS: Final = "outcry_feature_rows_total"
+WRITE_SECONDS: Final = "outcry_feature_write_seconds"
+LAG: Final = "outcry_feature_lag_offsets"
+EVENT_AGE: Final = "outcry_feature_event_age_seconds"
+ROW_AGE: Final = "outcry_feature_row_age_seconds"
+REFOLDED: Final = "outcry_feature_trades_refolded_total"
+
+_WRITE_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_OF_ROWS: Final = ("ticker", "feature_set")
+METRICS: Final = (
+    Metric(ROWS, "counter", _OF_ROWS, "Feature rows written; more than once after a restart"),
+    Metric(WRITE_SECONDS, "histogram", (), "Until a batch's rows are durable", _WRITE_BUCKETS),
+    Metric(LAG, "gauge", ("partition",), "Offsets of trades not done yet, markers included"),
+    Metric(EVENT_AGE, "gauge", _OF_ROWS, "Now less the grid time of the newest row"),
+    Metric(ROW_AGE, "gauge", _OF_ROWS, "Since the newest row became durable"),
+    Metric(REFOLDED, "counter", ("partition",), "Trades folded again for a restore"),
+)
+
+UNDECODABLE_LOGGED_MAX: Final = 10
+"""Most lines about undecodable records of one batch."""
+
+
+class Arrival(Protocol):
+    """One record of `trades`, as it was delivered."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def value(self) -> bytes | None: ...
+    def is_current(self) -> bool:
+        """Whether its partition is still ours, and was not placed anew since."""
+
+    def acknowledge(self) -> None:
+        """Its rows are durable."""
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """One row to be written."""
+
+    partition: int
+    key: bytes
+    value: bytes
+
+
+type Write = Callable[[Sequence[Outgoing]], Awaitable[None]]
+"""Writes rows, in this order within a partition, and returns once all of them are durable."""
+
+
+class FeatureRoom:
+    """The folds of the partitions that are ours, and what they do with a batch.
+
+    Args:
+        write: see `Write`.
+        now_s: the system's clock, seconds since the epoch.
+    """
+
+    def __init__(
+        self, codec: Codec, write: Write, telemetry: Telemetry, now_s: Callable[[], float]
+    ) -> None:
+        self._codec = codec
+        self._write = write
+        self._telemetry = telemetry
+        self._now_s = now_s
+        self._folds: dict[int, PartitionFold] = {}
+        self._newest: dict[tuple[int, str, str], tuple[int, float]] = {}
+
+    def begin(self, restored: Mapping[int, Restored], seconds: float) -> None:
+        """These partitions are ours now, in these states, and no others."""
+        self._folds = {partition: found.fold for partition, found in restored.items()}
+        self._newest.clear()
+        for partition, found in restored.items():
+            place = {"partition": str(partition)}
+            self._telemetry.count(RESTORES, source="log" if found.rewound else "nothing")
+            self._telemetry.set(RESTORE_SECONDS, seconds, topic=TRADES.name, **place)
+            self._telemetry.count(REFOLDED, found.rewound, **place)
+            self._telemetry.log.info(
+                "restored",
+                partition=partition,
+                offset=found.start,
+                refolded=found.rewound,
+                cold_sets=found.cold_sets,
+            )
+
+    async def take(self, arrivals: Sequence[Arrival]) -> None:
+        """Fold a batch, write its rows, acknowledge its trades: in this order.
+
+        A batch that arrived before its partition was taken away is passed over, in whole or part.
+
+        Raises:
+            AssertionError: the log breaks a promise of its writer.
+        """
+        began_s = self._now_s()
+        # 1. Fold. Nothing is awaited here, so what is ours stays ours meanwhile.
+        ours = [arrival for arrival in arrivals if arrival.is_current()]
+        closed = self._fold(ours)
+        rows = [self._encode(message) for message in closed]
+        folded_s = self._now_s()
+        # 2. Write, and wait until all of it is durable.
+        if rows:
+            await self._write(rows)
+            self._telemetry.observe(WRITE_SECONDS, self._now_s() - folded_s)
+        # 3. Acknowledge, but for partitions that were taken away in the meantime.
+        for arrival in ours:
+            if arrival.is_current():
+                arrival.acknowledge()
+        self._report(len(ours), closed, folded_s - began_s, self._now_s())
+
+    def _fold(self, arrivals: Iterable[Arrival]) -> list[Message]:
+        closed: list[Message] = []
+        undecodable = 0
+        for arrival in arrivals:
+            try:
+                trade = self._codec.decode(TRADES.name, arrival.value)
+            except UndecodableError as error:
+                undecodable += 1
+                self._pass_over(arrival, error, is_logged=undecodable <= UNDECODABLE_LOGGED_MAX)
+                continue
+            closed += self._folds[arrival.partition].handle(arrival.offset, trade)
+        return closed
+
+    def _pass_over(self, arrival: Arrival, error: UndecodableError, *, is_logged: bool) -> None:
+        """`trades` has one writer, so this is a stranger's: no row depends on it."""
+        self._telemetry.count(RECORDS_UNDECODABLE, topic=TRADES.name)
+        if is_logged:
+            self._telemetry.log.warning(
+                "undecodable_record",
+                topic=TRADES.name,
+                partition=arrival.partition,
+                offset=arrival.offset,
+                cause=error.cause,
+                detail=error.detail,
+            )
+
+    def _encode(self, message: Message) -> Outgoing:
+        value = self._codec.encode(message.topic, message.origin, message.payload)
+        return Outgoing(message.partition, message.key.encode(), value)
+
+    def _report(self, trades: int, closed: Iterable[Message], fold_s: float, now_s: float) -> None:
+        telemetry = self._telemetry
+        telemetry.count(RECORDS_CONSUMED, trades, topic=TRADES.name)
+        telemetry.observe(BATCH_RECORDS, trades)
+        telemetry.observe(FOLD_SECONDS, fold_s)
+        counts: dict[tuple[str, str], int] = {}
+        for message in closed:
+            row = message.payload
+            assert isinstance(row, FeatureRow)
+            of_row = (row.ticker, row.feature_set)
+            counts[of_row] = counts.get(of_row, 0) + 1
+            self._newest[message.partition, *of_row] = (row.grid_time_us, now_s)
+        for (ticker, feature_set), count in counts.items():
+            telemetry.count(ROWS, count, ticker=ticker, feature_set=feature_set)
+        telemetry.count(RECORDS_PRODUCED, sum(counts.values()), topic=FEATURES.name)
+
+    def report_ages(self) -> None:
+        """Called every second: a silent ticker's features grow older, which no trade would say."""
+        now_s = self._now_s()
+        for (_, ticker, feature_set), (grid_time_us, written_s) in self._newest.items():
+            of_row = {"ticker": ticker, "feature_set": feature_set}
+            self._telemetry.set(EVENT_AGE, now_s - grid_time_us / 1_000_000, **of_row)
+            self._telemetry.set(ROW_AGE, now_s - written_s, **of_row)
+
+    def report_progress(self, done: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Called every second: up to where each partition is done, and where its log ends."""
+        for partition, offset in done.items():
+            place = str(partition)
+            self._telemetry.set(COMMITTED_OFFSET, offset, topic=TRADES.name, partition=place)
+            self._telemetry.set(LAG, max(0, ends.get(partition, offset) - offset), partition=place)

@@ -1,0 +1,150 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from services.domain.origin import Origin
+from services.features.core import PartitionFold
+from services.features.restore import Restored
+from services.features.service import METRICS, FeatureRoom, Outgoing
+from services.runtime.telemetry import Telemetry
+from services.wire.codec import local_codec
+from tests.support.trade_tape import V1, TradeTape, live_sets
+
+CODEC = local_codec()
+
+
+class Delivered:
+    """A record as it arrived, and what became of it."""
+
+    def __init__(self, offset: int, value: bytes | None, happened: list[str]) -> None:
+        self.partition = 0
+        self.offset = offset
+        self.value = value
+        self.ours = True
+        self._happened = happened
+
+    def is_current(self) -> bool:
+        return self.ours
+
+    def acknowledge(self) -> None:
+        self._happened.append(f"acknowledged {self.offset}")
+
+
+class World:
+    """A room of one partition, with a writer that remembers."""
+
+    def __init__(self) -> None:
+        self.happened: list[str] = []
+        self.written: list[Outgoing] = []
+        self.telemetry = Telemetry("features", metrics=METRICS)
+        self.now_s = 1_800_000_000.0
+        self.lose: list[Delivered] = []
+        self.refusal: Exception | None = None
+        self.room = FeatureRoom(CODEC, self.write, self.telemetry, lambda: self.now_s)
+        fold = PartitionFold(0, live_sets(V1))
+        self.room.begin({0: Restored(fold, 0, 0, ())}, 0.0)
+        tape = TradeTape(0, 3)
+        made = (tape.next(400_000) for _ in range(20))
+        self.deliveries = [
+            Delivered(offset, CODEC.encode("trades", origin, trade), self.happened)
+            for offset, (origin, trade) in enumerate(made)
+        ]
+
+    async def write(self, rows: Sequence[Outgoing]) -> None:
+        await asyncio.sleep(0)
+        if self.refusal is not None:
+            raise self.refusal
+        self.written += rows
+        self.happened.append(f"wrote {len(rows)}")
+        for delivery in self.lose:
+            delivery.ours = False
+
+    def metric(self, line: str) -> float:
+        """A sample by its name and labels."""
+        lines = self.telemetry.exposition().decode().splitlines()
+        return next(float(found.split()[-1]) for found in lines if found.startswith(line + " "))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_trades_are_acknowledged_only_after_their_rows_are_written(world: World) -> None:
+    await world.room.take(world.deliveries)
+    assert world.happened[0].startswith("wrote ")
+    assert world.happened[1:] == [f"acknowledged {offset}" for offset in range(20)]
+    assert world.metric('outcry_records_produced_total{topic="features"}') == len(world.written)
+
+
+async def test_nothing_is_acknowledged_when_a_row_cannot_be_written(world: World) -> None:
+    world.refusal = ConnectionError("the broker is away")
+    with pytest.raises(ConnectionError):
+        await world.room.take(world.deliveries)
+    assert world.happened == []
+
+
+async def test_a_batch_without_rows_is_acknowledged_without_a_write(world: World) -> None:
+    await world.room.take(world.deliveries[:1])
+    assert world.happened == ["acknowledged 0"]
+
+
+async def test_a_partition_lost_during_the_write_is_not_acknowledged(world: World) -> None:
+    world.lose = world.deliveries
+    await world.room.take(world.deliveries)
+    assert world.happened == [f"wrote {len(world.written)}"]
+
+
+async def test_what_arrived_before_its_partition_was_lost_is_not_folded(world: World) -> None:
+    for delivery in world.deliveries:
+        delivery.ours = False
+    await world.room.take(world.deliveries)
+    assert world.happened == []
+
+
+async def test_junk_of_a_stranger_is_counted_and_passed_and_changes_no_row(world: World) -> None:
+    clean = World()
+    await clean.room.take(clean.deliveries)
+    junk = [Delivered(100 + n, value, []) for n, value in enumerate((None, b"", b"\0\0\0\0\7x"))]
+    for place, record in enumerate(junk):
+        world.deliveries.insert(5 * place + 3, record)
+    await world.room.take(world.deliveries)
+    assert world.written == clean.written
+    assert world.metric('outcry_records_undecodable_total{topic="trades"}') == 3
+
+
+async def test_a_lost_trade_stops_the_batch_before_anything_is_written(world: World) -> None:
+    del world.deliveries[10]
+    with pytest.raises(AssertionError, match="trades are missing"):
+        await world.room.take(world.deliveries)
+    assert world.happened == []
+
+
+async def test_a_silent_ticker_is_seen_by_the_age_of_its_features(world: World) -> None:
+    await world.room.take(world.deliveries)
+    newest = max(CODEC.decode("features", row.value).payload.grid_time_us for row in world.written)
+    of_row = '{feature_set="microstructure_v1",ticker="AAPL"}'
+    for silence_s in (0.0, 600.0):
+        world.now_s = 1_800_000_000.0 + silence_s
+        world.room.report_ages()
+        age_s = world.now_s - newest / 1_000_000
+        assert world.metric(f"outcry_feature_event_age_seconds{of_row}") == pytest.approx(age_s)
+        assert world.metric(f"outcry_feature_row_age_seconds{of_row}") == silence_s
+
+
+async def test_progress_and_lag_are_shown_for_each_partition(world: World) -> None:
+    world.room.report_progress({0: 40, 1: 7}, {0: 45, 1: 7})
+    assert world.metric('outcry_committed_offset{partition="0",topic="trades"}') == 40
+    assert world.metric('outcry_feature_lag_offsets{partition="0"}') == 5
+    assert world.metric('outcry_feature_lag_offsets{partition="1"}') == 0
+
+
+async def test_a_broken_promise_of_the_log_names_the_place(world: World) -> None:
+    tape = TradeTape(1, 3)
+    origin, trade = tape.next()
+    wrong = Origin(origin.topic, 0, 99, 0, 21, origin.time_us + 10**9, 0)
+    value = CODEC.encode("trades", wrong, trade)
+    await world.room.take(world.deliveries)
+    with pytest.raises(AssertionError, match="trades/0 offset 99 is of MSFT"):
+        await world.room.take([Delivered(99, value, [])])
