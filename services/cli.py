@@ -25,7 +25,9 @@ EXPECTED: Final = (OperateError, OperatingError, StackError)
 """Errors whose message is one line for people: the cause and the next step."""
 
 _EXTRAS: Final = {
+    "aiokafka": "features",
     "duckdb": "tools",
+    "faust": "features",
     "httpx": "stack",
     "psutil": "tools",
     "psycopg": "tools",

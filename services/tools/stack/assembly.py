@@ -3,14 +3,20 @@
 from services.tools.stack.components import Component
 from services.tools.stack.plan import Plan
 from services.tools.stack.programs import kafka, postgres, registry
-from services.tools.stack.rooms import ROOMS, prepare, room, standby
+from services.tools.stack.rooms import ROOMS, prepare, require_libraries, room, standby
 
 
 def components_of(plan: Plan) -> tuple[Component, ...]:
-    """In the order in which `status` shows them; raises StackError if a program is missing."""
+    """In the order in which `status` shows them.
+
+    Raises:
+        StackError: a program, or a room's library, is missing.
+    """
     programs = {"kafka": kafka, "registry": registry, "postgres": postgres}
     infra = tuple(programs[name](plan) for name in plan.infra)
     rows = [row for row in ROOMS if row.name in plan.rooms]
+    for row in rows:
+        require_libraries(row)
     rooms = tuple(room(plan, row) for row in rows)
     twice = tuple(standby(plan, row) for row in rows if plan.standby and row.standby_port)
     return (*infra, prepare(plan), *rooms, *twice)

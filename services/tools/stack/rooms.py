@@ -1,5 +1,6 @@
 """The rooms as components: one process each, `python -m services.<room>`."""
 
+import importlib.util
 import os
 import sys
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Final
 import msgspec
 
 from services.tools.stack.components import Component
+from services.tools.stack.errors import StackError
 from services.tools.stack.fencing import fence, transactional_ids
 from services.tools.stack.plan import Plan
 from services.tools.stack.readiness import http_ok
@@ -28,6 +30,8 @@ class Room(msgspec.Struct, frozen=True):
     after: tuple[str, ...] = ()
     is_transactional: bool = False
     """Whether it writes to the log in transactions."""
+    libraries: tuple[str, ...] = ()
+    """What the extra of its name brings, and `outcry up` alone does not need."""
 
 
 INSTANCE: Final = "0"
@@ -39,6 +43,7 @@ ROOMS: Final = (
     Room("risk", "risk", is_transactional=True, standby_port="risk-standby"),
     Room("matcher", "matcher", is_transactional=True, standby_port="matcher-standby"),
     Room("recorder", "recorder"),
+    Room("features", "features", libraries=("aiokafka", "faust", "mode")),
     Room("gateway", "gateway-metrics", after=("ingest", "risk", "matcher", "recorder")),
 )
 ROOM_NAMES: Final = tuple(room.name for room in ROOMS)
@@ -53,6 +58,21 @@ def room_environment(plan: Plan) -> dict[str, str]:
         "OUTCRY_PG_DSN": plan.addresses.pg_dsn,
         "OUTCRY_TOPIC_PREFIX": plan.topic_prefix,
     }
+
+
+def require_libraries(row: Room) -> None:
+    """Say which part of the product is missing, before anything is started.
+
+    Raises:
+        StackError: a library that the room needs is not installed.
+    """
+    for library in row.libraries:
+        # Faust, once imported, has no spec that could be found.
+        if library not in sys.modules and importlib.util.find_spec(library) is None:
+            raise StackError(
+                f"the room {row.name} needs {library}, which is not installed:"
+                f" pip install 'outcry[{row.name}]'; or leave it out: `outcry up --rooms ...`"
+            )
 
 
 def room(plan: Plan, row: Room) -> Component:

@@ -19,6 +19,7 @@ PORT_OFFSETS: Final = MappingProxyType(
         "gateway-metrics": 15,
         "risk-standby": 16,
         "matcher-standby": 17,
+        "features": 18,
         "postgres": 54,
         "gateway": 80,
         "registry": 81,

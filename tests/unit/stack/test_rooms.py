@@ -7,9 +7,19 @@ import pytest
 from services.runtime.telemetry import Telemetry, TelemetryServer
 from services.tools.stack.assembly import components_of
 from services.tools.stack.components import Component, start_layers
+from services.tools.stack.errors import StackError
 from services.tools.stack.plan import stack_plan
 from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.rooms import PREPARE, ROOM_NAMES, ROOMS, prepare, room, standby
+from services.tools.stack.rooms import (
+    PREPARE,
+    ROOM_NAMES,
+    ROOMS,
+    Room,
+    prepare,
+    require_libraries,
+    room,
+    standby,
+)
 from services.tools.stack.settings import PORT_OFFSETS, StackSettings
 from services.wire.topics import TOPICS
 
@@ -33,6 +43,15 @@ def test_a_room_is_told_everything_through_its_environment(tmp_path: Path) -> No
     assert env["OUTCRY_TOPIC_PREFIX"] == "t."
     assert env["OUTCRY_METRICS_PORT"] == str(19000 + PORT_OFFSETS["gateway-metrics"])
     assert (env["OUTCRY_GATEWAY_HOST"], env["OUTCRY_GATEWAY_PORT"]) == ("127.0.0.1", "19080")
+
+
+def test_a_room_whose_libraries_are_not_installed_stops_the_start_and_names_the_extra() -> None:
+    row = Room("features", "features", libraries=("aiokafka", "no_such_library"))
+    with pytest.raises(
+        StackError, match=r"needs no_such_library.*pip install 'outcry\[features\]'"
+    ):
+        require_libraries(row)
+    assert next(row for row in ROOMS if row.name == "features").libraries
 
 
 def test_an_external_database_is_used_and_none_is_started(tmp_path: Path) -> None:
