@@ -6,9 +6,9 @@ Four facts about Faust 0.15.3, each with a test in tests/integration/features:
 2. It commits up to the first gap in the offsets, and transactions leave gaps. Here: `Progress`.
 3. A partition without a committed offset is left where the reader happens to be. Here: it begins
    where the restore says, and an offset that the log does not have is an error, not a jump.
-4. What was fetched before a partition's new beginning is handed on after it, or makes the reader
+4. What was fetched before a partition's new beginning is handed on after it, and makes the reader
    take the records there for old ones and drop them. Here: each fetch and each message knows which
-   beginning it followed, and what followed an earlier one is dropped.
+   beginning it followed, what followed an earlier one is dropped, and nothing else is.
 
 It needs one agent, with one task, that acknowledges in order. It is written against Faust's inside,
 which pyproject.toml therefore pins to one minor version.
@@ -18,13 +18,17 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar, Final
 
+from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import ServiceT
 
 from services.features.progress import Progress
 
 type RecordMap = dict[TP, list[Any]]
 
+FETCH_WAIT_S: Final = 1.0
+_YIELD_EVERY: Final = 100
 _BEGINNING: Final = "_beginning"
 """Attribute of a message: see fact 4."""
 
@@ -111,8 +115,6 @@ class CommittedReadsConsumer(driver.Consumer):
         """Where the committed part of each partition ended at the last fetch."""
         self._beginning = 0
         self._progress: dict[TP, Progress] = {}
-        self._handed_over = asyncio.Event()
-        self._handed_over.set()
 
     def _new_consumer_thread(self) -> CommittedReadsThread:
         return CommittedReadsThread(self, loop=self.loop, beacon=self.beacon)
@@ -132,9 +134,6 @@ class CommittedReadsConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Called by Faust with the flow stopped, as the last step before it goes on."""
-        # Whatever message is on its way to a stream has been dropped or taken by then: only after
-        # it does the reader note an offset, and that must not come after the new beginning.
-        await self._handed_over.wait()
         assigned = self.assignment()
         starts = {at: offset for at, offset in self.starts.items() if at in assigned}
         self._beginning = await self._thread.place(starts)
@@ -142,7 +141,6 @@ class CommittedReadsConsumer(driver.Consumer):
         self._acked.clear()
         self._acked_index.clear()
         for at, offset in starts.items():
-            self._read_offset[at] = None
             self._committed_offset[at] = offset
             self._acked[at] = []
 
@@ -161,14 +159,27 @@ class CommittedReadsConsumer(driver.Consumer):
                 return
             message = self._to_message(at, record)
             setattr(message, _BEGINNING, found.beginning)
-            self._handed_over.clear()
-            try:
-                yield at, message
-            finally:
-                self._handed_over.set()
+            yield at, message
 
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Faust notes gaps in the offsets here; `Progress` needs none of that."""
+    async def _drain_messages(self, fetcher: ServiceT) -> None:
+        """Hand messages to the streams, as long as the fetcher runs.
+
+        Faust's own also notes each offset and drops lower ones, which is how it loses trades, and
+        makes four tasks a message, which is most of what a trade costs.
+        """
+        handed = 0
+        try:
+            while not self.should_stop and not fetcher.should_stop:
+                async for _, message in self.getmany(FETCH_WAIT_S):
+                    await self.callback(message)
+                    handed += 1
+                    if handed % _YIELD_EVERY == 0:
+                        await asyncio.sleep(0)
+                # A fetch that brings nothing may never have waited.
+                await asyncio.sleep(0)
+        except (ConsumerStoppedError, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
 
     def _new_offset(self, tp: TP) -> int | None:
         """What to commit; called by Faust for each partition, at each commit."""

@@ -16,8 +16,6 @@ class FeaturesSettings(RoomSettings):
 
     features_sets: Annotated[tuple[str, ...], NoDecode] = ("microstructure_v1",)
     """Which feature sets to fold, separated by commas: a new version beside the old one."""
-    batch_records_max: int = Field(default=500, ge=1, le=100_000)
-    """Most trades that are folded before their rows are written."""
     gather_ms: float = Field(default=50.0, gt=0, le=1_000)
     """How long trades are gathered before they are folded: half of it is waited on average. Writing
     costs as much for one trade as for hundreds."""

@@ -16,7 +16,7 @@ def plant(which: str) -> None:
             CommittedReadsThread._create_worker_consumer = own  # type: ignore[method-assign]  # planted
         case "commits":
             stock = driver.Consumer
-            CommittedReadsConsumer._add_gap = stock._add_gap  # type: ignore[method-assign]  # planted
+            CommittedReadsConsumer._drain_messages = stock._drain_messages  # type: ignore[method-assign]  # (same)
             CommittedReadsConsumer._new_offset = stock._new_offset  # type: ignore[method-assign]  # planted
         case _:
             raise AssertionError(which)
