@@ -1,4 +1,4 @@
-"""Who reads the answers of `bench pipeline`: what came when, and what it answered."""
+"""Who reads what the rooms answer in a benchmark: what came when, and what it answered."""
 
 import time
 from collections.abc import Mapping
@@ -10,20 +10,22 @@ from confluent_kafka import TopicPartition as Place
 
 from services.domain.events import ExecutionReport
 from services.wire.codec import Codec
-from services.wire.topics import EXECUTIONS
+from services.wire.topics import EXECUTIONS, Topic
 
 _POLL_S: Final = 0.05
 _POLL_RECORDS_MAX: Final = 2_000
 
 
 class AnswerReader:
-    """Reads `executions` (committed records only) on a thread from now on.
+    """Reads a topic, `executions` if not told (committed records only), on a thread from now on.
 
     While the clock runs it only notes bytes and arrival times; decoding comes afterwards. Without
     `keep` it only counts.
     """
 
-    def __init__(self, bootstrap: str, prefix: str, *, keep: bool) -> None:
+    def __init__(
+        self, bootstrap: str, prefix: str, *, keep: bool, topic: Topic = EXECUTIONS
+    ) -> None:
         self._keep = keep
         self._consumer = Consumer(
             {
@@ -34,12 +36,13 @@ class AnswerReader:
                 "fetch.wait.max.ms": 10,
             }
         )
-        topic = prefix + EXECUTIONS.name
-        places = [Place(topic, partition) for partition in range(EXECUTIONS.partitions)]
+        name = prefix + topic.name
+        places = [Place(name, partition) for partition in range(topic.partitions)]
         for place in places:
             place.offset = self._consumer.get_watermark_offsets(place, timeout=10)[1]
         self._consumer.assign(places)
-        self._arrived: list[tuple[float, bytes]] = []
+        self.arrived: list[tuple[float, bytes]] = []
+        """Unix time and value of each record, if kept; to be looked at once closed."""
         self.count = 0
         self.last_at_s = time.time()
         self._stop = Event()
@@ -55,7 +58,7 @@ class AnswerReader:
             now_s = time.time()
             messages = [first, *self._consumer.consume(_POLL_RECORDS_MAX, 0)]
             if self._keep:
-                self._arrived += [(now_s, message.value() or b"") for message in messages]
+                self.arrived += [(now_s, message.value() or b"") for message in messages]
             self.count += len(messages)
             self.last_at_s = now_s
 
@@ -80,7 +83,7 @@ class AnswerReader:
     def first_answers(self, codec: Codec) -> Mapping[str, float]:
         """When (Unix time) the first report of each command was readable, by its command id."""
         first: dict[str, float] = {}
-        for at_s, value in self._arrived:
+        for at_s, value in self.arrived:
             report = codec.decode(EXECUTIONS.name, value).payload
             if isinstance(report, ExecutionReport) and report.client_command_id:
                 first.setdefault(report.client_command_id, at_s)

@@ -132,6 +132,35 @@ def bench_pipeline(
         _show(report)
 
 
+@app.command("features-live")
+def bench_features_live(
+    *,
+    seed: Annotated[int, typer.Option(help="Of the trades.")] = 7,
+    rate: Annotated[int, typer.Option(min=10, help="Trades a second, for the latency.")] = 500,
+    seconds: Annotated[int, typer.Option(min=5, help="Of that.")] = 60,
+    trades: Annotated[int, typer.Option(min=5_000, help="Of the throughput load.")] = 60_000,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Trades until their feature rows are readable, with the trading path's rooms up beside."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.features_live import (
+        LiveOrder,
+        live_table,
+        run_features_live_bench,
+    )
+
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
+        order = LiveOrder(Path(home), seed, rate, seconds, trades)
+        report = run_features_live_bench(order, lambda line: progress.print(f"[dim]{line}"))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        Console().print(live_table(report))
+
+
 @app.command("audit")
 def bench_audit(
     *,
