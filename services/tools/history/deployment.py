@@ -13,6 +13,7 @@ from services.domain.controls import Genesis, SetMark
 from services.domain.reasons import Reason
 from services.runtime.kafka import KafkaConnection
 from services.runtime.kafka_reader import KafkaReader
+from services.runtime.ports import LogReader
 from services.tools.history.errors import HistoryError
 from services.tools.market.genesis import replay_controls, replay_genesis
 from services.tools.operate.ask import ask
@@ -41,7 +42,7 @@ _ROOMS_WAIT_S: Final = 30.0
 class StreamDeployment:
     """What a stream needs of its deployment while the rooms run."""
 
-    def __init__(self, deployment: Deployment, codec: Codec, reader: KafkaReader) -> None:
+    def __init__(self, deployment: Deployment, codec: Codec, reader: LogReader) -> None:
         self.deployment = deployment
         self.codec = codec
         self.reader = reader

@@ -10,13 +10,15 @@ from services.domain.controls import SetMark
 from services.domain.events import ExecutionReport, Trade
 from services.lake.files import read_file
 from services.lake.places import Lake
-from services.tools.history.deployment import stream_genesis
+from services.tools.history.deployment import StreamDeployment, stream_genesis
 from services.tools.history.flow import Days, Print, opening_mark, plan, prints
 from services.tools.history.ingest import ingest_file
 from services.tools.history.session import SessionAsked, ingest_session
 from services.tools.history.source import Asked
+from services.tools.history.stream import compare
 from services.tools.market.genesis import replay_controls
 from services.tools.market.sample import make_session, write_session
+from services.tools.operate.connect import Deployment
 from services.wire.topics import CONTROLS, EXECUTIONS, ORDERS, TRADES
 from tests.support.memory_exchange import MemoryExchange
 
@@ -145,6 +147,22 @@ def test_a_session_and_a_day_of_bare_trades_after_it_are_printed_with_their_book
     ]
     last = found[-1][1]
     assert (last.bid, last.ask, last.price) == (0, 0, 1_870_000)  # the session's orders are gone
+
+
+def test_a_printed_trade_that_is_not_the_lakes_is_found(tmp_path: Path) -> None:
+    lines = [f"AAPL,2024-01-02T14:30:{at:02}Z,187.2{at % 7},{at + 1}" for at in range(30)]
+    kept, other = Lake(tmp_path / "kept"), Lake(tmp_path / "other")
+    header = "ticker,time,price,size"
+    ingest_file(kept, written(tmp_path, lines, header), "trades", Asked())
+    lines[20] = lines[20].replace("187.2", "187.3")
+    ingest_file(other, written(tmp_path, lines, header), "trades", Asked())
+    exchange = streamed(kept, ["AAPL"])
+    place = StreamDeployment(Deployment("", "", "", ""), exchange.codec, exchange.reader)
+    assert compare(place, kept, ["AAPL"], ALWAYS) == (30, 30, "")
+    total, equal, difference = compare(place, other, ["AAPL"], ALWAYS)
+    assert (total, equal) == (30, 29)
+    assert "price=1872600" in difference.partition("was printed")[0]
+    assert "price=1873600" in difference.partition("was printed")[2]
 
 
 def test_a_plan_is_a_function_of_the_lake_and_its_ids_differ(tmp_path: Path) -> None:
