@@ -2,11 +2,12 @@
 
 import sys
 from contextlib import ExitStack
+from typing import Final
 
+from services.recorder.core import RECORDED
 from services.recorder.postgres import PostgresLedger
 from services.recorder.service import METRICS, Recorder
 from services.recorder.settings import RecorderSettings
-from services.recorder.tail import KafkaTail
 from services.runtime.cluster import require_same_cluster
 from services.runtime.errors import ConfigurationError, OperatingError
 from services.runtime.kafka import KafkaConnection
@@ -21,6 +22,12 @@ from services.runtime.room import (
 from services.runtime.settings import read_settings
 from services.runtime.snapshots import PostgresSnapshots
 from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
+from services.runtime.topic_tail import TopicTail
+
+_ACCEPT_THE_LOSS: Final = (
+    "Use another database; or, if the loss is accepted, set first_offset and next_offset in"
+    " outcry.recorder_offsets to where the log begins"
+)
 
 
 def main() -> int:
@@ -72,13 +79,13 @@ def _assemble(
     )
 
 
-def _open_tail(settings: RecorderSettings, connection: KafkaConnection) -> KafkaTail:
+def _open_tail(settings: RecorderSettings, connection: KafkaConnection) -> TopicTail:
     """Called with the database at hand, so that the cluster can be held against it first."""
     store = PostgresSnapshots(
         settings.pg_dsn.get_secret_value(), settings.deployment, settings.snapshots_kept
     )
     require_same_cluster(settings.kafka_bootstrap, store, settings.deployment)
-    return KafkaTail(connection)
+    return TopicTail(connection, RECORDED, "recorder", _ACCEPT_THE_LOSS)
 
 
 if __name__ == "__main__":

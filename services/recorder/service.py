@@ -36,7 +36,7 @@ UNREADABLE_LOGGED_MAX: Final = 10
 
 
 class Tail(Protocol):
-    """Where records come from; KafkaTail is it."""
+    """Where records come from; TopicTail is it."""
 
     def topic_ids(self) -> Mapping[str, str]: ...
     def start(self, offsets: Mapping[TopicPartition, int]) -> None: ...

@@ -5,11 +5,11 @@ import pytest
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from services.recorder.archive import ArchiveReader, read_messages
-from services.recorder.core import ARCHIVED
-from services.recorder.tail import KafkaTail
+from services.recorder.core import ARCHIVED, RECORDED
 from services.runtime.errors import ConfigurationError, HistoryLostError
 from services.runtime.kafka_admin import connect_admin, create_topics
 from services.runtime.ports import TopicPartition
+from services.runtime.topic_tail import TopicTail
 from tests.support.recorder_world import PARTITIONS, RecorderProcess, RecorderWorld
 from tests.support.stack_fixture import StackInfra
 from tests.support.waiting import wait_until
@@ -68,7 +68,7 @@ def test_a_log_that_lost_its_beginning_is_refused_until_the_loss_is_accepted(
     drop_records(world, bootstrap, ACCOUNTS_0, second)
 
     text = failure_of(world.start_recorder())
-    assert f"accounts/0: offset 0 is to be recorded next, and the log has {second} to" in text
+    assert f"accounts/0: offset 0 is to be read next, and the log has {second} to" in text
 
     with psycopg.connect(world.dsn) as connection:
         connection.execute(
@@ -90,9 +90,9 @@ def test_a_log_that_lost_its_beginning_is_refused_until_the_loss_is_accepted(
 
 def test_a_log_shorter_than_what_is_recorded_is_refused(world: RecorderWorld) -> None:
     world.write(5, aborted=0)
-    tail = KafkaTail(world.connection)
+    tail = TopicTail(world.connection, RECORDED, "recorder", "Use another database")
     end = world.log.bounds(ACCOUNTS_0)[1]
-    with pytest.raises(HistoryLostError, match=f"offset {end + 1} is to be recorded next"):
+    with pytest.raises(HistoryLostError, match=f"offset {end + 1} is to be read next"):
         tail.start({ACCOUNTS_0: end + 1})
     tail.close()
 
@@ -111,7 +111,7 @@ def test_positions_reach_behind_the_markers_that_end_a_partition(world: Recorder
     assert any(
         world.committed(at)[-1].offset + 1 < end for at, end in ends.items() if world.committed(at)
     )
-    tail = KafkaTail(world.connection)
+    tail = TopicTail(world.connection, RECORDED, "recorder", "Use another database")
     tail.start(dict.fromkeys(PARTITIONS, 0))
 
     def has_ended() -> bool:

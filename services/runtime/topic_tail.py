@@ -1,4 +1,4 @@
-"""Following the recorded topics from given offsets, outside any group."""
+"""Following whole topics from given offsets, outside any group."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -6,30 +6,39 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from services.recorder.core import RECORDED
 from services.runtime.errors import HistoryLostError, RetriableError
 from services.runtime.kafka import KafkaConnection, to_record
 from services.runtime.kafka_admin import check_topics, connect_admin, describe_topics
 from services.runtime.kafka_faults import PARTITION_EOF, error_of, read_fault
 from services.runtime.ports import Record, TopicPartition
+from services.wire.topics import Topic
 
 _ANSWER_WAIT_S: Final = 10.0
 
 
-class KafkaTail:
+class TopicTail:
     """Reads committed records of many partitions as they come. Called from one thread.
 
     Made anew for each start: what an assignment fetched ahead can't get into the next one.
+
+    Args:
+        topics: followed in all their partitions.
+        name: of who follows, for the broker's own figures.
+        on_lost: what to do about records that the log has no more, as one line for a person.
     """
 
-    def __init__(self, connection: KafkaConnection) -> None:
+    def __init__(
+        self, connection: KafkaConnection, topics: Sequence[Topic], name: str, on_lost: str
+    ) -> None:
         self._connection = connection
-        self._names = {connection.prefix + topic.name: topic.name for topic in RECORDED}
+        self._topics = topics
+        self._on_lost = on_lost
+        self._names = {connection.prefix + topic.name: topic.name for topic in topics}
         self._consumer: Consumer = Consumer(
             connection.reader_config()
             | {
                 # Required by librdkafka; nothing joins it and nothing is committed.
-                "group.id": f"{connection.prefix}recorder",
+                "group.id": connection.prefix + name,
                 # Tells positions behind the markers of transactions, which are no records.
                 "enable.partition.eof": True,
             }
@@ -37,14 +46,14 @@ class KafkaTail:
         self._positions: dict[TopicPartition, int] = {}
 
     def topic_ids(self) -> Mapping[str, str]:
-        """The UUID of each recorded topic, by plain name, once all are as the table says.
+        """The UUID of each topic, by plain name, once all are as the table says.
 
         Raises:
             RetriableError: no broker answers.
             ConfigurationError: a topic is missing or not as it should be.
         """
         bootstrap = self._connection.bootstrap
-        check_topics(bootstrap, self._connection.prefix, RECORDED)
+        check_topics(bootstrap, self._connection.prefix, self._topics)
         found = describe_topics(connect_admin(bootstrap), bootstrap, list(self._names))
         return {self._names[name]: str(topic.topic_id) for name, topic in found.items()}
 
@@ -63,7 +72,7 @@ class KafkaTail:
             except KafkaException as error:
                 raise read_fault(error_of(error), f"bounds of {self._full(at)}") from error
             if not first <= offset <= end:
-                raise _lost(self._full(at), at.partition, offset, f"{first} to {end}")
+                raise self._lost(self._full(at), at.partition, offset, f"{first} to {end}")
         self._positions = dict(offsets)
         self._consumer.assign(
             [KafkaPartition(self._full(at), at.partition, offset) for at, offset in offsets.items()]
@@ -114,7 +123,7 @@ class KafkaTail:
             return
         fault = read_fault(error, "reading")
         if isinstance(fault, HistoryLostError):
-            raise _lost(str(name), partition, offset, error.str())
+            raise self._lost(str(name), partition, offset, error.str())
         if not isinstance(fault, RetriableError):
             raise fault
         self._connection.on_client_error(str(fault))
@@ -133,10 +142,10 @@ class KafkaTail:
     def _full(self, at: TopicPartition) -> str:
         return self._connection.prefix + at.topic
 
-
-def _lost(name: str, partition: int | None, offset: int | None, what: str) -> HistoryLostError:
-    return HistoryLostError(
-        f"{name}/{partition}: offset {offset} is to be recorded next, and the log has {what}:"
-        " records are lost. Use another database; or, if the loss is accepted, set first_offset"
-        " and next_offset in outcry.recorder_offsets to where the log begins"
-    )
+    def _lost(
+        self, name: str, partition: int | None, offset: int | None, what: str
+    ) -> HistoryLostError:
+        return HistoryLostError(
+            f"{name}/{partition}: offset {offset} is to be read next, and the log has {what}:"
+            f" records are lost. {self._on_lost}"
+        )

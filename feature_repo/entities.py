@@ -1,0 +1,5 @@
+"""What features belong to."""
+
+from services.online.catalog import TICKER
+
+ticker = TICKER

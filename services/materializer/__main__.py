@@ -1,0 +1,84 @@
+"""`python -m services.materializer`: its process, wired to Kafka, the lake and the online store."""
+
+import sys
+from contextlib import ExitStack
+from typing import Final
+
+from services.featuresets import SETS
+from services.featuresets.fingerprint import fingerprint
+from services.materializer.core import KnownSet
+from services.materializer.service import METRICS, Materializer
+from services.materializer.settings import MaterializerSettings
+from services.online.features import OnlineFeatures
+from services.runtime.errors import ConfigurationError, OperatingError
+from services.runtime.kafka import KafkaConnection
+from services.runtime.registry import load_codec
+from services.runtime.room import (
+    EXIT_ENVIRONMENT,
+    EXIT_FATAL,
+    EXIT_OK,
+    ProcessPacer,
+    refuse_optimised,
+)
+from services.runtime.settings import read_settings
+from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
+from services.runtime.topic_tail import TopicTail
+from services.wire.topics import FEATURES
+
+_ACCEPT_THE_LOSS: Final = (
+    "`outcry features backfill` computes rows again from trades; to go on from where the log"
+    " begins, correct the offset in lake/features/positions.json"
+)
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
+    try:
+        refuse_optimised()
+        settings = read_settings(MaterializerSettings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"materializer: {error}\n")
+        return EXIT_ENVIRONMENT
+    configure_logging(settings.log_level)
+    telemetry = Telemetry("materializer", settings.instance, METRICS)
+    pacer = ProcessPacer()
+    pacer.install()
+    telemetry.log.info("starting", home=str(settings.home))
+    try:
+        with ExitStack() as resources:
+            _assemble(settings, telemetry, pacer, resources).run()
+    except OperatingError as error:
+        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
+        return EXIT_FATAL
+    except AssertionError:
+        telemetry.log.exception("invariant_broken")
+        raise
+    telemetry.log.info("stopped")
+    return EXIT_OK
+
+
+def _assemble(
+    settings: MaterializerSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
+) -> Materializer:
+    if settings.metrics_port is not None:
+        server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
+        resources.callback(server.close)
+        telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
+    connection = KafkaConnection(
+        settings.kafka_bootstrap,
+        settings.topic_prefix,
+        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
+    )
+    return Materializer(
+        settings,
+        telemetry,
+        pacer,
+        codec=load_codec(settings.registry_url),
+        sets={name: KnownSet(found, fingerprint(found)) for name, found in SETS.items()},
+        open_tail=lambda: TopicTail(connection, (FEATURES,), "materializer", _ACCEPT_THE_LOSS),
+        online=OnlineFeatures(settings.home, settings.online_url),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Streamed rows into the lake, each once: files by offset ranges, and a note of how far they go.
+
+The files say what is there: of each set and ticker, every row up to the greatest offset in their
+names. The note says from where the log must be read again. It is written after the files, so after
+a crash it is early at most, and rows that a file has already are passed over.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+
+from services.featuresets import SETS
+from services.lake.errors import LakeError
+from services.lake.files import partial_of, put_in_place, read_file, sweep, write_file
+from services.lake.places import FeatureFile, Lake, day_of, stream_file
+from services.lake.schemas import feature_schema
+from services.materializer.core import KeptRow
+from services.runtime.errors import ConfigurationError
+
+NOTE: Final = "positions.json"
+
+
+class Note(msgspec.Struct, frozen=True):
+    """From where to read on."""
+
+    topic_id: str
+    """Of the topic that the offsets are of."""
+    offsets: dict[int, int]
+    """The next offset to read, by partition."""
+
+
+class LakeWriter:
+    """The one writer of streamed rows. Hold the lake's lock for streams meanwhile.
+
+    Raises (any method):
+        LakeError: the disk does not take it, or a file is not the lake's.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._note_path = lake.root / "features" / NOTE
+        self._last_offset: dict[tuple[str, str, int], int] = {}
+        """By feature set, ticker and partition: what the files hold."""
+
+    def open(self, topic_id: str) -> Mapping[int, int]:
+        """Sweep what a crash left, see what is there, and say from where to read, by partition.
+
+        Raises:
+            ConfigurationError: the note is of another topic: its offsets mean other records.
+        """
+        sweep(self._lake.root / "features")
+        self._last_offset = {}
+        for feature_set in SETS:
+            for path, file in self._lake.feature_files(feature_set):
+                if file.origin == "stream":
+                    place = (feature_set, _ticker_of(path), file.partition)
+                    self._last_offset[place] = max(self._last_offset.get(place, -1), file.last)
+        note = self._read_note()
+        if note is None:
+            return {}
+        if note.topic_id != topic_id:
+            raise ConfigurationError(
+                f"{self._note_path}: the lake's rows came from another topic (its id was"
+                f" {note.topic_id}, now {topic_id}); use another OUTCRY_HOME, or move"
+                f" {self._note_path.parent} away"
+            )
+        return note.offsets
+
+    def newest_rows(self) -> list[KeptRow]:
+        """The last streamed row of each feature set and ticker."""
+        newest = []
+        for feature_set in SETS:
+            latest: dict[str, tuple[Path, FeatureFile]] = {}
+            for path, file in self._lake.feature_files(feature_set):  # dates rise in each ticker
+                if file.origin == "stream":
+                    latest[_ticker_of(path)] = (path, file)
+            newest += [_last_row(feature_set, path, file) for path, file in latest.values()]
+        return newest
+
+    def write(self, rows: Sequence[KeptRow], topic_id: str, offsets: Mapping[int, int]) -> int:
+        """Rows in the order of the log, then the note; how many files there are more.
+
+        All or part of it may be there afterwards if it fails: write it again.
+        """
+        fresh = [
+            row
+            for row in rows
+            if row.offset > self._last_offset.get((row.feature_set, row.ticker, row.partition), -1)
+        ]
+        # A ticker's days one after the other: what a crash leaves is then a beginning of them.
+        fresh.sort(key=lambda row: (row.feature_set, row.ticker, row.partition, row.offset))
+        files = 0
+        for (feature_set, ticker, partition, _), group in groupby(fresh, key=_file_key):
+            members = list(group)
+            first, last = members[0].offset, members[-1].offset
+            folder = self._lake.features(feature_set, ticker, day_of(members[0].grid_time_us))
+            path = folder / stream_file(partition, first, last).name
+            write_file(path, feature_schema(SETS[feature_set].columns), [_table(members)])
+            self._last_offset[feature_set, ticker, partition] = last
+            files += 1
+        self._write_note(Note(topic_id, dict(offsets)))
+        return files
+
+    def _read_note(self) -> Note | None:
+        try:
+            text = self._note_path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(text, type=Note)
+        except msgspec.DecodeError as error:
+            raise LakeError(
+                f"{self._note_path} is damaged ({error}); remove it: the log is then read from its"
+                " start, and rows that are there are passed over"
+            ) from error
+
+    def _write_note(self, note: Note) -> None:
+        with _told(self._note_path):
+            self._note_path.parent.mkdir(parents=True, exist_ok=True)
+            partial = partial_of(self._note_path)
+            partial.write_bytes(msgspec.json.encode(note))
+            put_in_place(partial, self._note_path)
+
+
+def _file_key(row: KeptRow) -> tuple[str, str, int, object]:
+    return row.feature_set, row.ticker, row.partition, day_of(row.grid_time_us)
+
+
+def _table(rows: Sequence[KeptRow]) -> pa.Table:
+    columns = SETS[rows[0].feature_set].columns
+    table: dict[str, list[object]] = {
+        "ticker": [row.ticker for row in rows],
+        "event_timestamp": [row.grid_time_us for row in rows],
+        "created": [row.created_us for row in rows],
+        "processed": [row.processed_us for row in rows],
+        "trade_offset": [row.trade_offset for row in rows],
+        "fingerprint": [row.fingerprint for row in rows],
+    }
+    for place, name in enumerate(columns):
+        table[name] = [row.values[place] for row in rows]
+    schema = feature_schema(columns)
+    return pa.table(
+        {name: pa.array(values, schema.field(name).type) for name, values in table.items()}
+    )
+
+
+def _last_row(feature_set: str, path: Path, file: FeatureFile) -> KeptRow:
+    table = read_file(path, "features")
+    last = table.slice(table.num_rows - 1)
+    times = {
+        name: last.column(name).cast(pa.int64())[0].as_py()
+        for name in ("event_timestamp", "created", "processed")
+    }
+    cells = last.drop_columns([*times]).to_pylist()[0]
+    return KeptRow(
+        feature_set,
+        cells["ticker"],
+        file.partition,
+        file.last,
+        times["event_timestamp"],
+        times["created"],
+        times["processed"],
+        cells["trade_offset"],
+        cells["fingerprint"],
+        tuple(cells[name] for name in SETS[feature_set].columns),
+    )
+
+
+def _ticker_of(path: Path) -> str:
+    return path.parent.parent.name.partition("=")[2]
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LakeError(f"{path} can't be written ({error.strerror or error})") from error

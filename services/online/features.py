@@ -1,0 +1,200 @@
+"""Rows into the online store, and out of it by the name of a FeatureService."""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pandas as pd
+import yaml
+from feast import FeatureService, FeatureStore
+from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundException
+from redis.exceptions import RedisError
+
+from services.featuresets import SETS
+from services.featuresets.definitions import FeatureSet
+from services.featuresets.fingerprint import fingerprint
+from services.lake.files import write_file
+from services.lake.schemas import feature_schema
+from services.online.catalog import FINGERPRINT, catalog
+from services.online.errors import (
+    ForeignFingerprintError,
+    OnlineStoreAwayError,
+    OnlineStoreError,
+    UnknownServiceError,
+)
+from services.online.settings import (
+    OnlineUrl,
+    feast_folder,
+    lake_of,
+    repo_config,
+    settings_of,
+)
+
+EMPTY_FILE: Final = "empty.parquet"
+"""Without one file Feast can't read a set's folder; it has no rows."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class OnlineRow(msgspec.Struct, frozen=True):
+    """One row for the online store; the reals stand in the order of the set's features."""
+
+    ticker: str
+    grid_time_us: int
+    created_us: int
+    reals: tuple[float | None, ...]
+
+
+class Served(msgspec.Struct, frozen=True):
+    """What the online store knows of a ticker."""
+
+    ticker: str
+    grid_time_us: int | None
+    """Event time of the row; None: the ticker was never seen, and there are no values."""
+    fingerprint: str
+    values: dict[str, float | None]
+    """By feature, in the set's order; None: not defined at that time."""
+
+
+class OnlineFeatures:
+    """The online store of a deployment. Any number of threads may read."""
+
+    def __init__(self, home: Path, online_url: OnlineUrl = "") -> None:
+        """Nothing is asked yet.
+
+        Raises:
+            ConfigurationError: the URL is none of Redis's.
+        """
+        self._home = home.absolute()
+        self._online_url = online_url
+        feast_folder(self._home).mkdir(parents=True, exist_ok=True)
+        self._store = FeatureStore(config=repo_config(home, online_url))
+
+    @property
+    def store(self) -> FeatureStore:
+        """Feast's own."""
+        return self._store
+
+    def declare(self) -> None:
+        """Put the sets into the registry, as `feast apply` does; safe to repeat.
+
+        Also makes each set's folder in the lake readable before there is a row, and writes the
+        settings that `feast -f` takes for this deployment.
+
+        Raises:
+            OnlineStoreError: the registry or the lake can't be written.
+            OnlineStoreAwayError: the store does not answer.
+        """
+        lake = lake_of(self._home)
+        for feature_set in SETS.values():
+            path = lake.feature_set(feature_set.name) / EMPTY_FILE
+            write_file(path, feature_schema(feature_set.columns), [])
+        text = yaml.safe_dump(settings_of(self._home, self._online_url), sort_keys=False)
+        header = "# Written by Outcry at each start: feast -c feature_repo -f THIS_FILE ...\n"
+        settings_file = feast_folder(self._home) / "feature_store.yaml"
+        settings_file.write_text(header + text, encoding="utf-8")
+        with _told():
+            self._store.apply([*catalog(lake)])
+
+    def write(self, feature_set: FeatureSet[Any], rows: Sequence[OnlineRow]) -> None:
+        """Write rows; one that is older than what is there changes nothing.
+
+        Raises:
+            OnlineStoreAwayError: the store does not answer; write them again.
+            OnlineStoreError: the set is not declared.
+        """
+        made_by = fingerprint(feature_set)
+        table: dict[str, list[Any]] = {
+            "ticker": [row.ticker for row in rows],
+            "event_timestamp": [_to_time(row.grid_time_us) for row in rows],
+            "created": [_to_time(row.created_us) for row in rows],
+            FINGERPRINT: [made_by] * len(rows),
+        }
+        for place, name in enumerate(feature_set.columns):
+            table[name] = [row.reals[place] for row in rows]
+        frame = pd.DataFrame(table)
+        with _told():
+            self._store.write_to_online_store(feature_set.name, frame)
+
+    def service(self, name: str) -> FeatureService:
+        """A FeatureService, to be held: looking it up costs ten times what a read does.
+
+        Raises:
+            UnknownServiceError: there is none; the message lists those that there are.
+        """
+        try:
+            return self._store.get_feature_service(name)
+        except FeatureServiceNotFoundException as error:
+            known = ", ".join(sorted(s.name for s in self._store.list_feature_services()))
+            raise UnknownServiceError(
+                f"no FeatureService {name!r}; there are: {known or 'none (run `feast apply`)'}"
+            ) from error
+
+    def read(self, service: FeatureService, tickers: Sequence[str]) -> list[Served]:
+        """The newest row of each ticker, in their order.
+
+        Raises:
+            OnlineStoreAwayError: the store does not answer.
+            ForeignFingerprintError: a row was made by other definitions than the service states.
+        """
+        with _told():
+            answer = self._store.get_online_features(
+                features=service, entity_rows=[{"ticker": ticker} for ticker in tickers]
+            ).to_dict(include_event_timestamps=True)
+        names = [
+            feature.name
+            for projection in service.feature_view_projections
+            for feature in projection.features
+            if feature.name != FINGERPRINT
+        ]
+        return [
+            self._served(service, answer, place, ticker, names)
+            for place, ticker in enumerate(tickers)
+        ]
+
+    def _served(
+        self,
+        service: FeatureService,
+        answer: dict[str, list[Any]],
+        place: int,
+        ticker: str,
+        names: Sequence[str],
+    ) -> Served:
+        made_by = answer[FINGERPRINT][place]
+        if made_by is None:
+            return Served(ticker, None, "", {})
+        stated = service.tags.get(FINGERPRINT)
+        if made_by != stated:
+            raise ForeignFingerprintError(
+                f"the row of {ticker} was made by {made_by[:12]} and {service.name} states"
+                f" {str(stated)[:12]}: backfill and materialize the set, or use the code it is of"
+            )
+        grid_time_us = int(answer[f"{FINGERPRINT}__ts"][place]) * 1_000_000
+        return Served(ticker, grid_time_us, made_by, {name: answer[name][place] for name in names})
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What Feast and its stores raise, by what can be done about it."""
+    try:
+        yield
+    except (RedisError, sqlite3.OperationalError, ConnectionError, TimeoutError) as error:
+        raise OnlineStoreAwayError(
+            f"the online store does not answer ({_first_line(error)}); see OUTCRY_ONLINE_URL"
+        ) from error
+    except (FeatureViewNotFoundException, OSError) as error:
+        raise OnlineStoreError(
+            f"the feature registry is not as it should be ({_first_line(error)});"
+            " run `feast -c feature_repo apply`"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _to_time(time_us: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=time_us)

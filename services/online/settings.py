@@ -1,0 +1,79 @@
+"""Where Feast's registry and online store are: one place, for rooms, tools and the stock CLI."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from feast.repo_config import RegistryConfig, RepoConfig
+from pydantic import Field
+
+from services.lake.places import Lake
+from services.online.catalog import PROJECT
+from services.runtime.errors import ConfigurationError
+
+GUARDED: Final = "services.online.guarded_sqlite.GuardedSqliteOnlineStore"
+REGISTRY_CACHE_S: Final = 60
+REDIS_TIMEOUT_S: Final = 5
+"""For an answer; a store that is slower is away."""
+
+type OnlineUrl = str
+"""`redis://[:password@]host:port[/db]`, or empty for SQLite under the home."""
+ONLINE_URL_PATTERN: Final = r"^(|redis://\S+)$"
+
+online_url_field: Final[Any] = Field(default="", pattern=ONLINE_URL_PATTERN)
+
+
+def feast_folder(home: Path) -> Path:
+    """Registry, SQLite store, and the settings file for `feast -f`."""
+    return home / "feast"
+
+
+def repo_config(home: Path, online_url: OnlineUrl = "") -> RepoConfig:
+    """Feast's settings of a deployment, all paths absolute.
+
+    Raises:
+        ConfigurationError: the URL is none of Redis's.
+    """
+    return RepoConfig(
+        **settings_of(home.absolute(), online_url), repo_path=feast_folder(home.absolute())
+    )
+
+
+def settings_of(home: Path, online_url: OnlineUrl = "") -> dict[str, Any]:
+    """The same as it stands in a `feature_store.yaml`."""
+    folder = feast_folder(home)
+    registry = RegistryConfig(
+        registry_type="file",
+        path=str(folder / "registry.db"),
+        cache_ttl_seconds=REGISTRY_CACHE_S,
+    )
+    return {
+        "project": PROJECT,
+        "provider": "local",
+        "registry": registry.model_dump(include={"registry_type", "path", "cache_ttl_seconds"}),
+        "offline_store": {"type": "duckdb"},
+        "online_store": _online_store(folder, online_url),
+        "entity_key_serialization_version": 3,
+    }
+
+
+def lake_of(home: Path) -> Lake:
+    """The lake beside the store."""
+    return Lake(home.absolute())
+
+
+def _online_store(folder: Path, online_url: OnlineUrl) -> dict[str, str]:
+    if not online_url:
+        return {"type": GUARDED, "path": str(folder / "online.db")}
+    parts = urlsplit(online_url)
+    database = parts.path.strip("/") or "0"
+    if parts.scheme != "redis" or not parts.hostname or not re.fullmatch(r"\d+", database):
+        raise ConfigurationError(
+            "OUTCRY_ONLINE_URL: use redis://[:password@]host:port[/db], or nothing for SQLite"
+        )
+    options = [f"{parts.hostname}:{parts.port or 6379}", f"db={database}"]
+    options.append(f"socket_timeout={REDIS_TIMEOUT_S}")
+    if parts.password:
+        options.append(f"password={unquote(parts.password)}")
+    return {"type": "redis", "connection_string": ",".join(options)}
