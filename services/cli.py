@@ -12,6 +12,7 @@ import typer
 from services.runtime.errors import OperatingError
 from services.tools.bench import commands as bench
 from services.tools.demo import commands as demo
+from services.tools.features import commands as features
 from services.tools.history import commands as history
 from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
@@ -49,7 +50,7 @@ def outcry() -> None:
     """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
 
 
-for tool in (stack, demo, operate, market, history, proof, ledger, bench):
+for tool in (stack, demo, operate, market, history, features, proof, ledger, bench):
     tool.register(app)
 
 

@@ -7,10 +7,12 @@ from urllib.parse import unquote, urlsplit
 
 from feast.repo_config import RegistryConfig, RepoConfig
 from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.lake.places import Lake
 from services.online.catalog import PROJECT
 from services.runtime.errors import ConfigurationError
+from services.runtime.settings import ENV_PREFIX, read_settings
 
 GUARDED: Final = "services.online.guarded_sqlite.GuardedSqliteOnlineStore"
 REGISTRY_CACHE_S: Final = 60
@@ -21,7 +23,20 @@ type OnlineUrl = str
 """`redis://[:password@]host:port[/db]`, or empty for SQLite under the home."""
 ONLINE_URL_PATTERN: Final = r"^(|redis://\S+)$"
 
-online_url_field: Final[Any] = Field(default="", pattern=ONLINE_URL_PATTERN)
+
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore")
+
+    online_url: str = Field(default="", pattern=ONLINE_URL_PATTERN)
+
+
+def online_url_of_environment() -> OnlineUrl:
+    """OUTCRY_ONLINE_URL, for tools.
+
+    Raises:
+        ConfigurationError: it is no such URL.
+    """
+    return read_settings(_Environment).online_url
 
 
 def feast_folder(home: Path) -> Path:

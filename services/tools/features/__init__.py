@@ -1,0 +1,1 @@
+"""features: rows of history into the lake, and the proof that stream and history are one."""

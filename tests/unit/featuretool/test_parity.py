@@ -1,0 +1,226 @@
+"""Stream and history are compared row by row; each planted difference is found where it stands."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.featuresets import SETS, measures
+from services.featuresets.definitions import FeatureSet
+from services.featuresets.ticks import Tick
+from services.runtime.ports import Outgoing
+from services.tools.features import run
+from services.tools.features.parity import Tally
+from services.tools.features.report import ParityReport
+from services.wire import topics
+from tests.support.drawn_ticks import seeded_ticks
+from tests.support.feature_log import FeatureLog, Written, rows_of
+
+V1: FeatureSet[Tick] = SETS["microstructure_v1"]
+V2: FeatureSet[Tick] = SETS["microstructure_v2"]
+
+
+class World:
+    """Trades of two tickers on a log, and the rows that follow from them, to be tampered with."""
+
+    def __init__(self) -> None:
+        self.log = FeatureLog()
+        self.rows: dict[int, list[Written]] = {}
+        for partition, ticker in enumerate(self.log.tickers):
+            ticks = [self.log.trade(partition, tick) for tick in seeded_ticks(7 + partition, 300)]
+            self.rows[partition] = list(rows_of(V1, ticker, partition, ticks))
+
+    def publish(self) -> None:
+        for partition, rows in self.rows.items():
+            self.log.publish(partition, rows)
+
+    def compare(self, *sets: FeatureSet[Tick]) -> ParityReport:
+        return run.compare_once(self.log.reader, self.log.codec, sets or (V1,), None, None)
+
+    def tally(self, partition: int = 0) -> Tally:
+        found = self.compare().tallies
+        return next(t for t in found if t.place == f"features/{partition}")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def change(written: Written, **fields: object) -> Written:
+    origin, row = written
+    return origin, msgspec.structs.replace(row, **fields)
+
+
+def test_rows_that_follow_from_the_trades_all_match(world: World) -> None:
+    world.publish()
+    found = world.compare()
+    assert found.holds
+    assert [t.matched for t in found.tallies] == [len(rows) for rows in world.rows.values()]
+    assert sum(t.before + t.repeated + t.behind for t in found.tallies) == 0
+
+
+def test_nothing_to_compare_is_no_success(world: World) -> None:
+    found = world.compare()
+    assert not found.holds
+    assert found.tallies == []
+
+
+def other_value(written: Written) -> Written:
+    values = list(written[1].values)
+    place = next(place for place, value in enumerate(values) if value is not None)
+    values[place] = values[place] + 1  # type: ignore[operator]  # it is not None
+    return change(written, values=tuple(values))
+
+
+def undefined_value(written: Written) -> Written:
+    values = list(written[1].values)
+    place = next(place for place, value in enumerate(values) if value is not None)
+    values[place] = None
+    return change(written, values=tuple(values))
+
+
+def other_rewind(written: Written) -> Written:
+    return change(written, rewind_offset=written[1].rewind_offset + 1)
+
+
+def other_fingerprint(written: Written) -> Written:
+    return change(written, fingerprint="0" * 64)
+
+
+def other_trade(written: Written) -> Written:
+    origin, row = written
+    return msgspec.structs.replace(origin, offset=origin.offset + 1), row
+
+
+def other_time(written: Written) -> Written:
+    origin, row = written
+    return msgspec.structs.replace(origin, time_us=origin.time_us + 1), row
+
+
+@pytest.mark.parametrize(
+    "plant,told",
+    [
+        (other_value, "values"),
+        (undefined_value, "values"),
+        (other_rewind, "rewind offset"),
+        (other_fingerprint, "fingerprint"),
+        (other_trade, "closing offset"),
+        (other_time, "created us"),
+    ],
+)
+def test_one_changed_number_of_one_row_is_found_at_its_offset(
+    world: World, plant: Callable[[Written], Written], told: str
+) -> None:
+    world.rows[0][40] = plant(world.rows[0][40])
+    world.publish()
+    tally = world.tally()
+    assert (tally.mismatched, tally.missing, tally.extra) == (1, 0, 0)
+    assert f"offset 40: {told} is " in tally.differences[0]
+    assert world.tally(1).holds
+    assert not world.compare().holds
+
+
+def test_a_row_that_is_not_there_is_missing(world: World) -> None:
+    del world.rows[0][40]
+    world.publish()
+    tally = world.tally()
+    assert (tally.mismatched, tally.missing, tally.extra, tally.behind) == (0, 1, 0, 0)
+    assert "missing, though the trade at offset" in tally.differences[0]
+
+
+def test_a_row_that_follows_from_nothing_is_extra(world: World) -> None:
+    _, row = world.rows[0][40]
+    between = change(world.rows[0][40], grid_time_us=row.grid_time_us + 1)
+    world.rows[0].insert(41, between)
+    world.publish()
+    tally = world.tally()
+    assert (tally.mismatched, tally.missing, tally.extra) == (0, 0, 1)
+    assert "offset 41" in tally.differences[0]
+
+
+def test_rows_written_again_after_a_crash_change_nothing(world: World) -> None:
+    rows = world.rows[0]
+    rows[30:30] = rows[25:30]
+    world.publish()
+    tally = world.tally()
+    assert tally.holds
+    assert tally.repeated == 5
+
+
+def test_a_row_may_come_after_a_later_one_when_both_are_written_again(world: World) -> None:
+    rows = world.rows[0]
+    rows[29], rows[30] = rows[30], rows[29]
+    rows[31:31] = rows[30:31]
+    world.publish()
+    assert world.tally().holds
+
+
+def test_a_row_written_again_with_other_bytes_is_found(world: World) -> None:
+    world.rows[0].insert(31, other_value(world.rows[0][30]))
+    world.publish()
+    tally = world.tally()
+    assert (tally.mismatched, tally.repeated) == (1, 0)
+    assert "written again with other bytes" in tally.differences[0]
+
+
+def test_a_stream_that_stopped_is_behind_and_does_not_hold(world: World) -> None:
+    del world.rows[0][-20:]
+    world.publish()
+    tally = world.tally()
+    assert tally.behind + tally.missing == 20
+    assert tally.behind > 0
+    assert not world.compare().holds
+
+
+def test_a_set_that_began_later_is_compared_from_its_first_row(world: World) -> None:
+    del world.rows[0][:50]
+    world.publish()
+    tally = world.tally()
+    assert tally.holds
+    assert tally.before == 50
+
+
+def test_two_sets_beside_each_other_are_compared_each_with_its_own(world: World) -> None:
+    ticks = [
+        Tick(place, *(getattr(tick, name) for name in Tick.__struct_fields__[1:]))
+        for place, tick in enumerate(seeded_ticks(7, 300))
+    ]
+    both = [*world.rows[0], *rows_of(V2, "AAPL", 0, ticks)]
+    world.rows[0] = sorted(both, key=lambda written: written[0].offset)
+    world.publish()
+    found = world.compare(V1, V2)
+    assert found.holds
+    assert {t.feature_set for t in found.tallies if t.place == "features/0"} == {V1.name, V2.name}
+
+
+def test_strangers_records_on_either_topic_are_counted_and_change_nothing(world: World) -> None:
+    world.log.log.append(Outgoing(topics.FEATURES.name, 0, None, b"junk"))
+    world.publish()
+    world.log.log.append(Outgoing(topics.TRADES.name, 0, None, b"junk"))
+    row = world.rows[0][3][1]
+    stranger = world.rows[0][3][0], msgspec.structs.replace(row, feature_set="nobody_v9")
+    world.log.publish(0, [stranger])
+    found = world.compare()
+    assert found.holds
+    assert found.unreadable == 2
+
+
+def test_one_changed_constant_in_the_fold_breaks_parity(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.publish()
+    assert world.compare().holds
+    honest = measures.spread
+    monkeypatch.setattr(measures, "spread", lambda last: (honest(last) or 0) + 1)
+    found = world.compare()
+    assert not found.holds
+    assert all(t.matched == 0 and t.mismatched > 0 for t in found.tallies)
+
+
+def test_a_set_that_is_not_made_of_trades_or_unknown_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(run.FeaturesError, match="made of bars: there is no stream"):
+        run.parity_of_deployment(tmp_path, ["daily_v1"], with_stores=False, timeout_s=0)
+    with pytest.raises(run.FeaturesError, match="no feature set 'nope'; there are: micro"):
+        run.known_set("nope")
