@@ -116,7 +116,7 @@ def _compare(
             f"{folder} has {differ:,} rows with other values than these inputs give now; where the"
             " inputs were corrected, run it again with --replace"
         )
-    return table.take(missing), same
+    return table.take(pa.array(missing, pa.int64())), same
 
 
 def _cells(table: pa.Table, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from services.featuresets.definitions import FeatureSet
 from services.featuresets.ticks import Tick
 from services.runtime.ports import Outgoing
 from services.tools.features import run
+from services.tools.features.errors import FeaturesError
 from services.tools.features.parity import Tally
 from services.tools.features.report import ParityReport
 from services.wire import topics
@@ -220,7 +221,7 @@ def test_one_changed_constant_in_the_fold_breaks_parity(
 
 
 def test_a_set_that_is_not_made_of_trades_or_unknown_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(run.FeaturesError, match="made of bars: there is no stream"):
+    with pytest.raises(FeaturesError, match="made of bars: there is no stream"):
         run.parity_of_deployment(tmp_path, ["daily_v1"], with_stores=False, timeout_s=0)
-    with pytest.raises(run.FeaturesError, match="no feature set 'nope'; there are: micro"):
+    with pytest.raises(FeaturesError, match="no feature set 'nope'; there are: micro"):
         run.known_set("nope")
