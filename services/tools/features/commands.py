@@ -19,7 +19,6 @@ PARITY_TIMEOUT_S: Final = 30.0
 
 SetName = Annotated[str, typer.Option("--set", help="Feature set, for example microstructure_v1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-Day = Annotated[datetime | None, typer.Option(formats=_DAY)]
 
 features_app = typer.Typer(no_args_is_help=True, help="Feature sets, their history and parity.")
 
@@ -113,6 +112,23 @@ def parity(
     else:
         print_parity(found)
     raise typer.Exit(0 if found.holds else 1)
+
+
+@features_app.command()
+def compact(*, as_json: AsJson = False) -> None:
+    """Merge the small files of days that are over; the rows stay the same."""
+    from services.tools.features.compact import compact as compact_lake
+    from services.tools.operate.present import print_json, print_table
+
+    with _lake_for_backfill() as lake:
+        done = compact_lake(lake)
+    if as_json:
+        print_json(done)
+    else:
+        print_table(
+            ("days", "files removed", "rows"),
+            [(f"{done.days:,}", f"{done.removed:,}", f"{done.rows:,}")],
+        )
 
 
 @contextmanager
