@@ -173,9 +173,14 @@ def partial_of(path: Path) -> Path:
     return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
 
 
-def sweep(folder: Path) -> int:
-    """Remove what dead writers left unfinished; how many files. Only under the writer's lock."""
-    left = list(folder.rglob(f".*{PARTIAL_SUFFIX}"))
+def sweep(folder: Path, names: str = "*") -> int:
+    """Remove what dead writers left unfinished; how many files. Only under the writer's lock.
+
+    Args:
+        folder: with all below it.
+        names: a pattern of the names that the files would have got.
+    """
+    left = list(folder.rglob(f".{names}{PARTIAL_SUFFIX}"))
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)

@@ -13,11 +13,13 @@ from services.online.features import OnlineFeatures
 from services.runtime.errors import ConfigurationError, OperatingError
 from services.runtime.kafka import KafkaConnection
 from services.runtime.registry import load_codec
+from services.runtime.restore import RestoreInterruptedError
 from services.runtime.room import (
     EXIT_ENVIRONMENT,
     EXIT_FATAL,
     EXIT_OK,
     ProcessPacer,
+    persist,
     refuse_optimised,
 )
 from services.runtime.settings import read_settings
@@ -47,6 +49,9 @@ def main() -> int:
     try:
         with ExitStack() as resources:
             _assemble(settings, telemetry, pacer, resources).run()
+    except RestoreInterruptedError:
+        telemetry.log.info("stopped_before_ready")
+        return EXIT_OK
     except OperatingError as error:
         telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
         return EXIT_FATAL
@@ -73,7 +78,7 @@ def _assemble(
         settings,
         telemetry,
         pacer,
-        codec=load_codec(settings.registry_url),
+        codec=persist(telemetry, pacer, lambda: load_codec(settings.registry_url, 0.0)),
         sets={name: KnownSet(found, fingerprint(found)) for name, found in SETS.items()},
         open_tail=lambda: TopicTail(connection, (FEATURES,), "materializer", _ACCEPT_THE_LOSS),
         online=OnlineFeatures(settings.home, settings.online_url),

@@ -7,12 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from services.domain.features import FeatureRow
-from services.domain.origin import Origin
+from services.domain.origin import TRADES, Origin
 from services.featuresets.definitions import EXACT_MAX, FeatureSet
 
 _SECOND_US: Final = 1_000_000
-_TIME_MAX_US: Final = 253_402_300_799 * _SECOND_US
-"""The end of the year 9999, where calendars end."""
+_TIME_MAX_US: Final = 9_214_646_399 * _SECOND_US
+"""The end of the year 2261: pandas, and Feast with it, counts nanoseconds in 64 bits."""
 
 
 class KnownSet(msgspec.Struct, frozen=True):
@@ -89,6 +89,8 @@ class Intake:
             and 0 <= row.grid_time_us <= _TIME_MAX_US
             and row.grid_time_us % _SECOND_US == 0
             and 0 <= origin.time_us <= _TIME_MAX_US
+            and 0 <= processed_us <= _TIME_MAX_US
+            and origin.topic == TRADES
         ):
             return Passed.MALFORMED
         place = (row.feature_set, row.ticker)

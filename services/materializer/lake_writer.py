@@ -21,6 +21,7 @@ from services.lake.places import FeatureFile, Lake, day_of, stream_file
 from services.lake.schemas import feature_schema
 from services.materializer.core import KeptRow
 from services.runtime.errors import ConfigurationError
+from services.wire.topics import FEATURES
 
 NOTE: Final = "positions.json"
 
@@ -46,23 +47,24 @@ class LakeWriter:
         self._note_path = lake.root / "features" / NOTE
         self._last_offset: dict[tuple[str, str, int], int] = {}
         """By feature set, ticker and partition: what the files hold."""
+        self._is_sure = False
+        """Whether it is known what they hold: not after a failure."""
 
     def open(self, topic_id: str) -> Mapping[int, int]:
         """Sweep what a crash left, see what is there, and say from where to read, by partition.
 
+        A lake without a note gets one, so that there is a place to accept a loss in.
+
         Raises:
             ConfigurationError: the note is of another topic: its offsets mean other records.
         """
-        sweep(self._lake.root / "features")
-        self._last_offset = {}
-        for feature_set in SETS:
-            for path, file in self._lake.feature_files(feature_set):
-                if file.origin == "stream":
-                    place = (feature_set, _ticker_of(path), file.partition)
-                    self._last_offset[place] = max(self._last_offset.get(place, -1), file.last)
+        for own in ("stream-*", NOTE):  # A backfill may be at work: its files are not ours.
+            sweep(self._lake.root / "features", own)
+        self._take_stock()
         note = self._read_note()
         if note is None:
-            return {}
+            note = Note(topic_id, dict.fromkeys(range(FEATURES.partitions), 0))
+            self._write_note(note)
         if note.topic_id != topic_id:
             raise ConfigurationError(
                 f"{self._note_path}: the lake's rows came from another topic (its id was"
@@ -85,8 +87,11 @@ class LakeWriter:
     def write(self, rows: Sequence[KeptRow], topic_id: str, offsets: Mapping[int, int]) -> int:
         """Rows in the order of the log, then the note; how many files there are more.
 
-        All or part of it may be there afterwards if it fails: write it again.
+        All or part of it may be there afterwards if it fails: write it again, with more or not.
         """
+        if not self._is_sure:
+            self._take_stock()
+        self._is_sure = False
         fresh = [
             row
             for row in rows
@@ -100,17 +105,35 @@ class LakeWriter:
             first, last = members[0].offset, members[-1].offset
             folder = self._lake.features(feature_set, ticker, day_of(members[0].grid_time_us))
             path = folder / stream_file(partition, first, last).name
-            write_file(path, feature_schema(SETS[feature_set].columns), [_table(members)])
+            try:
+                write_file(path, feature_schema(SETS[feature_set].columns), [_table(members)])
+            except LakeError:
+                # It may have its name, and that not be durable: rather without it than unsure.
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+                raise
             self._last_offset[feature_set, ticker, partition] = last
             files += 1
         self._write_note(Note(topic_id, dict(offsets)))
+        self._is_sure = True
         return files
+
+    def _take_stock(self) -> None:
+        self._last_offset = {}
+        for feature_set in SETS:
+            for path, file in self._lake.feature_files(feature_set):
+                if file.origin == "stream":
+                    place = (feature_set, _ticker_of(path), file.partition)
+                    self._last_offset[place] = max(self._last_offset.get(place, -1), file.last)
+        self._is_sure = True
 
     def _read_note(self) -> Note | None:
         try:
             text = self._note_path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise LakeError(f"{self._note_path} can't be read ({error.strerror})") from error
         try:
             return msgspec.json.decode(text, type=Note)
         except msgspec.DecodeError as error:

@@ -14,14 +14,14 @@ from typing import Final, Protocol
 
 from services.featuresets import SETS
 from services.featuresets.definitions import FeatureSet
-from services.lake.errors import LakeError
+from services.lake.errors import LakeError, LakeLockedError
 from services.lake.lock import STREAM, locked
 from services.lake.places import Lake, is_ticker
 from services.materializer.core import Intake, KeptRow, KnownSet, Passed
 from services.materializer.lake_writer import LakeWriter
 from services.materializer.settings import MaterializerSettings
 from services.online.errors import OnlineStoreAwayError
-from services.online.features import OnlineRow
+from services.online.rows import OnlineRow
 from services.runtime.errors import FatalError, OperatingError
 from services.runtime.loop import backoff_s
 from services.runtime.ports import Record, TopicPartition
@@ -56,6 +56,7 @@ METRICS: Final = (
 )
 
 IDLE_WAIT_MS: Final = 250
+STANDBY_WAIT_S: Final = 1.0
 READ_RECORDS_MAX: Final = 2_000
 PASSED_LOGGED_MAX: Final = 10
 """Most lines about records that were passed over in one turn."""
@@ -87,8 +88,18 @@ class Turn(Enum):
     """Nothing had arrived, and nothing was due."""
     WORKED = auto()
     """Rows were read, or written somewhere."""
+    STANDING_BY = auto()
+    """Another materializer writes this lake; waited a little."""
     RESTARTED = auto()
     """The log was given up, to begin anew; waited a little."""
+
+
+@dataclass
+class _Patience:
+    """Of what fails: how often in a row, and when it is tried again."""
+
+    failures: int = 0
+    due_s: float = 0.0
 
 
 @dataclass
@@ -135,8 +146,9 @@ class Materializer:
         self._lake = Lake(settings.home.absolute())
         self._session: _Session | None = None
         self._failures = 0
-        self._online_failures = 0
-        self._online_due_s = 0.0
+        self._online_patience = _Patience()
+        self._lake_patience = _Patience()
+        self._stands_by = False
 
     def run(self) -> None:
         """Work until asked to stop; then what was read goes into the lake.
@@ -160,8 +172,9 @@ class Materializer:
                 self._telemetry.ready.set()
                 return Turn.STARTED
             return self._work(self._session)
+        except LakeLockedError as error:
+            return self._stand_by(error)
         except LakeError as error:
-            # Rows wait, bounded, until there is room again.
             return self._back_off(error)
         except FatalError:
             raise
@@ -175,6 +188,14 @@ class Materializer:
         session, self._session = self._session, None
         if session is not None:
             session.resources.close()
+
+    def _stand_by(self, error: LakeLockedError) -> Turn:
+        if not self._stands_by:
+            self._telemetry.log.info("standing_by", error=str(error))
+        self._stands_by = True
+        self._telemetry.ready.set()
+        self._pacer.wait(STANDBY_WAIT_S)
+        return Turn.STANDING_BY
 
     def _back_off(self, error: OperatingError) -> Turn:
         self._failures += 1
@@ -214,10 +235,11 @@ class Materializer:
             newest_us = {place: row.grid_time_us for place, row in newest.items()}
             intake = Intake(self._sets, newest_us, is_ticker)
             self._telemetry.log.info("materializing", offsets=dict(noted))
+            self._stands_by = False
             return _Session(resources.pop_all(), tail, writer, intake, topic_id, for_online=newest)
 
     def _work(self, session: _Session) -> Turn:
-        settings, now_s = self._settings, self._pacer.now_s
+        settings = self._settings
         # 5. Take what has arrived, unless too much waits already.
         room = settings.lake_rows_max - len(session.for_lake)
         records: Sequence[Record] = ()
@@ -228,19 +250,20 @@ class Materializer:
         # 6. The newest rows go online.
         wrote_online = self._write_online(session)
         # 7. All rows go into the lake once enough wait, or the first has waited long enough.
-        since_s = session.for_lake_since_s
-        is_due = since_s is not None and (
-            len(session.for_lake) >= settings.lake_rows_max
-            or now_s() - since_s >= settings.lake_interval_s
-        )
-        if is_due:
-            self._write_lake(session)
+        wrote_lake = self._is_lake_due(session) and self._try_lake(session)
+        if self._online_patience.failures or self._lake_patience.failures:
+            self._telemetry.ready.clear()
+        else:
+            self._telemetry.ready.set()
+        if room <= 0 and not wrote_lake:
+            # Nothing may be read and nothing could be written: let time pass.
+            self._pacer.wait(IDLE_WAIT_MS / 1_000)
         self._failures = 0
-        self._telemetry.ready.set()
-        return Turn.WORKED if records or wrote_online or is_due else Turn.IDLE
+        return Turn.WORKED if records or wrote_online or wrote_lake else Turn.IDLE
 
     def _take(self, session: _Session, records: Sequence[Record]) -> None:
         passed: Counter[str] = Counter()
+        logged = 0
         for record in records:
             outcome = self._judge(session.intake, record)
             if isinstance(outcome, KeptRow):
@@ -248,16 +271,18 @@ class Materializer:
                 session.for_online[outcome.feature_set, outcome.ticker] = outcome
                 continue
             passed[outcome] += 1
-            if outcome != Passed.REPEATED.value and passed.total() <= PASSED_LOGGED_MAX:
+            if outcome != Passed.REPEATED.value and logged < PASSED_LOGGED_MAX:
+                logged += 1
                 self._telemetry.log.warning(
                     "record_passed_over",
                     cause=outcome,
                     partition=record.partition,
                     offset=record.offset,
                 )
-        if session.for_lake and session.for_lake_since_s is None:
-            session.for_lake_since_s = self._pacer.now_s()
         if records:
+            if session.for_lake_since_s is None:
+                # Also without a row to keep: the note must not fall behind the log's beginning.
+                session.for_lake_since_s = self._pacer.now_s()
             self._telemetry.count(RECORDS_CONSUMED, len(records), topic=FEATURES.name)
         for cause, count in passed.items():
             self._telemetry.count(ROWS_PASSED, count, cause=cause)
@@ -282,7 +307,7 @@ class Materializer:
 
     def _write_online(self, session: _Session) -> bool:
         """Whether rows went online; while the store is away they wait, replaced by newer ones."""
-        if not session.for_online or self._pacer.now_s() < self._online_due_s:
+        if not session.for_online or self._pacer.now_s() < self._online_patience.due_s:
             return False
         by_set: dict[str, list[KeptRow]] = {}
         for row in session.for_online.values():
@@ -292,13 +317,9 @@ class Materializer:
             for name, rows in by_set.items():
                 self._online.write(SETS[name], [_online_row(row) for row in rows])
         except OnlineStoreAwayError as error:
-            self._online_failures += 1
-            wait_s = backoff_s(self._online_failures)
-            self._online_due_s = self._pacer.now_s() + wait_s
-            self._telemetry.count(RESTARTS, error=type(error).__name__)
-            self._telemetry.log.warning("online_store_away", error=str(error), wait_s=wait_s)
+            self._try_later(self._online_patience, "online_store_away", error)
             return False
-        self._online_failures = 0
+        self._online_patience = _Patience()
         self._telemetry.observe(ONLINE_SECONDS, self._pacer.now_s() - began_s)
         for name, rows in by_set.items():
             self._telemetry.count(ROWS_ONLINE, len(rows), feature_set=name)
@@ -307,6 +328,32 @@ class Materializer:
                 self._telemetry.set(FEATURE_AGE, grid_time_s, feature_set=name, ticker=row.ticker)
         session.for_online.clear()
         return True
+
+    def _is_lake_due(self, session: _Session) -> bool:
+        since_s, now_s = session.for_lake_since_s, self._pacer.now_s()
+        if since_s is None or now_s < self._lake_patience.due_s:
+            return False
+        is_full = len(session.for_lake) >= self._settings.lake_rows_max
+        return is_full or now_s - since_s >= self._settings.lake_interval_s
+
+    def _try_lake(self, session: _Session) -> bool:
+        """Whether what waits is in the lake; if not it waits on, bounded, until there is room."""
+        try:
+            self._write_lake(session)
+        except LakeError as error:
+            self._try_later(self._lake_patience, "lake_failed", error)
+            return False
+        self._lake_patience = _Patience()
+        return True
+
+    def _try_later(self, patience: _Patience, event: str, error: OperatingError) -> None:
+        patience.failures += 1
+        wait_s = backoff_s(patience.failures)
+        patience.due_s = self._pacer.now_s() + wait_s
+        self._telemetry.count(RESTARTS, error=type(error).__name__)
+        self._telemetry.log.warning(
+            event, error=str(error), failures=patience.failures, wait_s=wait_s
+        )
 
     def _write_lake(self, session: _Session) -> None:
         offsets = {at.partition: offset for at, offset in session.tail.positions().items()}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from services.online.settings import ONLINE_URL_PATTERN
+from services.online.address import ONLINE_URL_PATTERN
 from services.runtime.settings import RoomSettings
 
 

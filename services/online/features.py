@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pandas as pd
 import yaml
 from feast import FeatureService, FeatureStore
@@ -19,6 +18,7 @@ from services.featuresets.definitions import FeatureSet
 from services.featuresets.fingerprint import fingerprint
 from services.lake.files import write_file
 from services.lake.schemas import feature_schema
+from services.online.address import OnlineUrl
 from services.online.catalog import FINGERPRINT, catalog
 from services.online.errors import (
     ForeignFingerprintError,
@@ -26,37 +26,12 @@ from services.online.errors import (
     OnlineStoreError,
     UnknownServiceError,
 )
-from services.online.settings import (
-    OnlineUrl,
-    feast_folder,
-    lake_of,
-    repo_config,
-    settings_of,
-)
+from services.online.rows import OnlineRow, Served
+from services.online.settings import feast_folder, lake_of, repo_config, settings_of
 
 EMPTY_FILE: Final = "empty.parquet"
 """Without one file Feast can't read a set's folder; it has no rows."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class OnlineRow(msgspec.Struct, frozen=True):
-    """One row for the online store; the reals stand in the order of the set's features."""
-
-    ticker: str
-    grid_time_us: int
-    created_us: int
-    reals: tuple[float | None, ...]
-
-
-class Served(msgspec.Struct, frozen=True):
-    """What the online store knows of a ticker."""
-
-    ticker: str
-    grid_time_us: int | None
-    """Event time of the row; None: the ticker was never seen, and there are no values."""
-    fingerprint: str
-    values: dict[str, float | None]
-    """By feature, in the set's order; None: not defined at that time."""
 
 
 class OnlineFeatures:
@@ -91,7 +66,8 @@ class OnlineFeatures:
         lake = lake_of(self._home)
         for feature_set in SETS.values():
             path = lake.feature_set(feature_set.name) / EMPTY_FILE
-            write_file(path, feature_schema(feature_set.columns), [])
+            if not path.exists():
+                write_file(path, feature_schema(feature_set.columns), [])
         text = yaml.safe_dump(settings_of(self._home, self._online_url), sort_keys=False)
         header = "# Written by Outcry at each start: feast -c feature_repo -f THIS_FILE ...\n"
         settings_file = feast_folder(self._home) / "feature_store.yaml"
@@ -129,9 +105,8 @@ class OnlineFeatures:
             return self._store.get_feature_service(name)
         except FeatureServiceNotFoundException as error:
             known = ", ".join(sorted(s.name for s in self._store.list_feature_services()))
-            raise UnknownServiceError(
-                f"no FeatureService {name!r}; there are: {known or 'none (run `feast apply`)'}"
-            ) from error
+            known = known or "none (run `feast -c feature_repo apply`)"
+            raise UnknownServiceError(f"no FeatureService {name!r}; there are: {known}") from error
 
     def read(self, service: FeatureService, tickers: Sequence[str]) -> list[Served]:
         """The newest row of each ticker, in their order.
@@ -181,7 +156,17 @@ def _told() -> Iterator[None]:
     """What Feast and its stores raise, by what can be done about it."""
     try:
         yield
-    except (RedisError, sqlite3.OperationalError, ConnectionError, TimeoutError) as error:
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and "no such table" not in str(error):
+            raise OnlineStoreAwayError(
+                f"the online store does not answer ({_first_line(error)}): it is locked, or its"
+                " disk is full or away"
+            ) from error
+        raise OnlineStoreError(
+            f"the online store is not as it should be ({_first_line(error)}); remove online.db"
+            " and start the materializer again: it puts the newest rows there"
+        ) from error
+    except (RedisError, ConnectionError, TimeoutError) as error:
         raise OnlineStoreAwayError(
             f"the online store does not answer ({_first_line(error)}); see OUTCRY_ONLINE_URL"
         ) from error

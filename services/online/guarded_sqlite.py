@@ -6,6 +6,7 @@ machine's time zone. Here each thread has its own connection, a row replaces onl
 newer, and times are microseconds since the Unix epoch. Its tables are the stock ones.
 """
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -33,6 +34,14 @@ type Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 """Entity, values by feature, event time and creation time (naive times are UTC)."""
 
 
+class _ThreadsConnection(sqlite3.Connection):
+    """Closes itself when its thread ends."""
+
+    def __del__(self) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # ends elsewhere: C closes it then
+            self.close()
+
+
 class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """The stock store's options, under this store's name."""
 
@@ -49,13 +58,18 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         path = Path(self._get_db_path(config))
         known = getattr(self._of_thread, "connection", None)
-        if known is not None and self._of_thread.path == path:
-            return known  # type: ignore[no-any-return]  # a thread's attribute has no type
+        if known is not None:
+            if self._of_thread.file == _file_of(path):
+                return known  # type: ignore[no-any-return]  # a thread's attribute has no type
+            # Removed, or put in place of another: what is written to it now, nobody would see.
+            known.close()
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, factory=_ThreadsConnection
+        )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        self._of_thread.connection, self._of_thread.path = connection, path
+        self._of_thread.connection, self._of_thread.file = connection, _file_of(path)
         return connection
 
     def online_write_batch(
@@ -131,6 +145,15 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):
         path = Path(self._get_db_path(config))
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             path.with_name(name).unlink(missing_ok=True)
+
+
+def _file_of(path: Path) -> tuple[str, int, int] | None:
+    """Which file it is; None: there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return str(path), found.st_dev, found.st_ino
 
 
 def _answer(

@@ -1,27 +1,19 @@
 """Where Feast's registry and online store are: one place, for rooms, tools and the stock CLI."""
 
-import re
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 from feast.repo_config import RegistryConfig, RepoConfig
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.lake.places import Lake
+from services.online.address import ONLINE_URL_PATTERN, OnlineUrl, redis_connection
 from services.online.catalog import PROJECT
-from services.runtime.errors import ConfigurationError
 from services.runtime.settings import ENV_PREFIX, read_settings
 
 GUARDED: Final = "services.online.guarded_sqlite.GuardedSqliteOnlineStore"
 REGISTRY_CACHE_S: Final = 60
-REDIS_TIMEOUT_S: Final = 5
-"""For an answer; a store that is slower is away."""
-
-type OnlineUrl = str
-"""`redis://[:password@]host:port[/db]`, or empty for SQLite under the home."""
-ONLINE_URL_PATTERN: Final = r"^(|redis://\S+)$"
 
 
 class _Environment(BaseSettings):
@@ -81,14 +73,4 @@ def lake_of(home: Path) -> Lake:
 def _online_store(folder: Path, online_url: OnlineUrl) -> dict[str, str]:
     if not online_url:
         return {"type": GUARDED, "path": str(folder / "online.db")}
-    parts = urlsplit(online_url)
-    database = parts.path.strip("/") or "0"
-    if parts.scheme != "redis" or not parts.hostname or not re.fullmatch(r"\d+", database):
-        raise ConfigurationError(
-            "OUTCRY_ONLINE_URL: use redis://[:password@]host:port[/db], or nothing for SQLite"
-        )
-    options = [f"{parts.hostname}:{parts.port or 6379}", f"db={database}"]
-    options.append(f"socket_timeout={REDIS_TIMEOUT_S}")
-    if parts.password:
-        options.append(f"password={unquote(parts.password)}")
-    return {"type": "redis", "connection_string": ",".join(options)}
+    return {"type": "redis", "connection_string": redis_connection(online_url)}
