@@ -18,7 +18,7 @@ from services.tools.proof.chaos.site import Site
 from services.tools.proof.chaos.timeline import lines_since, mark
 from services.tools.proof.chaos.twins import SAME, twin_rooms
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
-from services.tools.stack.rooms import ROOM_NAMES
+from services.tools.stack.rooms import TRADING_ROOMS
 from services.tools.stack.stack import RoomSet
 from tests.support.stack_fixture import StackInfra
 
@@ -43,7 +43,7 @@ def run(stack_infra: StackInfra, folder: Path) -> Iterator[Run]:
     begin(addresses, PREFIX, default_genesis("chaos"))
     settings = stack_infra.settings.model_copy(update={"frozen_timeout_s": FROZEN_TIMEOUT_S})
     with (
-        RoomSet(settings, PREFIX, ROOM_NAMES) as rooms,
+        RoomSet(settings, PREFIX, TRADING_ROOMS) as rooms,
         open_run(Site(rooms, stack_infra.stack), folder, SEED, lambda _line: None) as run,
     ):
         yield run
@@ -53,7 +53,7 @@ def test_every_room_killed_at_random_moments_keeps_every_promise(run: Run) -> No
     with run.under_load("kills"):
         kill_rooms(run, 1)
     assert run.account.faults == []
-    assert all(run.account.kills[room] >= 1 for room in ROOM_NAMES)
+    assert all(run.account.kills[room] >= 1 for room in TRADING_ROOMS)
     assert run.account.checks["confirmed"][0] > 100
     assert run.account.checks["audit"][0] > 1_000
     assert run.account.figures["accepted by REST"] > 0

@@ -29,7 +29,7 @@ from services.tools.proof.report import print_reconciliation
 from services.tools.stack.display import Display
 from services.tools.stack.errors import StackError
 from services.tools.stack.plan import stack_plan
-from services.tools.stack.rooms import ROOM_NAMES
+from services.tools.stack.rooms import TRADING_ROOMS
 from services.tools.stack.settings import HOST, PORT_OFFSETS, StackSettings
 from services.tools.stack.stack import Stack
 
@@ -78,7 +78,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 @contextmanager
 def _running_exchange(settings: StackSettings) -> Iterator[Deployment]:
     """The exchange of this home: the one that runs, or one that runs as long as the demo."""
-    stack = Stack(stack_plan(settings, ROOM_NAMES))
+    stack = Stack(stack_plan(settings, TRADING_ROOMS))
     addresses = stack.addresses
     deployment = Deployment(
         addresses.kafka_bootstrap, addresses.registry_url, addresses.pg_dsn, settings.topic_prefix
@@ -87,7 +87,7 @@ def _running_exchange(settings: StackSettings) -> Iterator[Deployment]:
     found = stack.status()
     if found is not None:
         running = {row.name for row in found.components}
-        if not found.is_up or not running >= set(ROOM_NAMES):
+        if not found.is_up or not running >= set(TRADING_ROOMS):
             raise StackError(
                 f"the stack in {settings.home} is not all up: see `outcry status`, "
                 "or stop it with `outcry down`"
@@ -201,7 +201,7 @@ def _print_figures(console: Console, figures: Figures, published: Published) -> 
 def _urls(settings: StackSettings) -> dict[str, str]:
     gateway = f"http://{HOST}:{settings.port('gateway')}"
     metrics = f"http://{HOST}:{{}}/metrics"
-    rooms = [name for name in ROOM_NAMES if name in PORT_OFFSETS and name != "gateway"]
+    rooms = [name for name in TRADING_ROOMS if name in PORT_OFFSETS and name != "gateway"]
     return {
         "gateway": gateway,
         "API": f"{gateway}/openapi.json",

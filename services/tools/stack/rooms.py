@@ -32,6 +32,8 @@ class Room(msgspec.Struct, frozen=True):
     """Whether it writes to the log in transactions."""
     libraries: tuple[str, ...] = ()
     """What the extra of its name brings, and `outcry up` alone does not need."""
+    is_trading: bool = True
+    """Whether it is on an order's way, or tells of it; the others stand behind the trades."""
 
 
 INSTANCE: Final = "0"
@@ -43,10 +45,19 @@ ROOMS: Final = (
     Room("risk", "risk", is_transactional=True, standby_port="risk-standby"),
     Room("matcher", "matcher", is_transactional=True, standby_port="matcher-standby"),
     Room("recorder", "recorder"),
-    Room("features", "features", libraries=("aiokafka", "faust", "mode")),
+    Room("features", "features", libraries=("aiokafka", "faust", "mode"), is_trading=False),
+    Room(
+        "materializer",
+        "materializer",
+        after=("features",),
+        libraries=("duckdb", "feast", "pandas", "pyarrow", "redis", "yaml"),
+        is_trading=False,
+    ),
     Room("gateway", "gateway-metrics", after=("ingest", "risk", "matcher", "recorder")),
 )
 ROOM_NAMES: Final = tuple(room.name for room in ROOMS)
+TRADING_ROOMS: Final = tuple(room.name for room in ROOMS if room.is_trading)
+"""What it takes to trade; the feature side needs more libraries, and seconds more to start."""
 
 
 def room_environment(plan: Plan) -> dict[str, str]:

@@ -20,6 +20,7 @@ PORT_OFFSETS: Final = MappingProxyType(
         "risk-standby": 16,
         "matcher-standby": 17,
         "features": 18,
+        "materializer": 19,
         "postgres": 54,
         "gateway": 80,
         "registry": 81,

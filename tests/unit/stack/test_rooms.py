@@ -14,6 +14,7 @@ from services.tools.stack.rooms import (
     PREPARE,
     ROOM_NAMES,
     ROOMS,
+    TRADING_ROOMS,
     Room,
     prepare,
     require_libraries,
@@ -68,7 +69,16 @@ def test_the_gateway_starts_last_and_so_stops_first(tmp_path: Path) -> None:
     names = [[component.name for component in layer] for layer in layers]
     assert names[0] == list(plan.infra)
     assert names[1] == [PREPARE]
-    assert names[-1] == ["gateway"]
+    assert names[-1] == ["materializer", "gateway"]
+    assert "features" in names[-2]
+
+
+def test_trading_goes_without_the_rooms_that_stand_behind_the_trades() -> None:
+    assert set(ROOM_NAMES) - set(TRADING_ROOMS) == {"features", "materializer"}
+    for row in ROOMS:
+        if row.is_trading:
+            assert not row.libraries
+            assert set(row.after) <= set(TRADING_ROOMS)
 
 
 def test_a_standby_is_the_same_room_again_with_a_port_of_its_own(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from services.tools.proof.chaos.run import RATE_PER_S, Account, Run, Say, open_r
 from services.tools.proof.chaos.site import Site
 from services.tools.stack.plan import stack_plan
 from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.rooms import ROOM_NAMES
+from services.tools.stack.rooms import TRADING_ROOMS
 from services.tools.stack.settings import PORT_SPAN, StackSettings
 from services.tools.stack.stack import Stack
 
@@ -120,7 +120,7 @@ def run_chaos(order: Order, say: Say) -> Account:
         )
         crowd = order.seed if judges else order.seed + _OTHER_CROWD
         say(f"starting a stack in {order.home}, ports from {base}")
-        with Stack(stack_plan(settings, ROOM_NAMES)) as stack:
+        with Stack(stack_plan(settings, TRADING_ROOMS)) as stack:
             site = Site(stack, stack)
             with open_run(site, order.home, crowd, say, order.rate_per_s) as run:
                 run.account = account

@@ -7,7 +7,7 @@ from typing import Final
 
 from services.tools.proof.chaos.run import Run
 from services.tools.proof.chaos.site import wait_for
-from services.tools.stack.rooms import ROOM_NAMES
+from services.tools.stack.rooms import TRADING_ROOMS
 from services.tools.stack.status import State
 
 SESSION_S: Final = 6.0
@@ -23,7 +23,7 @@ _AGAIN: Final = 0.15
 """Share of kills that are followed by another while the room starts."""
 
 
-def kill_rooms(run: Run, kills: int, rooms: tuple[str, ...] = ROOM_NAMES) -> None:
+def kill_rooms(run: Run, kills: int, rooms: tuple[str, ...] = TRADING_ROOMS) -> None:
     """Each room so many times, in random order, at random moments."""
     for _ in range(kills):
         for room in run.random.sample(rooms, len(rooms)):
@@ -40,7 +40,7 @@ def _kill_while_starting(run: Run, room: str) -> None:
     run.kill(room, what=f"SIGKILL {room} while it starts")
 
 
-def sleep_rooms(run: Run, rooms: tuple[str, ...] = ROOM_NAMES) -> None:
+def sleep_rooms(run: Run, rooms: tuple[str, ...] = TRADING_ROOMS) -> None:
     """SIGSTOP past the session timeout, then SIGCONT. The supervisor must not judge freezes."""
     for room in rooms:
         run.pause_randomly(0.2, 1.0)
