@@ -19,7 +19,7 @@ from services.lake.errors import LakeError
 from services.lake.files import partial_of, put_in_place, read_file, sweep, write_file
 from services.lake.places import FeatureFile, Lake, day_of, stream_file
 from services.lake.schemas import feature_schema
-from services.materializer.core import KeptRow
+from services.materializer.core import SEEN_MAX, KeptRow, Seen
 from services.runtime.errors import ConfigurationError
 from services.wire.topics import FEATURES
 
@@ -73,16 +73,17 @@ class LakeWriter:
             )
         return note.offsets
 
-    def newest_rows(self) -> list[KeptRow]:
-        """The last streamed row of each feature set and ticker."""
-        newest = []
+    def recent(self) -> dict[tuple[str, str], tuple[KeptRow, Seen]]:
+        """Of each feature set and ticker the newest streamed row, and which there are."""
+        found: dict[tuple[str, str], tuple[KeptRow, Seen]] = {}
         for feature_set in SETS:
-            latest: dict[str, tuple[Path, FeatureFile]] = {}
-            for path, file in self._lake.feature_files(feature_set):  # dates rise in each ticker
+            by_ticker: dict[str, list[tuple[Path, FeatureFile]]] = {}
+            for path, file in self._lake.feature_files(feature_set):
                 if file.origin == "stream":
-                    latest[_ticker_of(path)] = (path, file)
-            newest += [_last_row(feature_set, path, file) for path, file in latest.values()]
-        return newest
+                    by_ticker.setdefault(_ticker_of(path), []).append((path, file))
+            for ticker, files in by_ticker.items():
+                found[feature_set, ticker] = _recent(feature_set, files)
+        return found
 
     def write(self, rows: Sequence[KeptRow], topic_id: str, offsets: Mapping[int, int]) -> int:
         """Rows in the order of the log, then the note; how many files there are more.
@@ -172,14 +173,32 @@ def _table(rows: Sequence[KeptRow]) -> pa.Table:
     )
 
 
-def _last_row(feature_set: str, path: Path, file: FeatureFile) -> KeptRow:
-    table = read_file(path, "features")
-    last = table.slice(table.num_rows - 1)
+def _recent(feature_set: str, files: list[tuple[Path, FeatureFile]]) -> tuple[KeptRow, Seen]:
+    """The newest row, and the times of the last files, as many as are remembered."""
+    files = sorted(files, key=lambda found: found[1].last, reverse=True)
+    newest: KeptRow | None = None
+    times_us: set[int] = set()
+    for place, (path, file) in enumerate(files):
+        table = read_file(path, "features")
+        times = table.column("event_timestamp").cast(pa.int64()).to_pylist()
+        times_us.update(times)
+        # A row that was written late stands behind newer ones, in the file after theirs at most.
+        row = _row_at(feature_set, table, times.index(max(times)), file)
+        newest = row if newest is None or row.grid_time_us > newest.grid_time_us else newest
+        if len(times_us) >= SEEN_MAX and place + 1 < len(files):
+            assert newest is not None
+            return newest, Seen(times_us, min(times_us))
+    assert newest is not None, "a ticker has files"
+    return newest, Seen(times_us)
+
+
+def _row_at(feature_set: str, table: pa.Table, place: int, file: FeatureFile) -> KeptRow:
+    row = table.slice(place, 1)
     times = {
-        name: last.column(name).cast(pa.int64())[0].as_py()
+        name: row.column(name).cast(pa.int64())[0].as_py()
         for name in ("event_timestamp", "created", "processed")
     }
-    cells = last.drop_columns([*times]).to_pylist()[0]
+    cells = row.drop_columns([*times]).to_pylist()[0]
     return KeptRow(
         feature_set,
         cells["ticker"],

@@ -227,13 +227,14 @@ class Materializer:
                 }
             )
             # 4. The newest rows of the lake may have missed the online store: they go first.
+            recent = writer.recent()
             newest = {
-                (row.feature_set, row.ticker): row
-                for row in writer.newest_rows()
+                place: row
+                for place, (row, _) in recent.items()
                 if row.fingerprint == self._sets[row.feature_set].fingerprint
             }
-            newest_us = {place: row.grid_time_us for place, row in newest.items()}
-            intake = Intake(self._sets, newest_us, is_ticker)
+            seen = {place: seen for place, (_, seen) in recent.items()}
+            intake = Intake(self._sets, seen, is_ticker)
             self._telemetry.log.info("materializing", offsets=dict(noted))
             self._stands_by = False
             return _Session(resources.pop_all(), tail, writer, intake, topic_id, for_online=newest)
@@ -268,7 +269,10 @@ class Materializer:
             outcome = self._judge(session.intake, record)
             if isinstance(outcome, KeptRow):
                 session.for_lake.append(outcome)
-                session.for_online[outcome.feature_set, outcome.ticker] = outcome
+                place = (outcome.feature_set, outcome.ticker)
+                known = session.for_online.get(place)
+                if known is None or known.grid_time_us < outcome.grid_time_us:
+                    session.for_online[place] = outcome
                 continue
             passed[outcome] += 1
             if outcome != Passed.REPEATED.value and logged < PASSED_LOGGED_MAX:

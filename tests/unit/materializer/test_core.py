@@ -8,7 +8,8 @@ from services.domain.origin import MATCHING, Origin
 from services.featuresets import SETS
 from services.featuresets.definitions import EXACT_MAX
 from services.lake.places import is_ticker
-from services.materializer.core import Intake, KeptRow, Passed
+from services.materializer import core
+from services.materializer.core import Intake, KeptRow, Passed, Seen
 from tests.support.row_log import KNOWN, SECOND_US, START_US, V1, V2, feature_row, origin_of
 
 ROW = feature_row()
@@ -84,11 +85,10 @@ def test_a_source_or_times_that_cannot_be_are_passed_over(
     assert isinstance(take(into, ROW), KeptRow)
 
 
-def test_a_row_written_again_and_one_older_than_it_are_repetitions() -> None:
+def test_a_row_written_again_is_a_repetition() -> None:
     into = intake()
     assert isinstance(take(into, feature_row(START_US + SECOND_US)), KeptRow)
     assert take(into, feature_row(START_US + SECOND_US)) is Passed.REPEATED
-    assert take(into, feature_row(START_US)) is Passed.REPEATED
     assert isinstance(take(into, feature_row(START_US + 2 * SECOND_US)), KeptRow)
 
 
@@ -100,6 +100,26 @@ def test_each_ticker_and_each_set_has_a_newest_row_of_its_own() -> None:
 
 
 def test_what_the_lake_holds_already_is_a_repetition() -> None:
-    into = Intake(KNOWN, {(V1, "AAPL"): START_US}, is_ticker)
+    into = Intake(KNOWN, {(V1, "AAPL"): Seen([START_US])}, is_ticker)
     assert take(into, ROW) is Passed.REPEATED
     assert isinstance(take(into, feature_row(ticker="MSFT")), KeptRow)
+
+
+def test_a_row_that_a_failing_broker_left_out_is_kept_when_it_comes_late() -> None:
+    into = intake()
+    assert isinstance(take(into, feature_row(START_US)), KeptRow)
+    assert isinstance(take(into, feature_row(START_US + 2 * SECOND_US)), KeptRow)
+    assert isinstance(take(into, feature_row(START_US + SECOND_US)), KeptRow)
+    assert take(into, feature_row(START_US + SECOND_US)) is Passed.REPEATED
+    assert take(into, feature_row(START_US + 2 * SECOND_US)) is Passed.REPEATED
+
+
+def test_what_is_remembered_is_bounded_and_what_is_older_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(core, "SEEN_MAX", 3)
+    into = intake()
+    for second in range(1, 8):
+        assert isinstance(take(into, feature_row(START_US + second * SECOND_US)), KeptRow)
+    assert take(into, feature_row(START_US)) is Passed.TOO_LATE
+    assert take(into, feature_row(START_US + 7 * SECOND_US)) is Passed.REPEATED

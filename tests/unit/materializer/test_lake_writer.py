@@ -53,10 +53,8 @@ class Writing:
     def run(self) -> int:
         """Open the lake and write what is not in it; how many files there are more."""
         offsets = dict(self.writer.open(TOPIC_ID))
-        newest = {
-            (row.feature_set, row.ticker): row.grid_time_us for row in self.writer.newest_rows()
-        }
-        intake = Intake(KNOWN, newest, is_ticker)
+        seen = {place: seen for place, (_, seen) in self.writer.recent().items()}
+        intake = Intake(KNOWN, seen, is_ticker)
         records = [
             record
             for at, found in self._log.records.items()
@@ -207,8 +205,8 @@ def test_the_newest_row_of_each_ticker_and_set_comes_back_as_it_was(tmp_path: Pa
     log = mixed_log()
     Writing(tmp_path, log, 3).run()
     newest = {(row.feature_set, row.ticker): row for row in log.kept()}
-    found = LakeWriter(Lake(tmp_path)).newest_rows()
-    assert {(row.feature_set, row.ticker): row for row in found} == newest
+    found = LakeWriter(Lake(tmp_path)).recent()
+    assert {place: row for place, (row, _) in found.items()} == newest
 
 
 class Forgetful(LakeWriter):

@@ -232,6 +232,7 @@ def test_a_stop_puts_what_was_read_into_the_lake(world: World) -> None:
     world.log.rows(4)
     world.pacer.is_stopping = lambda: bool(world.online.writes)
     world.room.run()
+    assert list(world.home.rglob("stream-*.parquet")), "without a wait for more rows"
     require_each_once(world.home, world.log)
 
 
