@@ -29,6 +29,7 @@ _EXTRAS: Final = {
     "aiokafka": "features",
     "duckdb": "tools",
     "faust": "features",
+    "feast": "online",
     "httpx": "stack",
     "psutil": "tools",
     "psycopg": "tools",

@@ -131,6 +131,27 @@ def compact(*, as_json: AsJson = False) -> None:
         )
 
 
+@features_app.command()
+def online(
+    tickers: Annotated[list[str], typer.Argument(help="For example AAPL MSFT.")],
+    *,
+    service: Annotated[
+        str, typer.Option(help="FeatureService: a feature set and version.")
+    ] = "microstructure_v1",
+    as_json: AsJson = False,
+) -> None:
+    """Show what the online store serves, with units and ages; exit code 1 if a row is missing."""
+    from services.tools.features.served import ask, print_served
+    from services.tools.operate.present import print_json
+
+    now = ask(_home(), service, tickers)
+    if as_json:
+        print_json(now)
+    else:
+        print_served(now)
+    raise typer.Exit(1 if now.unknown else 0)
+
+
 @contextmanager
 def _lake_for_backfill() -> Iterator["Lake"]:
     from services.lake.lock import BACKFILL, locked

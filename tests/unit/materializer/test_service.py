@@ -234,6 +234,7 @@ def test_a_stop_puts_what_was_read_into_the_lake(world: World) -> None:
     world.room.run()
     assert list(world.home.rglob("stream-*.parquet")), "without a wait for more rows"
     require_each_once(world.home, world.log)
+    assert not world.is_ready()
 
 
 def test_a_log_that_fails_is_begun_anew_where_the_lake_ends(world: World) -> None:
