@@ -12,6 +12,7 @@ from services.tools.proof.audit.avro_reader import Reading
 from services.tools.proof.audit.avro_steps import Step, compile_steps
 from services.tools.proof.audit.avro_writer import write_value
 from services.wire.schemas import load_schemas
+from services.wire.topics import TRADING
 
 HEADER_BYTES: Final = 5
 """Magic byte 0 and a schema id of four bytes, before the Avro body."""
@@ -75,7 +76,7 @@ class Writer:
 
 
 class Schemas:
-    """Reads and writes the messages of every topic. Made once; it never calls out.
+    """Reads and writes the messages of the trading path. Made once; it never calls out.
 
     Args:
         known: every version to be understood; for each record the newest schema file among them.
@@ -143,8 +144,11 @@ def local_schemas() -> Schemas:
 
 @cache
 def _newest_parsed() -> dict[tuple[str, str], tuple[Schema, Schema]]:
-    """Of each topic and record the newest schema file, plain and parsed."""
-    newest = {(file.topic, file.record): file.schema for file in load_schemas()}
+    """Of each audited topic and record the newest schema file, plain and parsed."""
+    audited = {topic.name for topic in TRADING}
+    newest = {
+        (file.topic, file.record): file.schema for file in load_schemas() if file.topic in audited
+    }
     return {place: (schema, _parse(schema)) for place, schema in newest.items()}
 
 
