@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import orjson
 import psycopg
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -116,9 +116,14 @@ class RecorderWorld:
         self.codec = load_codec(addresses.registry_url)
         self.connection = KafkaConnection(addresses.kafka_bootstrap, self.prefix)
         self.log: LogReader = KafkaReader(self.connection)
-        self._producer = Producer(
+        self._producer = self._new_producer()
+        self._processes: list[RecorderProcess] = []
+        self._written = 0
+
+    def _new_producer(self) -> Producer:
+        producer = Producer(
             {
-                "bootstrap.servers": addresses.kafka_bootstrap,
+                "bootstrap.servers": self._addresses.kafka_bootstrap,
                 "transactional.id": f"{self.prefix}writer",
                 "transaction.timeout.ms": 10_000,
                 "log_level": 2,
@@ -126,9 +131,8 @@ class RecorderWorld:
                 "retry.backoff.ms": 1,
             }
         )
-        self._producer.init_transactions(30)
-        self._processes: list[RecorderProcess] = []
-        self._written = 0
+        producer.init_transactions(60)
+        return producer
 
     def start_recorder(self, dsn: str = "", **settings: object) -> RecorderProcess:
         """A recorder of this deployment, by default on its database itself."""
@@ -156,15 +160,23 @@ class RecorderWorld:
     def write(self, transactions: int, *, aborted: float = 0.2, records: int = 20) -> None:
         """Transactions of some records each, on all topics; a share of them is aborted."""
         for _ in range(transactions):
-            self._producer.begin_transaction()
-            for _ in range(self._random.randint(1, records)):
-                topic, partition, key, value = self._message()
-                self.produce(topic, partition, key, value)
-            if self._random.random() < aborted:
-                self._producer.flush(30)
-                self._producer.abort_transaction(30)
-            else:
-                self._producer.commit_transaction(30)
+            try:
+                self._write_one(aborted, records)
+            except KafkaException:
+                # A broker that comes back may have timed the transaction out: another writer goes
+                # on, as a room would. What is on the log says what must be recorded.
+                self._producer = self._new_producer()
+
+    def _write_one(self, aborted: float, records: int) -> None:
+        self._producer.begin_transaction()
+        for _ in range(self._random.randint(1, records)):
+            topic, partition, key, value = self._message()
+            self.produce(topic, partition, key, value)
+        if self._random.random() < aborted:
+            self._producer.flush(30)
+            self._producer.abort_transaction(30)
+        else:
+            self._producer.commit_transaction(30)
 
     def write_raw(self, topic: str, values: Sequence[bytes | None]) -> None:
         """Anything, committed, on partition 0."""

@@ -14,8 +14,13 @@ from services.tools.proof.audit.avro_steps import compile_steps
 from services.tools.proof.audit.avro_writer import write_value
 from services.tools.proof.audit.strict_avro import StrictAvroError, read_record
 from services.wire.schemas import load_schemas
+from services.wire.topics import TRADING
 
-SCHEMAS: Final = [(file.schema, fastavro.parse_schema(file.schema)) for file in load_schemas()]
+SCHEMAS: Final = [
+    (file.schema, fastavro.parse_schema(file.schema))
+    for file in load_schemas()
+    if file.topic in {topic.name for topic in TRADING}
+]
 HEADER: Final = b"\0\0\0\0\7"
 _PLAIN: Final[dict[str, st.SearchStrategy[Any]]] = {
     "int": st.integers(-(2**31), 2**31 - 1),
