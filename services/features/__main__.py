@@ -10,7 +10,6 @@ from services.features.restore import Restorer
 from services.features.service import METRICS, FeatureRoom
 from services.features.settings import FeaturesSettings
 from services.runtime.errors import ConfigurationError, OperatingError
-from services.runtime.kafka import KafkaConnection
 from services.runtime.kafka_admin import check_topics
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.registry import load_codec
@@ -20,11 +19,13 @@ from services.runtime.room import (
     EXIT_FATAL,
     EXIT_OK,
     ProcessPacer,
+    connect,
     persist,
     refuse_optimised,
+    serve_metrics,
 )
 from services.runtime.settings import read_settings
-from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
+from services.runtime.telemetry import Telemetry, configure_logging
 from services.wire.topics import FEATURES, TRADES
 
 
@@ -60,18 +61,11 @@ def main() -> int:
 def _run(
     settings: FeaturesSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
 ) -> None:
-    if settings.metrics_port is not None:
-        server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
-        resources.callback(server.close)
-        telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
+    serve_metrics(settings, telemetry, resources.callback)
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     codec = persist(telemetry, pacer, lambda: load_codec(settings.registry_url, 0.0))
     persist(telemetry, pacer, lambda: check_topics(bootstrap, prefix, (TRADES, FEATURES)))
-    connection = KafkaConnection(
-        bootstrap,
-        prefix,
-        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
-    )
+    connection = connect(settings, telemetry)
     reader = KafkaReader(connection)
     resources.callback(reader.close)
     resources.enter_context(forward_logs(telemetry))

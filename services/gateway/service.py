@@ -29,9 +29,15 @@ from services.runtime.errors import ConfigurationError, OperatingError, Retriabl
 from services.runtime.kafka_admin import check_topics
 from services.runtime.loop import backoff_s
 from services.runtime.registry import load_codec
-from services.runtime.room import EXIT_ENVIRONMENT, EXIT_FATAL, EXIT_OK, refuse_optimised
+from services.runtime.room import (
+    EXIT_ENVIRONMENT,
+    EXIT_FATAL,
+    EXIT_OK,
+    refuse_optimised,
+    serve_metrics,
+)
 from services.runtime.settings import read_settings
-from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
+from services.runtime.telemetry import Telemetry, configure_logging
 from services.wire.codec import Codec
 from services.wire.topics import ORDERS
 
@@ -106,10 +112,7 @@ class Service:
         """None: stopped before there was anything to serve."""
         settings, telemetry = self._settings, self._telemetry
         telemetry.log.info("starting", feeds=[feed.name for feed in FEEDS])
-        if settings.metrics_port is not None:
-            metrics = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
-            resources.callback(metrics.close)
-            telemetry.log.info("metrics", host=settings.metrics_host, port=metrics.port)
+        serve_metrics(settings, telemetry, resources.callback)
         codec = await self._persist(lambda: load_codec(settings.registry_url))
         if codec is None or await self._persist(partial(_truly, self._check_topics)) is None:
             return None

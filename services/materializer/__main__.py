@@ -11,7 +11,6 @@ from services.materializer.service import METRICS, Materializer
 from services.materializer.settings import MaterializerSettings
 from services.online.features import OnlineFeatures
 from services.runtime.errors import ConfigurationError, OperatingError
-from services.runtime.kafka import KafkaConnection
 from services.runtime.registry import load_codec
 from services.runtime.restore import RestoreInterruptedError
 from services.runtime.room import (
@@ -19,11 +18,13 @@ from services.runtime.room import (
     EXIT_FATAL,
     EXIT_OK,
     ProcessPacer,
+    connect,
     persist,
     refuse_optimised,
+    serve_metrics,
 )
 from services.runtime.settings import read_settings
-from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
+from services.runtime.telemetry import Telemetry, configure_logging
 from services.runtime.topic_tail import TopicTail
 from services.wire.topics import FEATURES
 
@@ -65,15 +66,8 @@ def main() -> int:
 def _assemble(
     settings: MaterializerSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
 ) -> Materializer:
-    if settings.metrics_port is not None:
-        server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
-        resources.callback(server.close)
-        telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
-    connection = KafkaConnection(
-        settings.kafka_bootstrap,
-        settings.topic_prefix,
-        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
-    )
+    serve_metrics(settings, telemetry, resources.callback)
+    connection = connect(settings, telemetry)
     return Materializer(
         settings,
         telemetry,

@@ -17,11 +17,13 @@ from services.runtime.room import (
     EXIT_FATAL,
     EXIT_OK,
     ProcessPacer,
+    connect,
     refuse_optimised,
+    serve_metrics,
 )
 from services.runtime.settings import read_settings
 from services.runtime.snapshots import PostgresSnapshots
-from services.runtime.telemetry import Telemetry, TelemetryServer, configure_logging
+from services.runtime.telemetry import Telemetry, configure_logging
 from services.runtime.topic_tail import TopicTail
 
 _ACCEPT_THE_LOSS: Final = (
@@ -59,15 +61,8 @@ def main() -> int:
 def _assemble(
     settings: RecorderSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
 ) -> Recorder:
-    if settings.metrics_port is not None:
-        server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
-        resources.callback(server.close)
-        telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
-    connection = KafkaConnection(
-        settings.kafka_bootstrap,
-        settings.topic_prefix,
-        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
-    )
+    serve_metrics(settings, telemetry, resources.callback)
+    connection = connect(settings, telemetry)
     dsn = settings.pg_dsn.get_secret_value()
     return Recorder(
         settings,

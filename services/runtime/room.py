@@ -149,6 +149,31 @@ def refuse_optimised() -> None:
         raise ConfigurationError("asserts are off; run without -O and PYTHONOPTIMIZE")
 
 
+def serve_metrics(
+    settings: RoomSettings,
+    telemetry: Telemetry,
+    at_end: Callable[[Callable[[], None]], object],
+) -> None:
+    """Answer /metrics, /health and /ready where the settings say; `at_end` gets what ends it.
+
+    Raises:
+        ConfigurationError: the port is taken.
+    """
+    if settings.metrics_port is not None:
+        server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
+        at_end(server.close)
+        telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
+
+
+def connect(settings: RoomSettings, telemetry: Telemetry) -> KafkaConnection:
+    """The room's cluster and deployment; what its clients say goes to its log. Asks nobody."""
+    return KafkaConnection(
+        settings.kafka_bootstrap,
+        settings.topic_prefix,
+        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
+    )
+
+
 @dataclass(frozen=True)
 class _Parts:
     """What a room's process runs on."""
@@ -227,10 +252,7 @@ def _make_follower(room: _Room, parts: _Parts) -> Follower:
 
 def _assemble(room: _Room, resources: ExitStack) -> _Parts:
     settings, telemetry = room.settings, room.telemetry
-    if settings.metrics_port is not None:
-        server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
-        resources.callback(server.close)
-        telemetry.log.info("metrics", host=settings.metrics_host, port=server.port)
+    serve_metrics(settings, telemetry, resources.callback)
     store = room.open_store(settings) if room.open_store else None
     if store is not None:
         _hold_cluster(room, store)
@@ -240,11 +262,7 @@ def _assemble(room: _Room, resources: ExitStack) -> _Parts:
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     persist(telemetry, pacer, lambda: check_topics(bootstrap, prefix, needed))
     factory = room.make_folds(codec, undecodable_reporter(telemetry))
-    connection = KafkaConnection(
-        settings.kafka_bootstrap,
-        settings.topic_prefix,
-        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
-    )
+    connection = connect(settings, telemetry)
     reader = KafkaReader(connection)
     resources.callback(reader.close)
     offer = _offer_to(store, telemetry, resources) if store and factory.stateful else None
