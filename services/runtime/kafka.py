@@ -157,11 +157,13 @@ class KafkaConsumer:
             rest = self._consumer.consume(records_max - 1, 0) if records_max > 1 else []
         except KafkaException as error:
             raise read_fault(error_of(error), "reading") from error
+        # Errors first, whoever owns the partitions now: librdkafka tells a fatal one once, and a
+        # consumer that was fenced then reads nothing for ever.
+        records = self._records([first, *rest])
         if self._owned is None:
             return Batch((), b"")  # revoked meanwhile: these records are another member's now
         if self._assignments != assignment:
             raise RestoreNeededError("partitions changed hands within one read; join again")
-        records = self._records([first, *rest])
         return Batch(records, self._joined_metadata() if records else b"")
 
     def _records(self, messages: list[Message]) -> list[Record]:
