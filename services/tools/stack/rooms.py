@@ -36,6 +36,9 @@ class Room(msgspec.Struct, frozen=True):
     """Whether it is on an order's way, or tells of it; the others stand behind the trades."""
 
 
+STANDBY_SUFFIX: Final = "-standby"
+"""Of the name of a room's second process, a component of its own."""
+
 INSTANCE: Final = "0"
 """Of each room that the supervisor runs."""
 
@@ -58,6 +61,12 @@ ROOMS: Final = (
 ROOM_NAMES: Final = tuple(room.name for room in ROOMS)
 TRADING_ROOMS: Final = tuple(room.name for room in ROOMS if room.is_trading)
 """What it takes to trade; the feature side needs more libraries, and seconds more to start."""
+
+
+def standby_pair(room: str, *, stands_by: bool) -> tuple[str, ...]:
+    """The components that a room consists of, in a stack with or without standbys."""
+    has_standby = any(row.name == room and row.standby_port for row in ROOMS)
+    return (room, room + STANDBY_SUFFIX) if stands_by and has_standby else (room,)
 
 
 def room_environment(plan: Plan) -> dict[str, str]:
@@ -124,7 +133,7 @@ def standby(plan: Plan, row: Room) -> Component:
     """The room's second process: same instance, same lock; which of the two works, they decide."""
     metrics_port = plan.port_base + PORT_OFFSETS[row.standby_port]
     first = room(plan, row)
-    name = f"{row.name}-standby"
+    name = row.name + STANDBY_SUFFIX
     return replace(
         first,
         name=name,

@@ -26,6 +26,9 @@ def chaos(
     rate: Annotated[
         float, typer.Option(min=1, help="Commands of the crowd a second; lower on a busy machine.")
     ] = 100.0,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Run matcher and risk twice, and kill who works.")
+    ] = False,
     home: Annotated[
         Path | None,
         typer.Option(help="Where the stack lives, kept; default: removed if all is well."),
@@ -38,19 +41,25 @@ def chaos(
     from services.tools.operate.present import print_json
     from services.tools.proof.chaos.plan import (
         SCENARIO_NAMES,
+        STANDBY_SCENARIOS,
         Order,
         run_chaos,
         unknown_scenarios,
+        without_standby,
     )
     from services.tools.proof.chaos.report import print_account
 
-    names = tuple(scenario or SCENARIO_NAMES)
+    names = tuple(scenario or (STANDBY_SCENARIOS if standby else SCENARIO_NAMES))
     if unknown := unknown_scenarios(names):
         raise typer.BadParameter(f"there is no {unknown[0]}; there are {', '.join(SCENARIO_NAMES)}")
+    if standby and (unfit := without_standby(names)):
+        raise typer.BadParameter(
+            f"{unfit[0]} names one process; with --standby there are {', '.join(STANDBY_SCENARIOS)}"
+        )
     console = Console(stderr=as_json, highlight=False, soft_wrap=True)
     place = Path(tempfile.mkdtemp(prefix="outcry-chaos-")) if home is None else home.resolve()
     place.mkdir(parents=True, exist_ok=True)
-    order = Order(place, seed, names, kills, resting, rate)
+    order = Order(place, seed, names, kills, resting, rate, standby)
     account = run_chaos(order, lambda line: console.print(line, markup=False))
     if home is None and not account.faults:
         shutil.rmtree(place)

@@ -38,6 +38,8 @@ class Order(msgspec.Struct, frozen=True):
     """Orders in the books when matcher and risk are killed with full books."""
     rate_per_s: float = RATE_PER_S
     """Commands of the crowd; probe and REST come on top."""
+    standby: bool = False
+    """Run matcher and risk twice; only for scenarios that kill."""
     frozen_timeout_s: float = 2.0
 
 
@@ -97,6 +99,9 @@ SCENARIOS: Final = (
 """In the order in which they run: the supervisor is told at its start whether to judge freezes,
 and full books make every later look at the log longer."""
 
+STANDBY_SCENARIOS: Final = ("kills", "broker", "registry", "postgres", "everything", "resting")
+"""Which can be run with standbys."""
+
 SCENARIO_NAMES: Final = tuple(scenario.name for scenario in SCENARIOS)
 
 
@@ -116,7 +121,11 @@ def run_chaos(order: Order, say: Say) -> Account:
             continue
         timeout_s = order.frozen_timeout_s if judges else 0.0
         settings = StackSettings(
-            home=order.home, port_base=base, topic_prefix="", frozen_timeout_s=timeout_s
+            home=order.home,
+            port_base=base,
+            topic_prefix="",
+            frozen_timeout_s=timeout_s,
+            standby=order.standby,
         )
         crowd = order.seed if judges else order.seed + _OTHER_CROWD
         say(f"starting a stack in {order.home}, ports from {base}")
@@ -140,6 +149,11 @@ def run_scenarios(run: Run, acts: Iterable[tuple[str, Callable[[], None]]]) -> N
             run.fault(str(error))
             return
     run.settle_all()
+
+
+def without_standby(names: Sequence[str]) -> list[str]:
+    """Those that stop or double one process by its name, which says little of a pair."""
+    return [name for name in names if name not in STANDBY_SCENARIOS]
 
 
 def unknown_scenarios(names: Sequence[str]) -> list[str]:

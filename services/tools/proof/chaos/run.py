@@ -95,16 +95,20 @@ class Run:
         time.sleep(self.random.uniform(least_s, most_s))
 
     def kill(self, *names: str, what: str = "") -> None:
-        """SIGKILL at this moment, all at once; wait for the next trade and until all are back."""
+        """SIGKILL at this moment, all at once; wait for the next trade and until all are back.
+
+        Of a room with a standby, killed alone, it is the process that works.
+        """
         room = names[0]
-        places = mark(self.site.rooms.log), mark(self.site.log_of(room))
-        victims = tuple(self.site.process(name) for name in names)
+        targets = (self.site.leader(room),) if len(names) == 1 else names
+        places = mark(self.site.rooms.log), mark(self.site.log_of(targets[0]))
+        victims = tuple(self.site.process(target) for target in targets)
         signal_s = time.time()
-        for name in names:
-            self.site.signal(name, signal.SIGKILL)
+        for name, target in zip(names, targets, strict=True):
+            self.site.signal(target, signal.SIGKILL)
             self.account.kills[name] = self.account.kills.get(name, 0) + 1
         self.recover(what or f"SIGKILL {', '.join(names)}", signal_s, victims)
-        if len(names) == 1:
+        if targets == (room,) and not self.site.rooms.plan.standby:
             steps = steps_after(room, signal_s, *places)
             if steps:
                 self.say(f"  {spell(steps)}")

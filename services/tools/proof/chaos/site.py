@@ -22,9 +22,10 @@ from services.runtime.registry import load_codec
 from services.tools.market.admit import admit_crowd
 from services.tools.operate.exchange import KafkaExchange
 from services.tools.proof.chaos.errors import ChaosError
+from services.tools.proof.chaos.timeline import last_time
 from services.tools.stack.identity import ProcessIdentity, send_signal
 from services.tools.stack.plan import Addresses
-from services.tools.stack.rooms import room_environment
+from services.tools.stack.rooms import STANDBY_SUFFIX, room_environment, standby_pair
 from services.tools.stack.settings import HOST, PORT_OFFSETS
 from services.tools.stack.stack import Stack
 from services.tools.stack.status import StackStatus, State
@@ -91,6 +92,11 @@ class Site:
                 raise ChaosError(f"{name} was not started again within {BACK_TIMEOUT_S:.0f} s")
             time.sleep(_POLL_S)
 
+    def leader(self, room: str) -> str:
+        """Who works as this room: with a standby, the one of the two that got partitions last."""
+        pair = standby_pair(room, stands_by=self.rooms.plan.standby)
+        return max(pair, key=lambda name: last_time(self.log_of(name), "partitions_assigned"))
+
     def state(self, name: str) -> State:
         """As the supervisor sees it."""
         return self._status(name).row(name).state
@@ -129,7 +135,8 @@ class Site:
         return status
 
     def _stack_of(self, name: str) -> Stack:
-        return self.rooms if name in self.rooms.plan.rooms else self.infra
+        is_room = name.removesuffix(STANDBY_SUFFIX) in self.rooms.plan.rooms
+        return self.rooms if is_room else self.infra
 
     # --- harming
 

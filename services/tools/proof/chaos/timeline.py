@@ -70,6 +70,14 @@ def steps_after(room: str, signal_s: float, supervisor: Mark, own: Mark) -> dict
     return {step: found[step] for step in STEPS if step in found}
 
 
+def last_time(log: Path, event: str) -> str:
+    """The time stamp of the last line of a room's log with this event; empty: there is none."""
+    for line in reversed(lines_since(Mark(log, 0))):
+        if f'"{event}"' in line:
+            return str(json.loads(line)["timestamp"])
+    return ""
+
+
 def spell(steps: dict[str, float]) -> str:
     """`noticed 0.00, started 0.02, ...`: each as seconds since the signal."""
     return ", ".join(f"{step} {seconds:.2f}" for step, seconds in steps.items())
