@@ -7,7 +7,7 @@ once. Each page carries a checksum, which reading compares.
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -136,14 +136,17 @@ def open_file(path: Path, kind: str) -> "pq.ParquetFile":
     return file
 
 
-def read_batches(path: Path, kind: str, rows_max: int = ROWS_A_GROUP) -> "Iterator[pa.RecordBatch]":
-    """The rows of a file as record batches, in its order.
+def read_batches(
+    path: Path, kind: str, rows_max: int = ROWS_A_GROUP, columns: Sequence[str] | None = None
+) -> "Iterator[pa.RecordBatch]":
+    """The rows of a file as record batches, in its order; all columns, or those that are named.
 
     Raises:
-        LakeError: as `open_file`, or a page is damaged.
+        LakeError: as `open_file`, or a page is damaged, or a column is not there.
     """
     with open_file(path, kind) as file:
-        batches = file.iter_batches(batch_size=rows_max)
+        _refuse_missing(path, file.schema_arrow, columns or ())
+        batches = file.iter_batches(batch_size=rows_max, columns=columns)
         while True:
             try:
                 batch = next(batches, None)
@@ -157,15 +160,19 @@ def read_batches(path: Path, kind: str, rows_max: int = ROWS_A_GROUP) -> "Iterat
             yield batch
 
 
-def read_file(path: Path, kind: str) -> "pa.Table":
-    """All rows of a file as a Table.
+def read_file(path: Path, kind: str, columns: Sequence[str] | None = None) -> "pa.Table":
+    """All rows of a file as a Table, with all columns, or with those that are named.
 
     Raises:
         LakeError: as `read_batches`.
     """
     with open_file(path, kind) as file:
         schema = file.schema_arrow
-    return pa.Table.from_batches(list(read_batches(path, kind)), schema)
+    if columns is not None:
+        _refuse_missing(path, schema, columns)
+        schema = pa.schema([schema.field(name) for name in columns], schema.metadata)
+    batches = [batch.select(schema.names) for batch in read_batches(path, kind, columns=columns)]
+    return pa.Table.from_batches(batches, schema)
 
 
 def partial_of(path: Path) -> Path:
@@ -197,6 +204,11 @@ def put_in_place(partial: Path, path: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _refuse_missing(path: Path, schema: "pa.Schema", columns: Sequence[str]) -> None:
+    if missing := [name for name in columns if name not in schema.names]:
+        raise LakeError(f"{path} has no column {missing[0]}: it was written by another version")
 
 
 def _same_bytes(one: Path, other: Path) -> bool:
