@@ -31,6 +31,8 @@ class Bench:
         self.prefix = _PREFIX
         self.addresses: Addresses = stack.addresses
         self.codec = codec
+        self.rooms_home: Path = rooms.home
+        """Where the lake and the online store are."""
         self._stacks: tuple[Stack, ...] = (stack, rooms)
 
     def cpu_seconds(self) -> Mapping[str, float]:

@@ -6,6 +6,8 @@ runs faster than the clock, so that there are more rows than five a second to me
 
 - latency: at a steady rate, from the moment before the commit of the trade that closes a row to
   the moment that the row is readable in `features`;
+- freshness: at the same rate again, to the moment that the row, or a newer one of its ticker, was
+  read from the online store through Feast;
 - throughput: as many trades as the log takes, until the last of their rows is readable.
 """
 
@@ -27,10 +29,12 @@ from services.domain.genesis import default_genesis
 from services.domain.origin import Origin
 from services.tools.bench.answers import AnswerReader
 from services.tools.bench.deployment import Bench, open_bench
+from services.tools.bench.freshness import Freshness, Poller, freshness
 from services.wire.codec import Codec
 from services.wire.topics import FEATURES, TRADES
 
-LIVE_ROOMS: Final = ("ingest", "risk", "matcher", "recorder", "features")
+LIVE_ROOMS: Final = ("ingest", "risk", "matcher", "recorder", "features", "materializer")
+_ONLINE_SET: Final = "microstructure_v1"
 _EVENT_SPEED: Final = 10
 """Seconds of event time a second."""
 _TRANSACTION_S: Final = 0.01
@@ -76,6 +80,7 @@ class LiveReport(msgspec.Struct, frozen=True):
     """All figures of one run."""
 
     latency: LiveLatency
+    freshness: Freshness
     throughput: LiveThroughput
 
 
@@ -198,9 +203,11 @@ def run_features_live_bench(order: LiveOrder, say: Say) -> LiveReport:
         warm_up.close()
         say(f"latency at {order.rate_per_s} trades/s for {order.seconds} s")
         latency = _measure_latency(bench, writer, tape, order)
+        say(f"freshness at {order.rate_per_s} trades/s for {order.seconds} s")
+        fresh = _measure_freshness(bench, writer, tape, order)
         say(f"throughput of {order.trades:,} trades")
         throughput = _measure_throughput(bench, writer, tape, order)
-    return LiveReport(latency, throughput)
+    return LiveReport(latency, fresh, throughput)
 
 
 def _write_steadily(writer: _Writer, tape: Tape, rate_per_s: int, seconds: float) -> None:
@@ -220,12 +227,24 @@ def _measure_latency(bench: Bench, writer: _Writer, tape: Tape, order: LiveOrder
     reader, rows_before = _row_reader(bench), tape.rows
     writer.committed_s.clear()
     _write_steadily(writer, tape, order.rate_per_s, order.seconds)
-    arrivals = _arrivals(bench, reader, tape.rows - rows_before)
+    arrivals = sorted(_arrivals(bench, reader, tape.rows - rows_before).values())
     passed_ms = sorted((at_s - writer.committed_s[place]) * 1_000 for at_s, place in arrivals)
     assert len(passed_ms) > 100, f"{len(passed_ms)} rows are too few to tell a p99; run for longer"
     cuts = quantiles(passed_ms, n=100, method="inclusive")
     rate = order.rate_per_s
     return LiveLatency(rate, len(passed_ms), cuts[49], cuts[94], cuts[98], passed_ms[-1])
+
+
+def _measure_freshness(bench: Bench, writer: _Writer, tape: Tape, order: LiveOrder) -> Freshness:
+    tickers = [found.ticker for found in default_genesis("bench").instruments]
+    with Poller(bench.rooms_home, _ONLINE_SET, tickers) as poller:
+        reader, rows_before = _row_reader(bench), tape.rows
+        writer.committed_s.clear()
+        _write_steadily(writer, tape, order.rate_per_s, order.seconds)
+        arrivals = _arrivals(bench, reader, tape.rows - rows_before)
+        polled = poller.stop()
+    committed_s = {row: writer.committed_s[place] for row, (_, place) in arrivals.items()}
+    return freshness(order.rate_per_s, committed_s, polled)
 
 
 def _measure_throughput(
@@ -240,7 +259,7 @@ def _measure_throughput(
     for batch in batches:
         writer.write(batch)
     written_s = time.time() - began_s
-    arrivals = _arrivals(bench, reader, tape.rows - rows_before)
+    arrivals = sorted(_arrivals(bench, reader, tape.rows - rows_before).values())
     used = {name: cpu_s - cpu_before[name] for name, cpu_s in bench.cpu_seconds().items()}
     trades = len(writer.committed_s)
     return LiveThroughput(
@@ -257,8 +276,10 @@ def _row_reader(bench: Bench) -> AnswerReader:
     return AnswerReader(bench.addresses.kafka_bootstrap, bench.prefix, keep=True, topic=FEATURES)
 
 
-def _arrivals(bench: Bench, reader: AnswerReader, rows: int) -> list[tuple[float, Place]]:
-    """When each row was first readable, and the trade that closed it, in order of arrival.
+def _arrivals(
+    bench: Bench, reader: AnswerReader, rows: int
+) -> dict[tuple[str, int], tuple[float, Place]]:
+    """When each row was first readable, and the trade that closed it, by ticker and grid time.
 
     Raises:
         AssertionError: rows are missing, or there are too many.
@@ -273,7 +294,7 @@ def _arrivals(bench: Bench, reader: AnswerReader, rows: int) -> list[tuple[float
         place = (caused.partition, caused.offset)
         first.setdefault((row.ticker, row.grid_time_us), (at_s, place))
     assert len(first) == rows, f"{len(first)} rows came, and the trades close {rows}"
-    return sorted(first.values())
+    return first
 
 
 def steady_per_s(written: list[Place], arrivals: list[tuple[float, Place]]) -> float:
@@ -306,6 +327,18 @@ def live_table(report: LiveReport) -> Table:
         f"p50 {latency.p50_ms:.0f}  p95 {latency.p95_ms:.0f}  p99 {latency.p99_ms:.0f} "
         f" longest {latency.max_ms:.0f} ms",
         f"{latency.rows:,} rows",
+    )
+    fresh, cost = report.freshness, report.freshness.cost
+    table.add_row(
+        f"before a trade's commit to its row read online, at {fresh.trades_per_s:,} trades/s",
+        f"p50 {fresh.p50_ms:.0f}  p95 {fresh.p95_ms:.0f}  p99 {fresh.p99_ms:.0f} "
+        f" longest {fresh.max_ms:.0f} ms",
+        f"{fresh.rows:,} rows, of {fresh.superseded:,} only a newer one was read",
+    )
+    table.add_row(
+        f"the poller of the online store, each {fresh.poll_interval_ms:.0f} ms",
+        f"{cost.cores:.2f} cores",
+        f"{cost.polls:,} reads, p50 {cost.read_p50_ms:.1f}  p99 {cost.read_p99_ms:.1f} ms",
     )
     table.add_row(
         "sustained, with a backlog",

@@ -60,6 +60,11 @@ class Stack:
         return self.plan.addresses
 
     @property
+    def home(self) -> Path:
+        """Where its data is; what it runs has it as OUTCRY_HOME."""
+        return self._home
+
+    @property
     def log(self) -> Path:
         """The supervisor's own log."""
         return self._home / "logs" / "supervisor.log"
