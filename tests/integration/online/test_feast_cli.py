@@ -6,10 +6,13 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -18,6 +21,7 @@ from typer.testing import CliRunner
 
 from services.cli import app
 from services.featuresets import SETS
+from services.featuresets.definitions import FeatureSet
 from services.featuresets.fingerprint import fingerprint
 from services.featuresets.grid import GridRow
 from services.lake.asof import LABELS, features_as_of
@@ -26,6 +30,7 @@ from services.online.catalog import FINGERPRINT
 from services.online.errors import UnknownServiceError
 from services.online.features import OnlineFeatures
 from services.tools.features.errors import FeaturesError
+from services.tools.features.inputs import ExpectedRow, bars_from_lake, expected_rows, reals
 from tests.support.lake_of_rows import put_rows, walk_rows
 
 pytestmark = pytest.mark.timeout(400)
@@ -33,7 +38,12 @@ pytestmark = pytest.mark.timeout(400)
 ROOT = Path(__file__).parents[3]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 V1 = SETS["microstructure_v1"]
+DAILY = SETS["daily_v1"]
 TICKERS = ("AAPL", "MSFT", "NVDA")
+BAR_TICKERS = ("AAPL", "MSFT")
+BARS_FROM = date(2012, 10, 1)
+"""Each day of bars is a file, which Feast opens one by one; the rows know all days before, too."""
+BARS_FROM_US = int(datetime(2012, 10, 1, tzinfo=UTC).timestamp()) * 1_000_000
 
 
 def commands_of_readme() -> list[str]:
@@ -43,6 +53,14 @@ def commands_of_readme() -> list[str]:
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert block is not None
     return block[1].splitlines()
+
+
+def bars_file() -> Path:
+    """Ten years of daily bars of five tickers."""
+    spec = find_spec("bokeh_sampledata")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "_data" / "stocks.csv.gz"
 
 
 @dataclass
@@ -61,7 +79,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """What `outcry up` prepares; then every command of README.md, run as it stands there."""
+    """What `outcry up` prepares, and daily bars; then README.md's commands as they stand there."""
     folder = tmp_path_factory.mktemp("checkout")
     (folder / "feature_repo").mkdir()
     for source in (ROOT / "feature_repo").glob("*.*"):
@@ -71,6 +89,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     for seed, ticker in enumerate(TICKERS):
         made.rows[ticker] = walk_rows(V1, seed, 1_500)
         put_rows(Lake(made.home), V1, ticker, made.rows[ticker])
+    run(made, f"outcry history ingest bars {bars_file()} --rename GOOG=GOOGL")
+    chosen = " ".join(f"--ticker {ticker}" for ticker in BAR_TICKERS)
+    run(made, f"outcry features backfill --set daily_v1 --from {BARS_FROM} {chosen}")
     for command in commands_of_readme():
         made.said[command] = run(made, command)
     return made
@@ -126,10 +147,52 @@ def test_feasts_history_and_our_join_give_the_same_bits(place: Place) -> None:
         asked += [(ticker, rng.randrange(first - 2_000_000, last + 9_000_000)) for _ in range(40)]
         asked += [(ticker, first - 1)]
         asked += [(ticker, rng.choice(rows).grid_time_us) for _ in range(20)]  # on the grid
+    ours, theirs = histories(place, V1, asked)
+    assert any(row["grid_time_us"] is None for row in ours)
+    assert_same(V1, ours, theirs)
+
+
+def test_rows_of_daily_bars_are_served_online_by_the_sets_name(place: Place) -> None:
+    online = OnlineFeatures(place.home)
+    for served in online.read(online.service(DAILY.name), BAR_TICKERS):
+        newest = daily_rows(place, served.ticker)[-1]
+        assert served.grid_time_us == newest.grid_time_us
+        assert served.fingerprint == fingerprint(DAILY)
+        assert served.values == dict(zip(DAILY.columns, reals(DAILY, newest), strict=True))
+        assert None not in served.values.values()
+
+
+def test_rows_of_daily_bars_have_the_same_history_in_feast_and_in_our_join(place: Place) -> None:
+    rng, day_us = Random(6), 86_400_000_000
+    asked = []
+    for ticker in BAR_TICKERS:
+        rows = daily_rows(place, ticker)
+        last = rows[-1].grid_time_us
+        asked += [(ticker, rng.randrange(BARS_FROM_US - day_us, last + day_us)) for _ in range(40)]
+        asked += [(ticker, BARS_FROM_US - 1), (ticker, last - 1), (ticker, last)]
+    ours, theirs = histories(place, DAILY, asked)
+    assert any(row["grid_time_us"] is None for row in ours)
+    assert_same(DAILY, ours, theirs)
+    kept = [row for row in daily_rows(place, "AAPL") if row.grid_time_us >= BARS_FROM_US]
+    by_time = {row.grid_time_us: reals(DAILY, row) for row in kept}
+    for answer in ours:
+        if answer["ticker"] == "AAPL" and answer["grid_time_us"] is not None:
+            values = tuple(answer[name] for name in DAILY.columns)
+            assert values == by_time[answer["grid_time_us"]]
+
+
+def daily_rows(place: Place, ticker: str) -> list[ExpectedRow]:
+    """What follows from the bars in the lake, those of the days before the backfill's too."""
+    return list(expected_rows(DAILY, bars_from_lake(Lake(place.home), ticker)))
+
+
+def histories(
+    place: Place, feature_set: FeatureSet[Any], asked: Sequence[tuple[str, int]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The answers of our join and of Feast, in the order asked."""
     tickers, times = zip(*asked, strict=True)
-    ours = features_as_of(
-        Lake(place.home), V1, pa.table({"ticker": tickers, "time_us": times}, schema=LABELS)
-    ).to_pylist()
+    labels = pa.table({"ticker": tickers, "time_us": times}, schema=LABELS)
+    ours = features_as_of(Lake(place.home), feature_set, labels).to_pylist()
     online = OnlineFeatures(place.home)
     frame = pd.DataFrame(
         {
@@ -138,13 +201,20 @@ def test_feasts_history_and_our_join_give_the_same_bits(place: Place) -> None:
             "place": range(len(asked)),
         }
     )
-    answer = online.store.get_historical_features(frame, online.service(V1.name)).to_arrow()
+    service = online.service(feature_set.name)
+    answer = online.store.get_historical_features(frame, service).to_arrow()
     theirs = sorted(answer.to_pylist(), key=lambda row: row["place"])
     assert len(theirs) == len(ours) == len(asked)
-    assert any(row["grid_time_us"] is None for row in ours)
+    return ours, theirs
+
+
+def assert_same(
+    feature_set: FeatureSet[Any], ours: list[dict[str, Any]], theirs: list[dict[str, Any]]
+) -> None:
     for mine, other in zip(ours, theirs, strict=True):
         assert mine["ticker"] == other["ticker"]
-        assert [mine[name] for name in V1.columns] == [other[name] for name in V1.columns]
+        values = [mine[name] for name in feature_set.columns]
+        assert values == [other[name] for name in feature_set.columns]
 
 
 def test_a_ticker_that_was_never_served_is_said_so_with_exit_code_1(
