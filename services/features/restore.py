@@ -31,6 +31,16 @@ SCAN_OFFSETS: Final = 2_000
 """Some minutes of rows. Where all of them are too new, twice as much is read, and so on."""
 
 
+class Newest(msgspec.Struct, frozen=True):
+    """The newest row of a set before the next trade, as it stands on `features`."""
+
+    ticker: str
+    feature_set: str
+    grid_time_us: int
+    written_s: float
+    """When it came to Kafka, seconds since the epoch."""
+
+
 class Restored(msgspec.Struct, frozen=True):
     """A partition's fold, and where to read on."""
 
@@ -42,6 +52,12 @@ class Restored(msgspec.Struct, frozen=True):
     cold_sets: tuple[str, ...]
     """Sets without a row to go on from, and with trades before those that they begin with: their
     rows come once they depend on none of these."""
+    newest: tuple[Newest, ...] = ()
+    """Of each set that has rows: how old the features are that readers have now."""
+
+
+type Written = tuple[float, FeatureRow]
+"""When a row came to Kafka (seconds since the epoch), and the row."""
 
 
 class RestoreStoppedError(Exception):
@@ -94,20 +110,34 @@ class Restorer:
             )
         if start < first:
             raise HistoryLostError(_lost(at, start, first))
-        rows = self._rows_before(partition, start) if start > first else []
-        begin, cold = self._plan(at, first, rows)
+        written = self._rows_before(partition, start) if start > first else []
+        begin, cold = self._plan(at, first, [row for _, row in written])
         fold = PartitionFold(partition, self._sets, cold)
         rewound = 0
         for offset, trade in self.trades(at, begin, start):
             fold.handle(offset, trade)
             rewound += 1
-        return Restored(fold, start, rewound, cold)
+        return Restored(fold, start, rewound, cold, self._newest(written))
+
+    def _newest(self, written: Sequence[Written]) -> tuple[Newest, ...]:
+        """The newest row of each set. Written again, it became durable the first time."""
+        names = {live.definition.name for live in self._sets}
+        found: dict[str, Newest] = {}
+        for written_s, row in written:
+            known = found.get(row.feature_set)
+            if row.feature_set in names and (
+                known is None or known.grid_time_us < row.grid_time_us
+            ):
+                found[row.feature_set] = Newest(
+                    row.ticker, row.feature_set, row.grid_time_us, written_s
+                )
+        return tuple(found.values())
 
     def _plan(
-        self, at: TopicPartition, first: int, rows: Sequence[Decoded[FeatureRow]]
+        self, at: TopicPartition, first: int, rows: Sequence[FeatureRow]
     ) -> tuple[int, tuple[str, ...]]:
         """The trade to begin with, and the sets that cannot go on from a row of theirs."""
-        known = sorted((found.payload for found in rows), key=lambda row: row.grid_time_us)
+        known = sorted(rows, key=lambda row: row.grid_time_us)
         last = {row.feature_set: row for row in known}
         begins: list[int] = []
         new: list[str] = []
@@ -123,16 +153,16 @@ class Restorer:
         begin = min(begins)
         return begin, tuple(new) if begin > 0 else ()
 
-    def _rows_before(self, partition: int, start: int) -> list[Decoded[FeatureRow]]:
+    def _rows_before(self, partition: int, start: int) -> list[Written]:
         """Rows that trades below `start` closed: those near the end of `features`."""
         at = TopicPartition(FEATURES.name, partition)
         first, end = self._reader.bounds(at)
         span = self._scan_offsets
         while True:
             low = max(first, end - span)
-            found = [
-                row
-                for row in self._decoded(at, low, end)
+            found: list[Written] = [
+                (record.timestamp_ms / 1_000, row.payload)
+                for record, row in self._records(at, low, end)
                 if row.origin is not None and row.origin.offset < start
             ]
             if found or low == first:
@@ -145,10 +175,6 @@ class Restorer:
         """Trades of a range by offset. What is no trade is passed over, as it is live."""
         for record, decoded in self._records(at, begin, end):
             yield record.offset, decoded
-
-    def _decoded(self, at: TopicPartition, begin: int, end: int) -> Iterator[Decoded[Any]]:
-        for _, decoded in self._records(at, begin, end):
-            yield decoded
 
     def _records(
         self, at: TopicPartition, begin: int, end: int

@@ -97,8 +97,13 @@ class FeatureRoom:
 
     def begin(self, restored: Mapping[int, Restored], seconds: float) -> None:
         """These partitions are ours now, in these states, and no others."""
+        lost = self._folds.keys() - restored.keys()
         self._folds = {partition: found.fold for partition, found in restored.items()}
-        self._newest.clear()
+        self._begin_ages(restored)
+        for partition in lost:
+            # What is shown of it now is for its new owner to show: here it would stand still.
+            self._telemetry.forget(LAG, partition=str(partition))
+            self._telemetry.forget(COMMITTED_OFFSET, topic=TRADES.name, partition=str(partition))
         for partition, found in restored.items():
             place = {"partition": str(partition)}
             self._telemetry.count(RESTORES, source="log" if found.rewound else "nothing")
@@ -111,6 +116,18 @@ class FeatureRoom:
                 refolded=found.rewound,
                 cold_sets=found.cold_sets,
             )
+
+    def _begin_ages(self, restored: Mapping[int, Restored]) -> None:
+        """Ages go on from the rows on the log: a ticker may be silent for long from here on."""
+        before = self._newest
+        self._newest = {
+            (partition, row.ticker, row.feature_set): (row.grid_time_us, row.written_s)
+            for partition, found in restored.items()
+            for row in found.newest
+        }
+        for _, ticker, feature_set in before.keys() - self._newest.keys():
+            for metric in (EVENT_AGE, ROW_AGE):
+                self._telemetry.forget(metric, ticker=ticker, feature_set=feature_set)
 
     async def take(self, arrivals: Sequence[Arrival]) -> None:
         """Fold a batch, write its rows, acknowledge its trades: in this order.
@@ -177,7 +194,8 @@ class FeatureRoom:
             assert isinstance(row, FeatureRow)
             of_row = (row.ticker, row.feature_set)
             counts[of_row] = counts.get(of_row, 0) + 1
-            self._newest[message.partition, *of_row] = (row.grid_time_us, now_s)
+            if message.partition in self._folds:  # else it was taken away during the write
+                self._newest[message.partition, *of_row] = (row.grid_time_us, now_s)
         for (ticker, feature_set), count in counts.items():
             telemetry.count(ROWS, count, ticker=ticker, feature_set=feature_set)
         telemetry.count(RECORDS_PRODUCED, sum(counts.values()), topic=FEATURES.name)

@@ -116,6 +116,10 @@ class Telemetry:
         gauge = self._gauges[name]
         (gauge.labels(**labels) if labels else gauge).set(value)
 
+    def forget(self, name: str, **labels: str) -> None:
+        """Show a gauge with these labels no more, until it is set again: it has no value now."""
+        self._gauges[name].remove_by_labels(labels)
+
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Note one value in a histogram."""
         histogram = self._histograms[name]

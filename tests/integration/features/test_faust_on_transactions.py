@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 from services.wire.topics import TRADES
 from tests.support.feature_world import FeatureProcess, FeatureWorld
 from tests.support.stack_fixture import StackInfra
+from tests.support.trade_tape import TICKERS
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.kafka
@@ -87,14 +88,24 @@ def test_a_stranger_s_junk_is_counted_logged_with_its_place_and_passed(ran: Ran)
 
 def test_it_is_alive_ready_and_shows_how_old_its_features_are(ran: Ran) -> None:
     assert [ran.room.ask(path)[0] for path in ("/health", "/ready")] == [200, 200]
-    text = ran.room.ask("/metrics")[1]
-    aged = re.findall(r"^outcry_feature_event_age_seconds{.*ticker=\"(\w+)\"}", text, re.MULTILINE)
-    assert sorted(aged) == ["AAPL", "GOOGL", "MSFT", "NVDA", "TSLA"]
+    assert aged_tickers(ran.room) == sorted(TICKERS)
 
 
-def test_it_stops_when_asked_and_leaves_a_log_of_json_lines(ran: Ran) -> None:
+def aged_tickers(*rooms: FeatureProcess) -> list[str]:
+    """Of which tickers they show how old their features are."""
+    sample = re.compile(r"^outcry_feature_event_age_seconds{.*ticker=\"(\w+)\"}", re.MULTILINE)
+    return sorted(ticker for room in rooms for ticker in sample.findall(room.ask("/metrics")[1]))
+
+
+def test_in_silence_a_second_room_shows_its_share_of_the_ages_and_stops_when_asked(
+    ran: Ran,
+) -> None:
+    """Each ticker's age is shown by the room that has it now, and by no other."""
     again = ran.world.start("second")
-    again.wait_until_ready()
+    wait_until(lambda: again.count("restored") > 0, "partitions for the second room", 60)
+    wait_until(lambda: aged_tickers(ran.room, again) == sorted(TICKERS), "all ages, each once")
+    assert aged_tickers(again)
+    assert aged_tickers(ran.room)
     assert again.stop() == 0
     assert again.events()[-1]["event"] == "stopped"
     assert all(line.startswith("{") for line in again.log.read_text().splitlines())

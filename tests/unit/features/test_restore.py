@@ -3,6 +3,7 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from services.domain.features import FeatureRow
 from services.features.core import PartitionFold
 from services.features.restore import Restored, Restorer, RestoreStoppedError
 from services.runtime.errors import ConfigurationError, HistoryLostError
@@ -76,6 +77,29 @@ def test_from_any_committed_offset_the_same_rows_follow(
     wanted = [row for row in world.closed if row.origin.offset >= committed]
     assert [encode(row) for row in rows] == [encode(row) for row in wanted]
     assert restored.fold.states() == world.state
+
+
+def test_it_tells_the_newest_row_of_each_set_so_that_ages_need_no_trade() -> None:
+    world = World(400, V1, V2)
+    committed = world.closed[len(world.closed) // 2].origin.offset
+    before = world.below(committed)
+    stray = msgspec.structs.replace(row_of(before[-1]), feature_set="microstructure_v9")
+    world.write([*before, *before[-9:], msgspec.structs.replace(before[-1], payload=stray)])
+    world.write(world.closed[len(before) :])
+    found = {row.feature_set: row for row in world.restorer().restore(0, committed).newest}
+    records = list(world.log.scan(FEATURES, 0, world.log.end_offset(FEATURES)))
+    assert set(found) == {V1, V2}
+    for name, newest in found.items():
+        last = [message for message in before if row_of(message).feature_set == name][-1]
+        assert (newest.ticker, newest.grid_time_us) == ("AAPL", row_of(last).grid_time_us)
+        first = next(record for record in records if record.value == encode(last))
+        assert newest.written_s == first.timestamp_ms / 1_000
+
+
+def row_of(message: Message) -> FeatureRow:
+    """Its payload."""
+    assert isinstance(message.payload, FeatureRow)
+    return message.payload
 
 
 def test_it_folds_again_no_more_than_the_windows_ask_for() -> None:

@@ -1,11 +1,11 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from services.domain.origin import Origin
 from services.features.core import PartitionFold
-from services.features.restore import Restored
+from services.features.restore import Newest, Restored
 from services.features.service import METRICS, FeatureRoom, Outgoing
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import local_codec
@@ -40,6 +40,7 @@ class World:
         self.telemetry = Telemetry("features", metrics=METRICS)
         self.now_s = 1_800_000_000.0
         self.lose: list[Delivered] = []
+        self.on_loss: Callable[[], None] = lambda: None
         self.refusal: Exception | None = None
         self.room = FeatureRoom(CODEC, self.write, self.telemetry, lambda: self.now_s)
         fold = PartitionFold(0, live_sets(V1))
@@ -59,11 +60,27 @@ class World:
         self.happened.append(f"wrote {len(rows)}")
         for delivery in self.lose:
             delivery.ours = False
+        self.on_loss()
 
-    def metric(self, line: str) -> float:
-        """A sample by its name and labels."""
+    def metric(self, line: str) -> float | None:
+        """A sample by its name and labels; None: it is not shown."""
         lines = self.telemetry.exposition().decode().splitlines()
-        return next(float(found.split()[-1]) for found in lines if found.startswith(line + " "))
+        found = (float(found.split()[-1]) for found in lines if found.startswith(line + " "))
+        return next(found, None)
+
+    def ages_s(self, ticker: str = "AAPL") -> tuple[float | None, float | None]:
+        """By event time and since it was written, as shown now."""
+        self.room.report_ages()
+        of_row = f'{{feature_set="{V1}",ticker="{ticker}"}}'
+        event = self.metric(f"outcry_feature_event_age_seconds{of_row}")
+        return event, self.metric(f"outcry_feature_row_age_seconds{of_row}")
+
+    def newest_us(self) -> int:
+        """The greatest grid time that was written."""
+        times_us: list[int] = [
+            CODEC.decode("features", row.value).payload.grid_time_us for row in self.written
+        ]
+        return max(times_us)
 
 
 @pytest.fixture
@@ -123,14 +140,52 @@ async def test_a_lost_trade_stops_the_batch_before_anything_is_written(world: Wo
 
 async def test_a_silent_ticker_is_seen_by_the_age_of_its_features(world: World) -> None:
     await world.room.take(world.deliveries)
-    newest = max(CODEC.decode("features", row.value).payload.grid_time_us for row in world.written)
-    of_row = '{feature_set="microstructure_v1",ticker="AAPL"}'
+    newest_us = world.newest_us()
     for silence_s in (0.0, 600.0):
         world.now_s = 1_800_000_000.0 + silence_s
-        world.room.report_ages()
-        age_s = world.now_s - newest / 1_000_000
-        assert world.metric(f"outcry_feature_event_age_seconds{of_row}") == pytest.approx(age_s)
-        assert world.metric(f"outcry_feature_row_age_seconds{of_row}") == silence_s
+        event_age_s, row_age_s = world.ages_s()
+        assert event_age_s == pytest.approx(world.now_s - newest_us / 1_000_000)
+        assert row_age_s == silence_s
+
+
+async def test_ages_go_on_through_a_rebalance_and_a_restart_in_silence(world: World) -> None:
+    """They come from the rows on the log, so no trade is needed to show them."""
+    await world.room.take(world.deliveries)
+    newest = Newest("AAPL", V1, world.newest_us(), world.now_s - 3.0)
+    restored = Restored(PartitionFold(0, live_sets(V1)), 20, 20, (), (newest,))
+    restarted = World()
+    for each in (world, restarted):
+        each.room.begin({0: restored}, 0.0)
+        each.now_s += 600.0
+        event_age_s, row_age_s = each.ages_s()
+        assert event_age_s == pytest.approx(each.now_s - newest.grid_time_us / 1_000_000)
+        assert row_age_s == 603.0
+
+
+async def test_a_partition_given_away_shows_neither_age_nor_progress_any_more(
+    world: World,
+) -> None:
+    """A value that stands still would tell of a ticker that is fresh."""
+    await world.room.take(world.deliveries)
+    world.room.report_progress({0: 20}, {0: 20})
+    shown = (
+        'outcry_feature_lag_offsets{partition="0"}',
+        'outcry_committed_offset{partition="0",topic="trades"}',
+    )
+    assert None not in (*world.ages_s(), *map(world.metric, shown))
+    world.room.begin({}, 0.0)
+    assert world.ages_s() == (None, None)
+    assert [world.metric(line) for line in shown] == [None, None]
+
+
+async def test_a_row_written_while_its_partition_was_given_away_has_no_age_here(
+    world: World,
+) -> None:
+    world.lose = world.deliveries
+    world.on_loss = lambda: world.room.begin({}, 0.0)
+    await world.room.take(world.deliveries)
+    assert world.written
+    assert world.ages_s() == (None, None)
 
 
 async def test_progress_and_lag_are_shown_for_each_partition(world: World) -> None:

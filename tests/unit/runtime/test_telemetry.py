@@ -9,7 +9,7 @@ from http.client import HTTPConnection
 import pytest
 
 from services.runtime.errors import ConfigurationError
-from services.runtime.telemetry import METRICS, Metric, Telemetry, TelemetryServer
+from services.runtime.telemetry import COMMITTED_OFFSET, METRICS, Metric, Telemetry, TelemetryServer
 
 SPEAK = """
 from services.runtime.telemetry import Telemetry, configure_logging
@@ -53,6 +53,18 @@ def test_log_lines_are_json_with_room_and_time() -> None:
     }.items()  # fmt: skip
     assert restored["timestamp"].endswith("Z")
     assert "ValueError: why" in failed["exception"]
+
+
+def test_a_gauge_that_is_forgotten_is_not_shown_until_it_is_set_again(telemetry: Telemetry) -> None:
+    for partition in ("0", "1"):
+        telemetry.set(COMMITTED_OFFSET, 7, topic="trades", partition=partition)
+    for _ in range(2):  # What is gone may be forgotten again.
+        telemetry.forget(COMMITTED_OFFSET, topic="trades", partition="1")
+    shown = telemetry.exposition().decode()
+    assert 'outcry_committed_offset{partition="0",topic="trades"} 7.0' in shown
+    assert 'outcry_committed_offset{partition="1"' not in shown
+    telemetry.set(COMMITTED_OFFSET, 8, topic="trades", partition="1")
+    assert 'partition="1",topic="trades"} 8.0' in telemetry.exposition().decode()
 
 
 def test_metric_names_are_unique_and_carry_their_unit() -> None:
