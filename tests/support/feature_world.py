@@ -6,9 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import uuid4
@@ -30,6 +30,8 @@ from services.wire.codec import Codec, Decoded, UndecodableError
 from services.wire.topics import FEATURES, TRADES
 from tests.support.trade_tape import V1, TradeTape, live_sets
 from tests.support.waiting import wait_until
+
+_KILL_TRIES: Final = 100
 
 type Row = tuple[int, bytes | None, bytes | None]
 """Partition, key and value of a record of `features`."""
@@ -86,8 +88,7 @@ class FeatureProcess:
         return self.process.wait(timeout=30)
 
     def kill(self) -> None:
-        """End it wherever it is."""
-        self.process.send_signal(signal.SIGCONT)
+        """End it wherever it is, frozen or not."""
         self.process.kill()
         self.process.wait(timeout=30)
 
@@ -226,6 +227,26 @@ class FeatureWorld:
 
     def decode(self, row: Row) -> Decoded[FeatureRow]:
         return msgspec.convert(self.codec.decode(FEATURES.name, row[2]), Decoded[FeatureRow])
+
+    def kill_amid_rows(self, room: FeatureProcess, trade: Callable[[], None]) -> None:
+        """SIGKILL while rows are on `features` whose trades are not committed.
+
+        The next one is given these trades again, and writes their rows again.
+        """
+        for _ in range(_KILL_TRIES):
+            trade()
+            room.signal(signal.SIGSTOP)  # so that no commit comes between the look and the kill
+            committed = self.committed()
+            closing = (
+                (row[0], origin.offset)
+                for row in self.rows()
+                if (origin := self.decode(row).origin) is not None
+            )
+            if any(offset >= committed[partition] for partition, offset in closing):
+                room.kill()
+                return
+            room.signal(signal.SIGCONT)
+        raise AssertionError("each row's trade was committed whenever the room was looked at")
 
     # --- the group's books -----------------------------------------------------------------
 
