@@ -1,6 +1,8 @@
 """Faust's consumer, mended for a transactional topic and for a state that is restored from the log.
 
-Four facts about Faust 0.15.3, each with a test in tests/integration/features:
+Four facts about Faust 0.15.3. Each has a test that takes the mending out and sees the harm: the
+first three on a real broker (test_faust_on_transactions.py), the fourth, which is a race there, on
+a thread that loses it each time (test_committed_reads.py).
 
 1. It reads uncommitted records unless it writes in transactions itself. Here: committed ones alone.
 2. It commits up to the first gap in the offsets, and transactions leave gaps. Here: `Progress`.

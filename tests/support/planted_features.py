@@ -18,6 +18,8 @@ def plant(which: str) -> None:
             stock = driver.Consumer
             CommittedReadsConsumer._drain_messages = stock._drain_messages  # type: ignore[method-assign]  # (same)
             CommittedReadsConsumer._new_offset = stock._new_offset  # type: ignore[method-assign]  # planted
+        case "beginning":
+            CommittedReadsConsumer.perform_seek = driver.Consumer.perform_seek  # type: ignore[method-assign]  # (same)
         case _:
             raise AssertionError(which)
 

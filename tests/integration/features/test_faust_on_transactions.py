@@ -139,6 +139,15 @@ def test_faust_s_own_commits_would_stay_behind(world: FeatureWorld) -> None:
     assert world.committed() != world.ends()
 
 
+def test_faust_s_own_beginning_would_not_know_where_to_read(world: FeatureWorld) -> None:
+    """The mending taken out: nothing is committed yet, and so nothing is said."""
+    world.trade(60)
+    room = world.start("0", "-m", "tests.support.planted_features", "beginning")
+    assert room.process.wait(timeout=60) == 1
+    assert room.count("restored") == TRADES.partitions
+    assert "NoOffsetForPartitionError" in room.log.read_text()
+
+
 def test_a_dead_agent_ends_the_process_with_its_cause_and_a_restart_at_the_same_trade(
     world: FeatureWorld,
 ) -> None:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from aiokafka.structs import ConsumerRecord
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from services.features.app import make_app
@@ -28,6 +29,9 @@ class FakeThread:
 
     def assignment(self) -> set[TP]:
         return {AT}
+
+    def highwater(self, _: TP) -> int:
+        return 50
 
     async def place(self, offsets: Mapping[TP, int]) -> int:
         self.beginning += 1
@@ -162,19 +166,49 @@ class Fetcher:
 
     def __init__(self, turns: int) -> None:
         self._turns = turns
+        self._stopped = self
 
     @property
     def should_stop(self) -> bool:
         self._turns -= 1
         return self._turns < 0
 
+    def is_set(self) -> bool:
+        return self.should_stop
+
+
+async def drain(world: World, fetched: Fetch) -> None:
+    """One turn of the loop that hands messages over."""
+    world.thread.next_fetch = fetched
+    await world.consumer._drain_messages(Fetcher(1))  # type: ignore[arg-type]  # a fake
+
+
+async def rebalance_amid_a_fetch(world: World) -> None:
+    """A fetch of the old place ends behind a new beginning, and then one of the new place."""
+    world.thread.during_fetch = world.begin
+    await drain(world, fetch(1, 40, 41))
+    world.thread.during_fetch = None
+    await drain(world, fetch(2, 10, 11))
+
+
+async def test_a_rebalance_amid_a_fetch_loses_no_trade(world: World) -> None:
+    await rebalance_amid_a_fetch(world)
+    assert world.handed == [10, 11]
+
+
+async def test_faust_s_own_reader_would_lose_trades_in_a_rebalance(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mending taken out: old records get past the beginning, and push the new ones out."""
+    for name in ("getmany", "_drain_messages"):
+        monkeypatch.setattr(CommittedReadsConsumer, name, getattr(driver.Consumer, name))
+    await rebalance_amid_a_fetch(world)
+    assert world.handed == [40, 41]
+
 
 async def test_lower_offsets_after_a_new_beginning_are_handed_over_too(world: World) -> None:
-    """Faust's own reader would take them for old ones, and they would be lost."""
-    world.thread.next_fetch = fetch(1, 20, 21)
-    await world.consumer._drain_messages(Fetcher(1))  # type: ignore[arg-type]  # a fake
+    await drain(world, fetch(1, 20, 21))
     world.consumer.starts = {AT: 5}
     await world.begin()
-    world.thread.next_fetch = fetch(2, 5, 6)
-    await world.consumer._drain_messages(Fetcher(1))  # type: ignore[arg-type]  # a fake
+    await drain(world, fetch(2, 5, 6))
     assert world.handed == [20, 21, 5, 6]
