@@ -104,21 +104,32 @@ class OnlineFeatures:
         try:
             return self._store.get_feature_service(name)
         except FeatureServiceNotFoundException as error:
-            known = ", ".join(sorted(s.name for s in self._store.list_feature_services()))
-            known = known or "none (run `feast -c feature_repo apply`)"
-            raise UnknownServiceError(f"no FeatureService {name!r}; there are: {known}") from error
+            raise self._unknown(name) from error
+
+    def _unknown(self, name: str) -> UnknownServiceError:
+        known = ", ".join(sorted(s.name for s in self._store.list_feature_services()))
+        known = known or "none (run `feast -c feature_repo apply`)"
+        return UnknownServiceError(f"no FeatureService {name!r}; there are: {known}")
 
     def read(self, service: FeatureService, tickers: Sequence[str]) -> list[Served]:
         """The newest row of each ticker, in their order.
 
         Raises:
             OnlineStoreAwayError: the store does not answer.
+            UnknownServiceError: the service that is held was retired.
             ForeignFingerprintError: a row was made by other definitions than the service states.
         """
-        with _told():
-            answer = self._store.get_online_features(
-                features=service, entity_rows=[{"ticker": ticker} for ticker in tickers]
-            ).to_dict(include_event_timestamps=True)
+        try:
+            with _told():
+                answer = self._store.get_online_features(
+                    features=service, entity_rows=[{"ticker": ticker} for ticker in tickers]
+                ).to_dict(include_event_timestamps=True)
+        except FeatureServiceNotFoundException as error:
+            raise self._unknown(service.name) from error
+        except OnlineStoreError:
+            # A set that is retired loses its table before this process reads the registry again.
+            self._require_known(service)
+            raise
         names = [
             feature.name
             for projection in service.feature_view_projections
@@ -129,6 +140,12 @@ class OnlineFeatures:
             self._served(service, answer, place, ticker, names)
             for place, ticker in enumerate(tickers)
         ]
+
+    def _require_known(self, service: FeatureService) -> None:
+        """Look into the registry as it is now. Raises as `service`."""
+        with contextlib.suppress(OSError):  # without a registry the first error says it all
+            self._store.refresh_registry()  # type: ignore[no-untyped-call]  # Feast's
+            self.service(service.name)
 
     def _served(
         self,

@@ -11,11 +11,14 @@ import msgspec
 import pytest
 
 from services.domain.commands import CancelOrder
+from services.features.core import PartitionFold
 from services.runtime.errors import ConfigurationError
 from services.runtime.registry import COMPATIBILITY, Registry, load_codec, register_schemas
 from services.wire.codec import Codec
 from services.wire.schemas import load_schemas, newest_schema
 from tests.support.stack_fixture import StackInfra
+from tests.support.trade_tape import V1, V2, TradeTape, live_sets
+from tests.support.trade_versions import encoded_by, with_renamed_price, with_second_price
 
 pytestmark = pytest.mark.kafka
 type Schema = dict[str, Any]
@@ -76,6 +79,33 @@ def test_an_optional_field_is_taken_and_both_versions_are_read(url: str) -> None
     old = codec.decode("orders", codec.encode_command("orders", cancel, 3))
     assert new == old
     assert new.payload == cancel
+
+
+@pytest.mark.parametrize("alias", [False, True])
+def test_a_field_of_the_trade_can_not_be_renamed_with_or_without_an_alias(
+    url: str, *, alias: bool
+) -> None:
+    """With one, new readers take old trades; readers of before would not take new ones."""
+    with pytest.raises(ConfigurationError, match="not FULL_TRANSITIVE compatible"):
+        Registry(url).register("trades-Trade", with_renamed_price(alias=alias))
+
+
+def test_a_new_name_beside_the_old_one_is_taken_and_folds_to_the_same_rows(url: str) -> None:
+    newer = with_second_price()
+    schema_id = Registry(url).register("trades-Trade", newer)
+    codec = load_codec(url)
+    tape = TradeTape(0, 7)
+    old, new = (PartitionFold(0, live_sets(V1, V2)) for _ in range(2))
+    rows = 0
+    for offset in range(200):
+        origin, trade = tape.next()
+        by_old = codec.decode("trades", codec.encode("trades", origin, trade))
+        by_new = codec.decode("trades", encoded_by(newer, schema_id, origin, trade))
+        assert by_new == by_old
+        closed = old.handle(offset, by_old)
+        assert new.handle(offset, by_new) == closed
+        rows += len(closed)
+    assert rows > 50
 
 
 def test_ids_come_from_the_registry_and_not_from_the_files(url: str) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import struct
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -8,8 +9,9 @@ from services.features.core import PartitionFold
 from services.features.restore import Newest, Restored
 from services.features.service import METRICS, FeatureRoom, Outgoing
 from services.runtime.telemetry import Telemetry
-from services.wire.codec import local_codec
+from services.wire.codec import Codec, RegisteredSchema, local_codec, local_schemas
 from tests.support.trade_tape import V1, TradeTape, live_sets
+from tests.support.trade_versions import encoded_by, with_second_price
 
 CODEC = local_codec()
 
@@ -34,7 +36,7 @@ class Delivered:
 class World:
     """A room of one partition, with a writer that remembers."""
 
-    def __init__(self) -> None:
+    def __init__(self, codec: Codec = CODEC) -> None:
         self.happened: list[str] = []
         self.written: list[Outgoing] = []
         self.telemetry = Telemetry("features", metrics=METRICS)
@@ -42,14 +44,14 @@ class World:
         self.lose: list[Delivered] = []
         self.on_loss: Callable[[], None] = lambda: None
         self.refusal: Exception | None = None
-        self.room = FeatureRoom(CODEC, self.write, self.telemetry, lambda: self.now_s)
+        self.room = FeatureRoom(codec, self.write, self.telemetry, lambda: self.now_s)
         fold = PartitionFold(0, live_sets(V1))
         self.room.begin({0: Restored(fold, 0, 0, ())}, 0.0)
         tape = TradeTape(0, 3)
-        made = (tape.next(400_000) for _ in range(20))
+        self.made = [tape.next(400_000) for _ in range(20)]
         self.deliveries = [
             Delivered(offset, CODEC.encode("trades", origin, trade), self.happened)
-            for offset, (origin, trade) in enumerate(made)
+            for offset, (origin, trade) in enumerate(self.made)
         ]
 
     async def write(self, rows: Sequence[Outgoing]) -> None:
@@ -129,6 +131,24 @@ async def test_junk_of_a_stranger_is_counted_and_passed_and_changes_no_row(world
     await world.room.take(world.deliveries)
     assert world.written == clean.written
     assert world.metric('outcry_records_undecodable_total{topic="trades"}') == 3
+
+
+async def test_trades_of_an_older_and_of_this_version_make_the_same_rows_together(
+    world: World,
+) -> None:
+    """As while a deployment goes from one version to the next, and in each replay after it."""
+    await world.room.take(world.deliveries)
+    older = RegisteredSchema(900, "trades", "Trade", with_second_price())  # it was dropped since
+    mixed = World(Codec((*local_schemas(), older)))
+    for place, delivery in enumerate(mixed.deliveries):
+        if place % 3 == 0 or 10 < place < 15:
+            origin, trade = mixed.made[place]
+            delivery.value = encoded_by(older.schema, older.schema_id, origin, trade)
+    assert {struct.unpack_from(">bI", d.value or b"")[1] for d in mixed.deliveries} > {900}
+    await mixed.room.take(mixed.deliveries)
+    assert mixed.written == world.written
+    assert mixed.happened == world.happened
+    assert mixed.metric('outcry_records_undecodable_total{topic="trades"}') is None
 
 
 async def test_a_lost_trade_stops_the_batch_before_anything_is_written(world: World) -> None:

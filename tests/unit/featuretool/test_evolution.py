@@ -1,20 +1,21 @@
 """What a change of the features does to the registry, the lake, the online store and old models.
 
-docs/feature-evolution.md says it in words; each of its sentences has a test here.
+docs/feature-evolution.md says it in words, and names the tests of each row of its table.
 """
 
-import json
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 import fastavro
+import pyarrow as pa
 import pytest
 from feast import FeatureService, FeatureStore
 
 from services.domain.origin import MATCHING, Origin
 from services.featuresets import SETS
 from services.featuresets.fingerprint import fingerprint
+from services.lake.asof import LABELS, features_as_of
 from services.lake.errors import LakeError
 from services.lake.files import read_file, write_file
 from services.lake.places import Lake
@@ -23,7 +24,8 @@ from services.online import catalog
 from services.online.errors import ForeignFingerprintError, UnknownServiceError
 from services.online.features import OnlineFeatures
 from services.online.rows import OnlineRow
-from services.wire.schemas import newest_schema
+from tests.support.lake_of_rows import put_rows, walk_rows
+from tests.support.trade_versions import TRADE, with_renamed_price
 
 V1: Final = SETS["microstructure_v1"]
 V2: Final = SETS["microstructure_v2"]
@@ -96,13 +98,33 @@ def test_a_model_of_a_retired_set_is_told_which_sets_there_are(
     assert set(read(online, V2.name).values()) == {2.0}, "the other set is as it was"
 
 
+def test_a_model_that_holds_a_retired_service_is_told_so_too(
+    online: OnlineFeatures, tmp_path: Path
+) -> None:
+    """Its process read the registry before, and asks for no name any more."""
+    put(online, V1.name, 1.0)
+    held = online.service(V1.name)
+    assert online.read(held, ["AAPL"])[0].values
+    apply_as_cli(OnlineFeatures(tmp_path).store, Lake(tmp_path), V2.name)
+    for _ in range(2):  # with the registry as it was, and as it is
+        with pytest.raises(UnknownServiceError, match=f"'{V1.name}'; there are: {V2.name}"):
+            online.read(held, ["AAPL"])
+
+
 def test_retiring_a_set_leaves_its_history_in_the_lake(
     online: OnlineFeatures, tmp_path: Path
 ) -> None:
-    path = Lake(tmp_path).feature_set(V1.name) / "empty.parquet"
-    assert path.exists()
-    apply_as_cli(online.store, Lake(tmp_path), V2.name)
-    assert path.exists()
+    lake = Lake(tmp_path)
+    rows = walk_rows(V1, 3, 200)
+    put_rows(lake, V1, "AAPL", rows)
+    labels = pa.table(
+        {"ticker": ["AAPL"] * len(rows), "time_us": [row.grid_time_us for row in rows]},
+        schema=LABELS,
+    )
+    before = features_as_of(lake, V1, labels)
+    assert before.num_rows == len(rows) > 30
+    apply_as_cli(online.store, lake, V2.name)
+    assert features_as_of(lake, V1, labels).equals(before)
 
 
 def test_a_set_that_comes_back_begins_with_an_empty_online_table(
@@ -133,31 +155,17 @@ def test_rows_of_changed_definitions_are_refused_to_a_model_of_the_old_ones(
         online.read(old, ["AAPL"])
 
 
-def renamed_price(schema: dict[str, Any], *, alias: bool) -> dict[str, Any]:
-    """The trade's schema with `price` under another name."""
-    copy: dict[str, Any] = json.loads(json.dumps(schema))
-    for field in copy["fields"]:
-        if field["name"] == "price":
-            field["name"] = "trade_price"
-            if alias:
-                field["aliases"] = ["price"]
-    return copy
-
-
 def test_a_source_field_can_not_be_renamed_without_an_alias() -> None:
-    schema = newest_schema("trades", "Trade").schema
-    renamed = renamed_price(schema, alias=False)
     with pytest.raises(fastavro.read.SchemaResolutionError, match="trade_price"):
-        _resolve(schema, renamed)
+        _resolve(TRADE, with_renamed_price(alias=False))
 
 
 def test_with_an_alias_new_readers_take_old_trades_but_old_readers_do_not_take_new_ones() -> None:
     """So the registry, which asks for both (FULL_TRANSITIVE), refuses the rename altogether."""
-    schema = newest_schema("trades", "Trade").schema
-    renamed = renamed_price(schema, alias=True)
-    assert _resolve(schema, renamed)["trade_price"] == 1_000_000
+    renamed = with_renamed_price(alias=True)
+    assert _resolve(TRADE, renamed)["trade_price"] == 1_000_000
     with pytest.raises(fastavro.read.SchemaResolutionError):
-        _resolve(renamed, schema)
+        _resolve(renamed, TRADE)
 
 
 def _resolve(writer: dict[str, Any], reader: dict[str, Any]) -> dict[str, Any]:
