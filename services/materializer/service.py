@@ -115,6 +115,8 @@ class _Session:
     for_lake_since_s: float | None = None
     for_online: dict[tuple[str, str], KeptRow] = field(default_factory=dict)
     """The newest row of each feature set and ticker that is not online yet."""
+    is_declared: bool = False
+    """Whether the online store was told of the sets. While it is away the lake goes on."""
 
 
 class Materializer:
@@ -169,7 +171,8 @@ class Materializer:
         try:
             if self._session is None:
                 self._session = self._start()
-                self._telemetry.ready.set()
+                self._declare(self._session)
+                self._show_ready()
                 return Turn.STARTED
             return self._work(self._session)
         except LakeLockedError as error:
@@ -212,9 +215,7 @@ class Materializer:
         with ExitStack() as resources:
             # 1. Be the lake's one writer of streamed rows.
             resources.enter_context(locked(self._lake, STREAM))
-            # 2. Tell Feast what there is.
-            self._online.declare()
-            # 3. Go to where the lake ends.
+            # 2. Go to where the lake ends.
             tail = self._open_tail()
             resources.callback(tail.close)
             topic_id = tail.topic_ids()[FEATURES.name]
@@ -226,7 +227,7 @@ class Materializer:
                     for partition in range(FEATURES.partitions)
                 }
             )
-            # 4. The newest rows of the lake may have missed the online store: they go first.
+            # 3. The newest rows of the lake may have missed the online store: they go first.
             recent = writer.recent()
             newest = {
                 place: row
@@ -239,6 +240,27 @@ class Materializer:
             self._stands_by = False
             return _Session(resources.pop_all(), tail, writer, intake, topic_id, for_online=newest)
 
+    def _declare(self, session: _Session) -> bool:
+        """4. Tell Feast what there is; whether it knows now."""
+        if session.is_declared:
+            return True
+        if self._pacer.now_s() < self._online_patience.due_s:
+            return False
+        try:
+            self._online.declare()
+        except OnlineStoreAwayError as error:
+            self._try_later(self._online_patience, "online_store_away", error)
+            return False
+        self._online_patience = _Patience()
+        session.is_declared = True
+        return True
+
+    def _show_ready(self) -> None:
+        if self._online_patience.failures or self._lake_patience.failures:
+            self._telemetry.ready.clear()
+        else:
+            self._telemetry.ready.set()
+
     def _work(self, session: _Session) -> Turn:
         settings = self._settings
         # 5. Take what has arrived, unless too much waits already.
@@ -249,13 +271,10 @@ class Materializer:
             records = session.tail.read(records_max, IDLE_WAIT_MS, settings.gather_ms)
             self._take(session, records)
         # 6. The newest rows go online.
-        wrote_online = self._write_online(session)
+        wrote_online = self._declare(session) and self._write_online(session)
         # 7. All rows go into the lake once enough wait, or the first has waited long enough.
         wrote_lake = self._is_lake_due(session) and self._try_lake(session)
-        if self._online_patience.failures or self._lake_patience.failures:
-            self._telemetry.ready.clear()
-        else:
-            self._telemetry.ready.set()
+        self._show_ready()
         if room <= 0 and not wrote_lake:
             # Nothing may be read and nothing could be written: let time pass.
             self._pacer.wait(IDLE_WAIT_MS / 1_000)

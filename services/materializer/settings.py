@@ -14,7 +14,7 @@ class MaterializerSettings(RoomSettings):
     home: Path
     """Where the lake and Feast's files are."""
     online_url: str = Field(default="", pattern=ONLINE_URL_PATTERN)
-    """`redis://[:password@]host:port[/db]`; empty: SQLite under the home."""
+    """`redis://[:password@]host:port[/db][?socket_timeout=SECONDS]`; empty: SQLite in the home."""
     gather_ms: int = Field(default=100, ge=1, le=10_000)
     """How long rows are gathered before they go online together."""
     lake_interval_s: float = Field(default=60.0, gt=0, le=86_400)

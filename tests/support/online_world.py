@@ -59,6 +59,13 @@ def redis_server(folder: Path) -> Iterator[str]:
         process.wait(30)
 
 
+@contextlib.contextmanager
+def silent_listener() -> Iterator[int]:
+    """A port that takes connections, and never says a word; its number."""
+    with socket.create_server(("127.0.0.1", 0), backlog=32) as listener:
+        yield listener.getsockname()[1]
+
+
 def declared(home: Path, online_url: str = "") -> OnlineFeatures:
     """A deployment's online features, its registry written."""
     online = OnlineFeatures(home, online_url)

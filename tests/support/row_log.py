@@ -160,19 +160,28 @@ class FakeTail:
 
 
 class FakeOnline:
-    """An online store that is away at will, and notes what came."""
+    """An online store that is away or slow at will, and notes what came."""
 
     def __init__(self) -> None:
         self.is_away = False
+        self.is_declared = False
+        self.linger: Callable[[], None] = lambda: None
+        """Called before it answers."""
         self.writes: list[list[OnlineRow]] = []
         self.newest: dict[tuple[str, str], OnlineRow] = {}
 
     def declare(self) -> None:
-        pass
+        self._answer()
+        self.is_declared = True
 
-    def write(self, feature_set: FeatureSet[object], rows: Sequence[OnlineRow]) -> None:
+    def _answer(self) -> None:
+        self.linger()
         if self.is_away:
             raise OnlineStoreAwayError("the online store does not answer")
+
+    def write(self, feature_set: FeatureSet[object], rows: Sequence[OnlineRow]) -> None:
+        self._answer()
+        assert self.is_declared, "the real one has no table then"
         self.writes.append(list(rows))
         for row in rows:
             place = (feature_set.name, row.ticker)

@@ -164,6 +164,53 @@ def test_an_online_store_that_is_away_is_not_asked_at_every_turn(world: World) -
     assert [line["event"] for line in lines].count("online_store_away") == 1
 
 
+def test_a_start_while_the_online_store_is_away_lets_the_lake_go_on(world: World) -> None:
+    world.online.is_away = True
+    world.log.rows(5)
+    with logged() as lines:
+        world.until_in_lake()
+    assert [line["event"] for line in lines].count("online_store_away") == 2
+    require_each_once(world.home, world.log)
+    assert not world.is_ready()
+    world.online.is_away = False
+    world.pacer.time_s += 3_600
+    world.turns()
+    assert world.newest() == START_US + 4 * SECOND_US
+    assert world.is_ready()
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_a_slow_online_store_slows_the_room_and_neither_lake_nor_order_suffers(
+    tmp_path: Path, *, is_away: bool
+) -> None:
+    """Each of its answers takes seconds, or is a timeout after as many."""
+    world = World(tmp_path, lake_rows_max=10, lake_interval_s=20)
+    world.turns()
+    world.online.is_away = is_away
+
+    def linger() -> None:
+        world.pacer.time_s += 5
+
+    world.online.linger = linger
+    waiting = []
+    for i in range(40):
+        world.log.put(feature_row(START_US + i * SECOND_US))
+        world.log.put(feature_row(START_US + i * SECOND_US, ticker="MSFT"))
+        world.turns()
+        waiting.append(world.metric(LAKE_WAITING))
+    assert max(waiting) <= 10, "what waits is bounded, then less is read"
+    assert len(lake_rows(tmp_path)) > 40, "and the lake goes on meanwhile"
+    world.online.is_away = False
+    world.pacer.time_s += 3_600
+    world.turns(20)
+    world.pacer.time_s += 3_600
+    world.turns(2)
+    require_each_once(tmp_path, world.log)
+    assert world.newest() == world.newest("MSFT") == START_US + 39 * SECOND_US
+    assert world.is_ready()
+    world.room.close()
+
+
 def test_while_the_lake_fails_rows_wait_then_nothing_is_read_and_then_all_goes_on(
     tmp_path: Path,
 ) -> None:

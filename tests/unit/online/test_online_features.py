@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from feast.repo_config import RepoConfig
 from services.featuresets import SETS
 from services.featuresets.fingerprint import fingerprint
 from services.lake.schemas import feature_schema
+from services.online import guarded_sqlite
+from services.online.address import redis_connection
 from services.online.catalog import FINGERPRINT
 from services.online.errors import (
     ForeignFingerprintError,
@@ -39,6 +42,7 @@ from tests.support.online_world import (
     mark_of,
     online_row,
     redis_server,
+    silent_listener,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -247,6 +251,13 @@ def test_the_last_row_that_the_room_keeps_is_one_that_feast_takes(online: Online
 # --- SQLite alone
 
 
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New connections to SQLite wait a little for a lock."""
+    monkeypatch.setattr(guarded_sqlite, "BUSY_TIMEOUT_S", 0.2)
+
+
+@pytest.mark.usefixtures("short_patience")
 def test_a_database_that_is_locked_is_away_and_answers_again(sqlite_home: Path) -> None:
     online = OnlineFeatures(sqlite_home)
     online.write(V1, [online_row("LOCK", 1)])
@@ -254,11 +265,25 @@ def test_a_database_that_is_locked_is_away_and_answers_again(sqlite_home: Path) 
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(OnlineStoreAwayError, match="locked"):
         online.write(V1, [online_row("LOCK", 2)])
-    # Readers do not wait for writers.
+    # Readers do not wait for writers, nor does a start where all tables are there.
+    OnlineFeatures(sqlite_home).declare()
     assert read(online, "LOCK")[0].grid_time_us == NOON_US + SECOND_US
     holder.close()
     online.write(V1, [online_row("LOCK", 2)])
     assert read(online, "LOCK")[0].grid_time_us == NOON_US + 2 * SECOND_US
+
+
+@pytest.mark.usefixtures("short_patience")
+def test_a_database_that_is_locked_before_it_has_its_tables_is_away(tmp_path: Path) -> None:
+    (tmp_path / "feast").mkdir()
+    online = OnlineFeatures(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "feast" / "online.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OnlineStoreAwayError, match="it is locked"):
+            online.declare()
+    online.declare()
+    online.write(V1, [online_row("LOCK", 1)])
+    assert read(online, "LOCK")[0].grid_time_us == NOON_US + SECOND_US
 
 
 def test_a_database_that_was_removed_or_is_none_is_told_and_not_written_into_the_void(
@@ -323,7 +348,29 @@ def test_a_redis_that_is_away_is_told(tmp_path: Path) -> None:
         read(online, "AWAY")
 
 
-@pytest.mark.parametrize("url", ["redis://", "redis://h/x", "http://h", "redis://:a%2Cb@h"])
+def test_a_redis_that_never_answers_is_away_after_the_time_it_is_given(tmp_path: Path) -> None:
+    with silent_listener() as port:
+        online = declared(tmp_path, f"redis://127.0.0.1:{port}/0?socket_timeout=0.2")
+        with pytest.raises(OnlineStoreAwayError, match=r"(?i)time.*OUTCRY_ONLINE_URL"):
+            online.write(V1, [online_row("SLOW", 1)])
+        with pytest.raises(OnlineStoreAwayError, match=r"(?i)time.*OUTCRY_ONLINE_URL"):
+            read(online, "SLOW")
+
+
+def test_the_time_that_a_redis_is_given_is_the_urls_or_five_seconds() -> None:
+    said = redis_connection("redis://:secret@h:7000/3?socket_timeout=0.25")
+    assert said == "h:7000,db=3,socket_timeout=0.25,retry=null,password=secret"
+    assert redis_connection("redis://h") == "h:6379,db=0,socket_timeout=5,retry=null"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://", "redis://h/x", "http://h", "redis://:a%2Cb@h", "redis://h?socket_timeout=0",
+        "redis://h?socket_timeout=soon", "redis://h?socket_timeout=nan", "redis://h?ssl=true",
+        "redis://h?socket_timeout=1&db=3",
+    ],
+)  # fmt: skip
 def test_an_address_that_is_none_of_redis_is_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="OUTCRY_ONLINE_URL"):
         OnlineFeatures(tmp_path, url)
