@@ -17,7 +17,11 @@ class Served(msgspec.Struct, frozen=True):
 
     ticker: str
     grid_time_us: int | None
-    """Event time of the row; None: the ticker was never seen, and there are no values."""
+    """Event time of the row; None: the ticker was never seen, and there are no values.
+
+    When it was processed is not told here but in the lake: Feast's stores have no place for it,
+    and a row's age is that of its event time.
+    """
     fingerprint: str
     values: dict[str, float | None]
     """By feature, in the set's order; None: not defined at that time."""

@@ -103,6 +103,23 @@ def judged(intake: Intake, record: Record) -> object:
     )  # fmt: skip
 
 
+def processed_us(home: Path) -> dict[tuple[str, str, int], int | None]:
+    """By set, ticker and grid time: when the lake says that a row came to Kafka."""
+    import pyarrow.parquet as pq
+
+    found: dict[tuple[str, str, int], int | None] = {}
+    for name in SETS:
+        for path, _ in Lake(home).feature_files(name):
+            table = pq.ParquetFile(path).read(["ticker", "event_timestamp", "processed"])
+            columns = (
+                table.column("ticker"),
+                *(table.column(time).cast("int64") for time in ("event_timestamp", "processed")),
+            )
+            for ticker, time_us, at_us in zip(*(c.to_pylist() for c in columns), strict=True):
+                found[name, ticker, time_us] = at_us
+    return found
+
+
 def lake_rows(home: Path) -> list[tuple[str, str, int, tuple[float | None, ...]]]:
     """Every row in the lake's files, as another reader sees them."""
     import pyarrow.parquet as pq
@@ -120,11 +137,16 @@ def lake_rows(home: Path) -> list[tuple[str, str, int, tuple[float | None, ...]]
 
 
 def require_each_once(home: Path, log: FeatureLog) -> None:
-    """The lake holds the distinct rows of the log, and none twice."""
+    """The lake holds the distinct rows of the log, and none twice.
+
+    Each with the time of its first record on the log, which is when it was processed.
+    """
     rows = lake_rows(home)
     places = [row[:3] for row in rows]
     assert len(set(places)) == len(places), "a row is there twice"
     assert {row[:3]: row[3] for row in rows} == log.distinct()
+    kept = {(row.feature_set, row.ticker, row.grid_time_us): row.processed_us for row in log.kept()}
+    assert processed_us(home) == kept
 
 
 class FakeTail:

@@ -28,10 +28,11 @@ def take(
 
 def test_a_row_is_kept_with_its_reals_and_where_it_stands() -> None:
     values = (1, None, *range(2, WIDTH))
-    kept = take(intake(), feature_row(values=values))
+    kept = take(intake(), feature_row(values=values), processed_us=START_US + 77_000)
     assert isinstance(kept, KeptRow)
     assert (kept.partition, kept.offset, kept.trade_offset) == (3, 17, 100)
     assert (kept.grid_time_us, kept.created_us) == (START_US, START_US + 1_000)
+    assert kept.processed_us == START_US + 77_000
     features = SETS[V1].features
     assert kept.values == (
         1 / features[0].scale,
