@@ -17,6 +17,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner as ClickRunner
+from feast.cli.cli import cli as feast
 from typer.testing import CliRunner
 
 from services.cli import app
@@ -32,6 +34,7 @@ from services.online.features import OnlineFeatures
 from services.tools.features.errors import FeaturesError
 from services.tools.features.inputs import ExpectedRow, bars_from_lake, expected_rows, reals
 from tests.support.lake_of_rows import put_rows, walk_rows
+from tests.support.online_world import declared
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -117,6 +120,7 @@ def run(place: Place, command: str) -> str:
 
 
 def test_readmes_commands_run_as_written_and_serve_the_newest_rows(place: Place) -> None:
+    """The rows are newer than the range of `materialize`: the incremental run brought them."""
     assert len(place.said) >= 6
     online = OnlineFeatures(place.home)
     answers = online.read(online.service(V1.name), TICKERS)
@@ -215,6 +219,38 @@ def assert_same(
         assert mine["ticker"] == other["ticker"]
         values = [mine[name] for name in feature_set.columns]
         assert values == [other[name] for name in feature_set.columns]
+
+
+def test_an_incremental_run_takes_what_came_into_the_lake_since_the_last_one(
+    tmp_path: Path,
+) -> None:
+    online, rows = declared(tmp_path), walk_rows(V1, 9, 300)
+    half = len(rows) // 2
+    put_rows(Lake(tmp_path), V1, "AAPL", rows[:half])
+    feast_here(tmp_path, "materialize", "2012-01-01", at(rows[half - 1]), "--views", V1.name)
+    assert newest_us(online) == rows[half - 1].grid_time_us
+    put_rows(Lake(tmp_path), V1, "AAPL", rows[half:])
+    assert newest_us(online) == rows[half - 1].grid_time_us
+    feast_here(tmp_path, "materialize-incremental", at(rows[-1]), "--views", V1.name)
+    assert newest_us(online) == rows[-1].grid_time_us
+
+
+def feast_here(home: Path, *arguments: str) -> None:
+    """Feast's command line in this process, on the deployment at a home."""
+    settings = home / "feast" / "feature_store.yaml"
+    place = ("-c", str(ROOT / "feature_repo"), "-f", str(settings))
+    done = ClickRunner().invoke(feast, [*place, *arguments])
+    assert done.exit_code == 0, done.output
+
+
+def at(row: GridRow) -> str:
+    """Half a second after a row."""
+    return (EPOCH + timedelta(microseconds=row.grid_time_us + 500_000)).isoformat()
+
+
+def newest_us(online: OnlineFeatures) -> int | None:
+    """What is served of AAPL."""
+    return online.read(online.service(V1.name), ["AAPL"])[0].grid_time_us
 
 
 def test_a_ticker_that_was_never_served_is_said_so_with_exit_code_1(
