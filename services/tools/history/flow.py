@@ -25,6 +25,7 @@ from services.lake.files import read_batches
 from services.lake.places import Lake
 from services.tools.history.errors import HistoryError
 from services.tools.history.session import PLACE, REDUCE
+from services.tools.history.sides import TickRule
 from services.tools.market.lobster import ACCOUNT
 
 
@@ -79,10 +80,9 @@ def prints(lake: Lake, ticker: str, days: Days) -> Iterator[Print]:
         LakeError: a file is damaged.
     """
     for day in days.of(lake, ticker):
-        last = _Tick()
-        for trade in _trades(lake, ticker, day):
-            side = last.side_of(trade)
-            yield Print(ticker, trade["time_us"], trade["price"], trade["quantity"], side)
+        for trade in _rows(lake, "trades", ticker, day):
+            sizes = trade["price"], trade["quantity"], trade["aggressor_side"]
+            yield Print(ticker, trade["time_us"], *sizes)
 
 
 def opening_mark(lake: Lake, ticker: str, days: Days) -> int:
@@ -129,10 +129,9 @@ def _flow(lake: Lake, ticker: str, day: date) -> Iterator[Move]:
 
 def _pairs(lake: Lake, ticker: str, day: date) -> Iterator[Move]:
     """A maker and a taker for each trade, and its quotes around them."""
-    last = _Tick()
     resting: list[str] = []
     """Client order ids of the quotes of the trade before."""
-    for number, trade in enumerate(_trades(lake, ticker, day)):
+    for number, trade in enumerate(_rows(lake, "trades", ticker, day)):
         if trade["price"] > PRICE_MAX or trade["quantity"] > QUANTITY_MAX:
             raise HistoryError(
                 f"trade {number + 1} of {ticker} on {day} is beyond what an order may state:"
@@ -143,8 +142,7 @@ def _pairs(lake: Lake, ticker: str, day: date) -> Iterator[Move]:
             CancelOrder(ACCOUNT, f"c{quote}", make_order_id(ACCOUNT, quote, ticker))
             for quote in resting
         ]
-        side = last.side_of(trade)
-        price, quantity = trade["price"], trade["quantity"]
+        price, quantity, side = trade["price"], trade["quantity"], trade["aggressor_side"]
         commands.append(_order(ticker, f"m{key}", -side, GTC, price, quantity))
         quotes = [
             _order(ticker, f"{name[0]}{key}", quote_side, GTC, trade[name], shares)
@@ -170,39 +168,24 @@ def _can_rest(quote_side: int, quote: int, taker_side: int, price: int) -> bool:
     return quote_side * quote <= quote_side * price
 
 
-class _Tick:
-    """The tick rule's memory."""
-
-    def __init__(self) -> None:
-        self._price = 0
-        self._side = BUY
-
-    def side_of(self, trade: dict[str, Any]) -> int:
-        """The aggressor's side: the lake's, or what the price says."""
-        price: int = trade["price"]
-        side: int = trade["aggressor_side"]
-        if not side:
-            side = self._side
-            if self._price and price != self._price:
-                side = BUY if price > self._price else SELL
-        self._price, self._side = price, side
-        return side
-
-
-def _trades(lake: Lake, ticker: str, day: date) -> Iterator[dict[str, Any]]:
-    return _rows(lake, "trades", ticker, day)
-
-
 def _rows(lake: Lake, kind: str, ticker: str, day: date) -> Iterator[dict[str, Any]]:
+    """Of a day's orders or trades; each trade with its aggressor's side, told or not."""
     path = lake.orders(ticker, day) if kind == "orders" else lake.trades(ticker, day)
     last_us = 0
+    rule = TickRule()
     for batch in read_batches(path, kind, 8_192):
-        at = batch.schema.get_field_index("time")
-        times = batch.column(at).cast("int64").to_pylist()
-        for time_us, row in zip(times, batch.remove_column(at).to_pylist(), strict=True):
-            if time_us < last_us:
+        columns = {name: batch.column(name).to_pylist() for name in batch.schema.names}
+        columns["time"] = batch.column("time").cast("int64").to_pylist()
+        if kind == "trades":
+            told = (batch.column(name).cast("int64") for name in ("price", "aggressor_side"))
+            columns["aggressor_side"] = rule.sides(
+                *(numbers.to_numpy() for numbers in told)
+            ).tolist()
+        for cells in zip(*columns.values(), strict=True):
+            row = dict(zip(columns, cells, strict=True))
+            if row["time"] < last_us:
                 raise LakeError(f"{path} is not in order of time: make it again from its source")
-            last_us = row["time_us"] = time_us
+            last_us = row["time_us"] = row.pop("time")
             yield row
 
 

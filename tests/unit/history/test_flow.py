@@ -4,6 +4,8 @@ from datetime import date
 from pathlib import Path
 from random import Random
 
+import numpy as np
+
 from services.domain import codes
 from services.domain.commands import PlaceOrder
 from services.domain.controls import SetMark
@@ -14,6 +16,7 @@ from services.tools.history.deployment import StreamDeployment, stream_genesis
 from services.tools.history.flow import Days, Print, opening_mark, plan, prints
 from services.tools.history.ingest import ingest_file
 from services.tools.history.session import SessionAsked, ingest_session
+from services.tools.history.sides import TickRule
 from services.tools.history.source import Asked
 from services.tools.history.stream import compare
 from services.tools.market.genesis import replay_controls
@@ -86,6 +89,23 @@ def test_bare_trades_of_some_tickers_are_printed_as_the_file_has_them(tmp_path: 
         told = [(key.price, key.quantity, key.aggressor_side) for key in found]
         assert [(p, q) for p, q, _ in told] == [(p, q) for p, q, _ in held]
         assert all(side == was for (*_, side), (*_, was) in zip(told, held, strict=True) if was)
+
+
+def test_the_tick_rule_goes_on_where_it_stopped_and_believes_what_it_is_told() -> None:
+    chance = Random(11)
+    price = [chance.randrange(100, 104) for _ in range(400)]
+    told = [chance.choice([0, 0, 0, 1, -1]) for _ in range(400)]
+    side, before, must = 1, price[0], []
+    for now, said in zip(price, told, strict=True):
+        side = said or (side if now == before else 1 if now > before else -1)
+        before = now
+        must.append(side)
+    for size in (1, 3, 400):
+        rule, sides = TickRule(), []
+        for at in range(0, 400, size):
+            run = np.array(price[at : at + size]), np.array(told[at : at + size])
+            sides += rule.sides(*run).tolist()
+        assert sides == must
 
 
 def test_no_order_is_refused_and_no_cancel_but_of_what_was_filled_meanwhile(tmp_path: Path) -> None:
