@@ -30,6 +30,10 @@ class TradeColumns(NamedTuple):
         for values in zip(*(column.tolist() for column in self), strict=True):
             yield Tick(*values)
 
+    def between(self, start: int, end: int) -> "TradeColumns":
+        """Those from one place up to another."""
+        return TradeColumns(*(column[start:end] for column in self))
+
     def check(self) -> None:
         """Assert what the fold asserts of each trade.
 
@@ -69,6 +73,21 @@ class RowColumns(NamedTuple):
     """Place among the given trades of the one that closed the row."""
     features: tuple[Column, ...]
     """In the order of the set's features."""
+
+    def between(self, start: int, end: int) -> "RowColumns":
+        """Those from one place up to another."""
+        features = tuple(Column(c.values[start:end], c.defined[start:end]) for c in self.features)
+        return RowColumns(
+            self.grid_time_us[start:end],
+            self.rewind_offset[start:end],
+            self.closing[start:end],
+            features,
+        )
+
+    def after(self, grid_time_us: int) -> "RowColumns":
+        """Those later than a grid time."""
+        start = np.searchsorted(self.grid_time_us, grid_time_us, side="right")
+        return self.between(int(start), len(self.grid_time_us))
 
     def rows(self) -> Iterator[GridRow]:
         """The same, one by one, as the fold gives them."""
