@@ -5,6 +5,7 @@ A batch is one run over one file. Its name is the time of the run and the file's
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -57,15 +58,23 @@ def keep(lake: Lake, report: Report, at: datetime) -> Batch:
         for finding in (report.findings.get(rule.name, Finding()),)
     )
     batch = Batch(FORMAT, name, at.astimezone(UTC).isoformat(), report, checks)
-    path = lake.quality(report.kind) / f"{name}.json"
+    put_document(lake.quality(report.kind) / f"{name}.json", batch)
+    return batch
+
+
+def put_document(path: Path, document: msgspec.Struct) -> None:
+    """Write a document of JSON, whole or not at all.
+
+    Raises:
+        LakeError: the disk does not take it.
+    """
     partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(msgspec.json.format(msgspec.json.encode(batch), indent=1) + b"\n")
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=1) + b"\n")
         put_in_place(partial, path)
     except OSError as error:
         raise LakeError(f"{path} can't be written: {error.strerror}") from error
-    return batch
 
 
 def batches(lake: Lake) -> list[Batch]:
