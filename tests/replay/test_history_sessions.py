@@ -3,15 +3,23 @@
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from services.domain.commands import CancelAll
 from services.domain.events import Trade
 from services.domain.ids import make_order_id
 from services.domain.origin import ACCOUNTS, CONTROLS, Origin
+from services.featuresets import TRADE_SETS
+from services.featuresets.definitions import FeatureSet
+from services.featuresets.ticks import Tick
 from services.lake.files import read_file
 from services.lake.places import Lake
 from services.matcher.core import MatcherCore
+from services.tools.features.backfill import Days as AllDays
+from services.tools.features.inputs import Fed, expected_rows
+from services.tools.features.run import backfill_from_lake
+from services.tools.features.stores import Expected, compare_lake
 from services.tools.history.flow import Days, Print, plan, prints
 from services.tools.history.session import SessionAsked, forward, ingest_session, pair_files
 from services.tools.market.genesis import replay_genesis
@@ -22,6 +30,9 @@ from tests.support.optional import require_lobster
 
 DAY = date(2012, 6, 21)
 AAPL = "AAPL_2012-06-21_34200000_37800000_{}_30.csv.gz"
+COLUMNS = [
+    "time", "price", "quantity", "aggressor_side", "bid", "bid_quantity", "ask", "ask_quantity",
+]  # fmt: skip
 AMZN = "AMZN_2012-06-21_34200000_57600000_{}_5.csv.gz"
 
 
@@ -71,3 +82,21 @@ def test_a_whole_session_is_kept_and_printed_again_from_the_lake(
     kept = read_file(lake.trades(ticker, DAY), "trades")
     assert kept.num_rows == trades
     assert printed_again(lake, ticker) == list(prints(lake, ticker, Days()))
+    for feature_set in TRADE_SETS.values():
+        assert_a_backfill_gives_the_folds_rows(lake, ticker, feature_set, kept)
+
+
+def assert_a_backfill_gives_the_folds_rows(
+    lake: Lake, ticker: str, feature_set: FeatureSet[Tick], kept: pa.Table
+) -> None:
+    """By columns from the lake, as `outcry features backfill`, and trade by trade."""
+    told = kept.select(COLUMNS).set_column(0, "time", kept.column("time").cast(pa.int64()))
+    ticks = [Tick(at, *(n or 0 for n in row.values())) for at, row in enumerate(told.to_pylist())]
+    fed = (Fed(ticker, tick, tick.time_us) for tick in ticks)
+    must = Expected()
+    for row in expected_rows(feature_set, fed):
+        must.note(feature_set, row)
+    filled = backfill_from_lake(lake, feature_set.name, AllDays(), None, replace=False)
+    tally = compare_lake(lake, feature_set, must, {})
+    assert tally.holds, tally.differences
+    assert tally.matched == filled.written > 3_000

@@ -5,13 +5,14 @@ there. What is filled here is what the stream does not have: history that was in
 on the log before the set's first row.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from services.featuresets.definitions import FeatureSet
@@ -21,8 +22,11 @@ from services.lake.places import Lake, backfill_file, day_of
 from services.lake.schemas import feature_schema
 from services.tools.features.errors import FeaturesError
 from services.tools.features.inputs import ExpectedRow, reals
+from services.tools.features.quality import Gathered
+from services.tools.vectorfold.columns import RowColumns, TradeColumns
 
 _TIMES: Final = ("event_timestamp", "created")
+_DAY_US: Final = 86_400_000_000
 
 
 class Days(msgspec.Struct, frozen=True):
@@ -45,17 +49,29 @@ class Filled(msgspec.Struct):
     kept: int = 0
     """Rows that were in the lake already, and are the same."""
     files: int = 0
+    unprovable: int = 0
+    """Rows that may depend on trades that retention took from the log; not computed."""
+
+
+class DayRows(NamedTuple):
+    """Some rows of one day, as the lake has them."""
+
+    ticker: str
+    day: date
+    table: pa.Table
 
 
 def fill(
-    lake: Lake, feature_set: FeatureSet[Any], rows: Iterable[ExpectedRow], *, replace: bool = False
+    lake: Lake, feature_set: FeatureSet[Any], rows: Iterable[DayRows], *, replace: bool = False
 ) -> Filled:
-    """Write rows, in order of time in each ticker, day by day. Hold the lake's lock for backfills.
+    """Write rows, in order of time in each ticker, day by day; keep what the checks say of them.
+
+    Hold the lake's lock for backfills.
 
     Args:
         lake: where to.
         feature_set: whose rows they are.
-        rows: of any tickers, one after the other.
+        rows: of any tickers, one after the other; see `day_rows` and `day_columns`.
         replace: put the rows in the place of other backfilled ones of their days.
 
     Raises:
@@ -63,11 +79,11 @@ def fill(
         LakeError: a file is damaged, or the disk does not take one.
     """
     filled = Filled()
-    made_by = fingerprint(feature_set)
-    for (ticker, day), group in groupby(rows, key=lambda r: (r.ticker, day_of(r.grid_time_us))):
-        fresh = list(group)
-        filled.computed += len(fresh)
-        table = _table(feature_set, made_by, fresh)
+    quality = Gathered(feature_set, "backfill")
+    for (ticker, day), group in groupby(rows, key=lambda r: (r.ticker, r.day)):
+        table = pa.concat_tables([some.table for some in group])
+        filled.computed += table.num_rows
+        quality.add(ticker, table)
         folder = lake.features(feature_set.name, ticker, day)
         present = _present(folder)
         if present:
@@ -82,7 +98,41 @@ def fill(
             _remove_others(present, path)
         filled.written += table.num_rows
         filled.files += 1
+    quality.keep(lake)
     return filled
+
+
+def day_rows(feature_set: FeatureSet[Any], rows: Iterable[ExpectedRow]) -> Iterator[DayRows]:
+    """Rows one by one, as days of the lake."""
+    for (ticker, day), group in groupby(rows, key=lambda r: (r.ticker, day_of(r.grid_time_us))):
+        of_day = list(group)
+        columns: dict[str, Sequence[Any]] = {
+            "event_timestamp": [row.grid_time_us for row in of_day],
+            "created": [row.created_us for row in of_day],
+            "trade_offset": [row.closing_offset for row in of_day],
+        }
+        values = zip(*(reals(feature_set, row) for row in of_day), strict=True)
+        columns |= dict(zip(feature_set.columns, values, strict=True))
+        yield DayRows(ticker, day, _table(feature_set, ticker, columns))
+
+
+def day_columns(
+    feature_set: FeatureSet[Any], ticker: str, rows: RowColumns, trades: TradeColumns
+) -> Iterator[DayRows]:
+    """Rows that whole columns of trades gave, as days of the lake."""
+    days = rows.grid_time_us // _DAY_US
+    edges = np.flatnonzero(np.diff(days)) + 1
+    for start, end in zip([0, *edges], [*edges, len(days)], strict=True):
+        of_day = rows.between(start, end)
+        if len(of_day.closing):
+            columns = {
+                "event_timestamp": of_day.grid_time_us,
+                "created": trades.time_us[of_day.closing],
+                "trade_offset": trades.offset[of_day.closing],
+                **dict(zip(feature_set.columns, of_day.reals(feature_set), strict=True)),
+            }
+            day = day_of(int(of_day.grid_time_us[0]))
+            yield DayRows(ticker, day, _table(feature_set, ticker, columns))
 
 
 def _present(folder: Path) -> list[tuple[Path, pa.Table]]:
@@ -134,17 +184,20 @@ def _span(table: pa.Table) -> tuple[int, int]:
     return offsets[0].as_py(), offsets[-1].as_py()
 
 
-def _table(feature_set: FeatureSet[Any], made_by: str, rows: Sequence[ExpectedRow]) -> pa.Table:
-    table: dict[str, list[Any]] = {
-        "ticker": [row.ticker for row in rows],
-        "event_timestamp": [row.grid_time_us for row in rows],
-        "created": [row.created_us for row in rows],
-        "processed": [None] * len(rows),
-        "trade_offset": [row.closing_offset for row in rows],
-        "fingerprint": [made_by] * len(rows),
-    }
-    values = [reals(feature_set, row) for row in rows]
-    for place, name in enumerate(feature_set.columns):
-        table[name] = [of_row[place] for of_row in values]
+def _table(feature_set: FeatureSet[Any], ticker: str, columns: Mapping[str, Any]) -> pa.Table:
+    """The lake's columns; NaN says of a feature that it is not defined, which no value is."""
     schema = feature_schema(feature_set.columns)
-    return pa.table({n: pa.array(cells, schema.field(n).type) for n, cells in table.items()})
+    count = len(columns["created"])
+    whole = {
+        **columns,
+        "ticker": pa.repeat(ticker, count),
+        "processed": pa.nulls(count),
+        "fingerprint": pa.repeat(fingerprint(feature_set), count),
+    }
+    arrays = {}
+    for field in schema:
+        cells = whole[field.name]
+        if not isinstance(cells, pa.Array):
+            cells = pa.array(cells, from_pandas=True)
+        arrays[field.name] = cells.cast(field.type)
+    return pa.table(arrays)

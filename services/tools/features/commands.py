@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 PANEL: Final = "Features"
 _DAY: Final = ["%Y-%m-%d"]
-PARITY_TIMEOUT_S: Final = 30.0
+PARITY_TIMEOUT_S: Final = 90.0
+"""A row comes to the lake within a minute."""
 
 SetName = Annotated[str, typer.Option("--set", help="Feature set, for example microstructure_v1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -61,20 +62,16 @@ def backfill(
     as_json: AsJson = False,
 ) -> None:
     """Compute a set's rows of history into the lake; twice is once."""
-    from rich.console import Console
-
     from services.tools.features.backfill import Days
     from services.tools.features.report import print_filled
     from services.tools.features.run import backfill_from_lake, backfill_from_log
     from services.tools.operate.present import print_json
+    from services.tools.operate.progress import progress_bar
 
     days = Days(first.date() if first else None, last.date() if last else None)
-    with Console(stderr=True).status(f"folding {name}"), _lake_for_backfill() as lake:
-        filled: Filled = (
-            backfill_from_lake(lake, name, days, ticker, replace=replace)
-            if source == "lake"
-            else backfill_from_log(lake, name, days, ticker, replace=replace)
-        )
+    fill_from = backfill_from_lake if source == "lake" else backfill_from_log
+    with progress_bar(f"folding {name}") as tell, _lake_for_backfill() as lake:
+        filled: Filled = fill_from(lake, name, days, ticker, replace=replace, progress=tell)
     if as_json:
         print_json(filled)
     else:
@@ -97,15 +94,14 @@ def parity(
     as_json: AsJson = False,
 ) -> None:
     """Fold the trades again, compare every row with `==`; exit code 1 unless all match."""
-    from rich.console import Console
-
     from services.tools.features.report import print_parity
     from services.tools.features.run import parity_of_deployment
     from services.tools.operate.present import print_json
+    from services.tools.operate.progress import progress_bar
 
-    with Console(stderr=True).status("folding the trades again"):
+    with progress_bar("folding the trades again") as tell:
         found: ParityReport = parity_of_deployment(
-            _home(), names, with_stores=stores, timeout_s=timeout_s
+            _home(), names, with_stores=stores, timeout_s=timeout_s, progress=tell
         )
     if as_json:
         print_json(found)
@@ -129,6 +125,21 @@ def compact(*, as_json: AsJson = False) -> None:
             ("days", "files removed", "rows"),
             [(f"{done.days:,}", f"{done.removed:,}", f"{done.rows:,}")],
         )
+
+
+@features_app.command()
+def quality(*, as_json: AsJson = False) -> None:
+    """What the checks said of each backfill, and of the streamed days of each compaction."""
+    from services.lake.places import Lake
+    from services.tools.features.quality import feature_batches
+    from services.tools.features.report import print_quality
+    from services.tools.operate.present import print_json
+
+    found = feature_batches(Lake(_home()))
+    if as_json:
+        print_json({"batches": found})
+    else:
+        print_quality(found)
 
 
 @features_app.command()

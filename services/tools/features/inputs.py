@@ -1,19 +1,18 @@
-"""What the folds are fed: a ticker's trades from `trades`, its trades or bars from the lake."""
+"""What the folds are fed one by one, trades of the log and bars of the lake, and what follows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-import pyarrow as pa
 
 from services.domain.events import Trade
 from services.featuresets.bars import Bar
 from services.featuresets.definitions import FeatureSet
 from services.featuresets.ticks import Tick
 from services.lake.places import Lake
-from services.lake.reading import read_bars, read_trades
+from services.lake.reading import read_bars
 from services.runtime.ports import LogReader, TopicPartition
 from services.wire.codec import Codec, Decoded, UndecodableError
 from services.wire.topics import TRADES
@@ -45,68 +44,102 @@ class ExpectedRow(msgspec.Struct, frozen=True, gc=False):
     values: tuple[int | None, ...]
 
 
-def trades_from_log(log: LogReader, codec: Codec, partition: int, end: int) -> Iterator[Fed]:
-    """The trades of a partition from where the log begins up to an offset.
+class LogRow(NamedTuple):
+    """A row that follows from the log's trades."""
 
-    What is no trade is passed over, as the feature room does.
+    feature_set: FeatureSet[Any]
+    row: ExpectedRow
+    is_provable: bool
+    """Whether it depends on none of the trades that retention took."""
+
+
+class LogTrades:
+    """What the log has of a partition's trades at one moment. Read what follows from them later.
+
+    Args:
+        end: how far to read; None: to where the log ends now.
 
     Raises:
         RetriableError: the broker does not answer.
     """
-    at = TopicPartition(TRADES.name, partition)
-    first, _ = log.bounds(at)
-    for chunk in log.read(at, first, end):
-        for record in chunk:
-            try:
-                decoded: Decoded[Trade] = codec.decode(TRADES.name, record.value)
-            except UndecodableError:
-                continue
-            assert decoded.origin is not None, "each schema of trades has an origin"
-            trade = decoded.payload
-            tick = Tick(
-                record.offset, decoded.origin.time_us, trade.price, trade.quantity,
-                trade.aggressor_side, trade.bid, trade.bid_quantity, trade.ask, trade.ask_quantity,
-            )  # fmt: skip
-            yield Fed(trade.ticker, tick, tick.time_us)
+
+    def __init__(
+        self, log: LogReader, codec: Codec, partition: int, end: int | None = None
+    ) -> None:
+        self._log = log
+        self._codec = codec
+        self._at = TopicPartition(TRADES.name, partition)
+        self.first, now_end = log.bounds(self._at)
+        self.end = now_end if end is None else end
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether retention took the beginning, so that a fold does not know what was before."""
+        return self.first > 0
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there may be trades."""
+        return self.end > self.first
+
+    def rows(self, sets: Sequence[FeatureSet[Any]]) -> Iterator[LogRow]:
+        """The rows that follow, of these sets, in one reading; of each set in order of time.
+
+        Raises:
+            RetriableError: the broker does not answer.
+            HistoryLostError: retention took trades meanwhile.
+        """
+        folds = [(feature_set, _Folds(feature_set)) for feature_set in sets]
+        held_up_to: dict[str, int] = {}
+        for fed in self._fed():
+            # As the live room holds it after a gap: a row that begins with the first trade here
+            # may depend on what was before.
+            first = held_up_to.setdefault(fed.ticker, fed.given.offset if self.is_cut else -1)
+            for feature_set, of_set in folds:
+                for row in of_set.step(fed):
+                    yield LogRow(feature_set, row, row.rewind_offset > first)
+
+    def _fed(self) -> Iterator[Fed]:
+        """What is no trade is passed over, as the feature room does."""
+        for chunk in self._log.read(self._at, self.first, self.end):
+            for record in chunk:
+                try:
+                    decoded: Decoded[Trade] = self._codec.decode(TRADES.name, record.value)
+                except UndecodableError:
+                    continue
+                assert decoded.origin is not None, "each schema of trades has an origin"
+                trade = decoded.payload
+                tick = Tick(
+                    record.offset, decoded.origin.time_us, trade.price, trade.quantity,
+                    trade.aggressor_side,
+                    trade.bid, trade.bid_quantity, trade.ask, trade.ask_quantity,
+                )  # fmt: skip
+                yield Fed(trade.ticker, tick, tick.time_us)
 
 
-def trades_from_lake(lake: Lake, ticker: str) -> Iterator[Fed]:
-    """A ticker's trades of history, all of them. Offsets are their places in it.
+class _Folds:
+    """A set's folds, one a ticker."""
 
-    A quote that was not told counts as an empty side, and so does its size.
+    def __init__(self, feature_set: FeatureSet[Any]) -> None:
+        self._feature_set = feature_set
+        self._folds: dict[str, Any] = {}
 
-    Raises:
-        LakeError: a file is damaged or another's.
-    """
-    offset = 0
-    for batch in read_trades(lake, ticker):
-        for row in _rows(batch):
-            yield Fed(ticker, Tick(offset, *(value or 0 for value in row)), row[0])
-            offset += 1
-
-
-_TICK_COLUMNS: Final = (
-    "time", "price", "quantity", "aggressor_side", "bid", "bid_quantity", "ask", "ask_quantity",
-)  # fmt: skip
-
-
-def _rows(batch: pa.RecordBatch) -> Iterator[tuple[int, ...]]:
-    columns = [batch.column(name).cast(pa.int64()).to_pylist() for name in _TICK_COLUMNS]
-    return zip(*columns, strict=True)
-
-
-def expected_rows(feature_set: FeatureSet[Any], inputs: Iterator[Fed]) -> Iterator[ExpectedRow]:
-    """The rows that follow from the inputs, each ticker with a fold of its own."""
-    folds: dict[str, Any] = {}
-    for fed in inputs:
-        fold = folds.get(fed.ticker)
+    def step(self, fed: Fed) -> Iterator[ExpectedRow]:
+        fold = self._folds.get(fed.ticker)
         if fold is None:
-            fold = folds[fed.ticker] = feature_set.new_fold()
+            fold = self._folds[fed.ticker] = self._feature_set.new_fold()
         for index, row in enumerate(fold.step(fed.given)):
             yield ExpectedRow(
                 fed.ticker, row.grid_time_us, fed.time_us, _offset_of(fed.given), index,
                 row.rewind_offset, row.values,
             )  # fmt: skip
+
+
+def expected_rows(feature_set: FeatureSet[Any], inputs: Iterable[Fed]) -> Iterator[ExpectedRow]:
+    """The rows that follow from the inputs, each ticker with a fold of its own."""
+    folds = _Folds(feature_set)
+    for fed in inputs:
+        yield from folds.step(fed)
 
 
 def reals(feature_set: FeatureSet[Any], row: ExpectedRow) -> tuple[float | None, ...]:

@@ -3,10 +3,12 @@
 Four places hold a row: the fold over `trades` says what must be there; `features`, the lake and
 the online store say what is. A row's grid time tells where it belongs; everything else about it
 is compared: values, fingerprint, the trade that closed it, and from where it can be folded again.
+
+Retention takes trades and the rows stay. A row that may depend on a trade that is gone is neither
+right nor wrong: it is counted as unprovable.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from hashlib import blake2b
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,17 +17,20 @@ from services.domain.features import FeatureRow
 from services.featuresets import SETS
 from services.featuresets.definitions import FeatureSet
 from services.featuresets.fingerprint import fingerprint
+from services.runtime.errors import HistoryLostError
 from services.runtime.ports import LogReader, Record, TopicPartition
-from services.tools.features.inputs import ExpectedRow, expected_rows, trades_from_log
+from services.tools.features.digests import digest
+from services.tools.features.inputs import ExpectedRow, LogTrades
 from services.wire.codec import Codec, UndecodableError
-from services.wire.topics import FEATURES, TRADES
+from services.wire.topics import FEATURES
 
 FIRST_SHOWN_MAX: Final = 10
 """Differences that are told one by one, of each kind of place."""
-_DIGEST_BYTES: Final = 16
+NEVER_US: Final = 2**63 - 1
+"""After every grid time."""
 
 type OnRow = Callable[[FeatureSet[Any], ExpectedRow], None]
-"""Told each row that follows from the trades."""
+"""Told each row that follows from the trades, if it depends on none that are gone."""
 
 
 class Tally(msgspec.Struct):
@@ -46,6 +51,9 @@ class Tally(msgspec.Struct):
     """Follow from trades before the set's first row here: a backfill's, not the stream's."""
     behind: int = 0
     """Are newer than the newest that is there: on their way, if anything writes here at all."""
+    unprovable: int = 0
+    """Are there, and their trades are not on the log: retention took them, or it is a history that
+    was ingested."""
     differences: list[str] = msgspec.field(default_factory=list)
 
     @property
@@ -89,47 +97,68 @@ class _Index:
                 self.conflicts.append(found.offset)
 
 
+class Judged(msgspec.Struct, frozen=True):
+    """Which rows of a set in a partition can be judged."""
+
+    from_us: int
+    """Grid time of the first one that depends on no trade that is gone; NEVER_US: there is none."""
+    trades_end: int
+    """Those that trades below this offset closed."""
+
+
 class StreamParity(msgspec.Struct):
     """The stream, partition by partition."""
 
-    tallies: list[Tally]
+    tallies: list[Tally] = []
     unreadable: int = 0
     """Records of `features` that are no rows of a known set: a stranger's."""
+    judged: dict[str, dict[int, Judged]] = {}
+    """By set and partition, where the set has rows."""
+    ends: dict[int, int] = {}
+    """How far the trades of each partition were looked at."""
 
 
 def compare_stream(
     log: LogReader,
     codec: Codec,
     sets: Sequence[FeatureSet[Any]],
-    partitions: Iterable[int],
+    ends: Mapping[int, int | None],
     on_row: OnRow = lambda _set, _row: None,
 ) -> StreamParity:
-    """`features` against the fold over `trades`.
+    """`features` against the fold over `trades`, read once for all sets that have rows.
+
+    `ends` has the partitions, and how far to look at their trades; None: to where they end now.
 
     Raises:
         RetriableError: the broker does not answer.
         HistoryLostError: retention took trades while they were read.
     """
-    parity = StreamParity([])
-    for partition in partitions:
+    parity = StreamParity()
+    silent: list[Tally] = []
+    for partition, end in ends.items():
         # Trades first: a row that is written meanwhile follows from one that is read.
-        trades = TopicPartition(TRADES.name, partition)
-        end = log.bounds(trades)[1]
+        trades = LogTrades(log, codec, partition, end)
+        parity.ends[partition] = trades.end
         indexes, unreadable = _read_indexes(log, codec, sets, partition)
         parity.unreadable += unreadable
-        for feature_set in sets:
-            index = indexes[feature_set.name]
-            tally = Tally(f"{FEATURES.name}/{partition}", feature_set.name)
-            fed = trades_from_log(log, codec, partition, end)
-            judge = _Judge(tally, feature_set, index, end)
-            for row in expected_rows(feature_set, fed):
-                on_row(feature_set, row)
-                judge.take(row)
-            judge.finish()
-            for wrong in judge.wrong:
-                tally.tell(_explain(log, codec, fingerprint(feature_set), partition, wrong))
-            if index.rows:
-                parity.tallies.append(tally)
+        judges = {
+            feature_set.name: _Judge(feature_set, partition, indexes[feature_set.name], trades)
+            for feature_set in sets
+            if indexes[feature_set.name].rows
+        }
+        if judges:
+            for found in trades.rows([SETS[name] for name in judges]):
+                if found.is_provable:
+                    on_row(found.feature_set, found.row)
+                    judges[found.feature_set.name].take(found.row)
+        for name, judge in judges.items():
+            judge.finish(log, codec)
+            parity.tallies.append(judge.tally)
+            parity.judged.setdefault(name, {})[partition] = judge.judged
+        place = f"{FEATURES.name}/{partition}"
+        silent += [Tally(place, s.name) for s in sets if s.name not in judges and trades.has_any]
+    # Where a set that runs wrote no row, people are to see that nothing was compared.
+    parity.tallies += [tally for tally in silent if tally.feature_set in parity.judged]
     return parity
 
 
@@ -137,23 +166,31 @@ class _Judge:
     """Holds expected rows against an index, in order of grid time."""
 
     def __init__(
-        self, tally: Tally, feature_set: FeatureSet[Any], index: _Index, trades_end: int
+        self, feature_set: FeatureSet[Any], partition: int, index: _Index, trades: LogTrades
     ) -> None:
-        self._tally = tally
+        self.tally = Tally(f"{FEATURES.name}/{partition}", feature_set.name)
         self._name = feature_set.name
         self._fingerprint = fingerprint(feature_set)
+        self._at = TopicPartition(FEATURES.name, partition)
         self._index = index
         self._left = dict(index.rows)
-        self._first_us = min(index.rows, default=None)
-        self._newest_closing = max((r.closing_offset for r in index.rows.values()), default=-1)
-        self._trades_end = trades_end
-        self.wrong: list[tuple[ExpectedRow, int]] = []
+        self._first_us = min(index.rows)
+        self._newest_closing = max(r.closing_offset for r in index.rows.values())
+        self._trades_end = trades.end
+        self._from_us = NEVER_US if trades.is_cut else 0
+        self._wrong: list[tuple[ExpectedRow, int]] = []
         """What must be there, and the offset of what is."""
+
+    @property
+    def judged(self) -> Judged:
+        """Which rows could be judged; ask when all are taken."""
+        return Judged(self._from_us, self._trades_end)
 
     def take(self, row: ExpectedRow) -> None:
         """Judge a row."""
-        tally = self._tally
-        if self._first_us is None or row.grid_time_us < self._first_us:
+        tally = self.tally
+        self._from_us = min(self._from_us, row.grid_time_us)
+        if row.grid_time_us < self._first_us:
             tally.before += 1
             return
         found = self._left.pop(row.grid_time_us, None)
@@ -167,16 +204,19 @@ class _Judge:
             )
         elif found.digest != _digest(self._name, self._fingerprint, row):
             tally.mismatched += 1
-            if len(self.wrong) < FIRST_SHOWN_MAX:
-                self.wrong.append((row, found.offset))
+            if len(self._wrong) < FIRST_SHOWN_MAX:
+                self._wrong.append((row, found.offset))
         else:
             tally.matched += 1
 
-    def finish(self) -> None:
+    def finish(self, log: LogReader, codec: Codec) -> None:
         """What is left follows from nothing, unless a trade closed it that came after the look."""
-        tally = self._tally
+        tally = self.tally
         for grid_time_us, found in sorted(self._left.items()):
             if found.closing_offset >= self._trades_end:
+                continue
+            if grid_time_us < self._from_us:
+                tally.unprovable += 1
                 continue
             tally.extra += 1
             tally.tell(f"offset {found.offset}, at {grid_time_us}: follows from no trade")
@@ -184,6 +224,8 @@ class _Judge:
         tally.mismatched += len(self._index.conflicts)
         for offset in self._index.conflicts:
             tally.tell(f"offset {offset}: written again with other bytes")
+        for row, offset in self._wrong:
+            tally.tell(_explain(log, codec, self._fingerprint, self._at, offset, row))
 
 
 def _read_indexes(
@@ -239,21 +281,21 @@ def _decode(codec: Codec, record: Record) -> tuple[FeatureRow, ExpectedRow] | No
 
 
 def _digest(feature_set: str, made_by: str, row: ExpectedRow) -> bytes:
-    cells = (feature_set, made_by, *msgspec.structs.astuple(row))
-    return blake2b(msgspec.msgpack.encode(cells), digest_size=_DIGEST_BYTES).digest()
+    return digest(feature_set, made_by, *msgspec.structs.astuple(row))
 
 
 def _explain(
-    log: LogReader, codec: Codec, made_by: str, partition: int, wrong: tuple[ExpectedRow, int]
+    log: LogReader, codec: Codec, made_by: str, at: TopicPartition, offset: int, must: ExpectedRow
 ) -> str:
-    """What differs between a row and the one that must be there, read once more."""
-    row, offset = wrong
-    at = TopicPartition(FEATURES.name, partition)
-    for chunk in log.read(at, offset, offset + 1):
-        for record in chunk:
-            written = _decode(codec, record)
-            if written is not None:
-                return f"offset {offset}: {_differences(row, made_by, *written)}"
+    """What differs between the row at an offset and the one that must be there, read once more."""
+    try:
+        for chunk in log.read(at, offset, offset + 1):
+            for record in chunk:
+                written = _decode(codec, record)
+                if written is not None:
+                    return f"offset {offset}: {_differences(must, made_by, *written)}"
+    except HistoryLostError:
+        pass
     return f"offset {offset}: retention took it meanwhile"
 
 

@@ -1,6 +1,7 @@
 """Feature sets, backfills and comparisons as people read them, and as programs do."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from services.featuresets.definitions import Feature
 from services.featuresets.fingerprint import fingerprint
 from services.tools.features.backfill import Filled
 from services.tools.features.parity import Tally
+from services.tools.features.quality import FeatureBatch
 from services.tools.operate.present import print_table
 
 
@@ -19,6 +21,8 @@ class ParityReport(msgspec.Struct):
     tallies: list[Tally]
     unreadable: int
     """Records of `features` that are no rows of a known set: a stranger's."""
+    ends: dict[int, int] = {}
+    """By partition, the offset up to which trades were looked at."""
     holds: bool = False
 
     def __post_init__(self) -> None:
@@ -57,14 +61,20 @@ def print_sets() -> None:
 def print_filled(name: str, filled: Filled) -> None:
     """What a backfill did."""
     print_table(
-        ("feature set", "rows computed", "written", "there already", "files"),
+        ("feature set", "rows computed", "written", "there already", "files", "unprovable"),
         [(name, *(f"{n:,}" for n in msgspec.structs.astuple(filled)))],
     )
+    if filled.unprovable:
+        sys.stdout.write(
+            "unprovable: rows that may depend on trades that retention took; not written\n"
+        )
 
 
 def print_parity(found: ParityReport) -> None:
     """A line a place and set, and the first differences."""
-    counts = ("matched", "mismatched", "missing", "extra", "behind", "repeated", "before")
+    counts = (
+        "matched", "mismatched", "missing", "extra", "behind", "repeated", "before", "unprovable",
+    )  # fmt: skip
     print_table(
         ("place", "feature set", *counts),
         [
@@ -77,12 +87,37 @@ def print_parity(found: ParityReport) -> None:
             sys.stdout.write(f"{tally.place}, {tally.feature_set}: {difference}\n")
     if found.unreadable:
         sys.stdout.write(f"records that are no rows: {found.unreadable:,}\n")
+    unprovable = sum(tally.unprovable for tally in found.tallies)
+    if unprovable:
+        sys.stdout.write(
+            "unprovable: rows whose trades the log does not have, since retention took them or they"
+            " are of a history that was ingested; they were not compared\n"
+        )
     if not any(tally.matched for tally in found.tallies):
-        sys.stdout.write("Nothing was compared: there are no rows on `features` yet.\n")
+        why = "the log has the trades of none" if unprovable else "there are none on `features` yet"
+        sys.stdout.write(f"No row was compared: {why}.\n")
     elif found.holds:
         sys.stdout.write("Stream and history are equal.\n")
     else:
         sys.stdout.write("STREAM AND HISTORY DIFFER\n")
+
+
+def print_quality(found: Iterable[FeatureBatch]) -> None:
+    """A line a batch."""
+    print_table(
+        ("batch", "origin", "tickers", "rows", "gaps", "findings"),
+        [
+            (
+                batch.batch,
+                batch.origin,
+                ", ".join(batch.tickers),
+                f"{sum(figures.rows for figures in batch.tickers.values()):,}",
+                f"{sum(figures.gaps for figures in batch.tickers.values()):,}",
+                ", ".join(f"{c.rule} {c.count:,}" for c in batch.checks if not c.passed) or "clean",
+            )
+            for batch in found
+        ],
+    )
 
 
 def _window(feature: Feature) -> str:

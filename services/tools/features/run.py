@@ -1,7 +1,7 @@
 """A backfill, or a comparison, of one deployment: its log, its lake, its online store."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,21 +9,17 @@ from services.featuresets import SETS, TRADE_SETS
 from services.featuresets.definitions import FeatureSet
 from services.lake.places import Lake, day_of
 from services.runtime.ports import LogReader, TopicPartition
-from services.tools.features.backfill import Days, Filled, fill
+from services.tools.features.backfill import DayRows, Days, Filled, day_columns, day_rows, fill
 from services.tools.features.errors import FeaturesError
-from services.tools.features.inputs import (
-    ExpectedRow,
-    bars_from_lake,
-    expected_rows,
-    trades_from_lake,
-    trades_from_log,
-)
+from services.tools.features.inputs import ExpectedRow, LogTrades, bars_from_lake, expected_rows
+from services.tools.features.lake_trades import days_to_read, fold_days, read_days
 from services.tools.features.parity import compare_stream, first_grid_time_us
+from services.tools.features.progress import Progress, WatchedLog, no_progress
 from services.tools.features.report import ParityReport
 from services.tools.features.stores import Expected, OnlineRead, compare_lake, compare_online
 from services.tools.operate.connect import load_codec, open_log, read_deployment
 from services.wire.codec import Codec
-from services.wire.topics import TRADES
+from services.wire.topics import FEATURES, TRADES
 
 _LOOK_AGAIN_S: Final = 1.0
 
@@ -40,7 +36,13 @@ def known_set(name: str) -> FeatureSet[Any]:
 
 
 def backfill_from_lake(
-    lake: Lake, name: str, days: Days, tickers: Sequence[str] | None, *, replace: bool
+    lake: Lake,
+    name: str,
+    days: Days,
+    tickers: Sequence[str] | None,
+    *,
+    replace: bool,
+    progress: Progress = no_progress,
 ) -> Filled:
     """Rows from the lake's own trades or daily bars.
 
@@ -49,20 +51,57 @@ def backfill_from_lake(
         LakeError: a file is damaged.
     """
     feature_set = known_set(name)
-    is_of_trades = feature_set.source == "trades"
-    dataset, feed = ("trades", trades_from_lake) if is_of_trades else ("bars/1d", bars_from_lake)
+    dataset, make = (
+        ("trades", _rows_of_trades)
+        if feature_set.source == "trades"
+        else ("bars/1d", _rows_of_bars)
+    )
     chosen = _chosen(lake.tickers(dataset), tickers, f"the lake has no {dataset} of")
     if not chosen:
         raise FeaturesError(f"the lake has no {dataset}: ingest some (`outcry history ingest`)")
-    filled = Filled()
-    for ticker in chosen:
-        rows = _of_days(expected_rows(feature_set, feed(lake, ticker)), days)
-        _add(filled, fill(lake, feature_set, rows, replace=replace))
-    return filled
+    rows = (some for some in make(lake, feature_set, chosen, days, progress) if days.hold(some.day))
+    return fill(lake, feature_set, rows, replace=replace)
+
+
+def _rows_of_trades(
+    lake: Lake,
+    feature_set: FeatureSet[Any],
+    tickers: Sequence[str],
+    days: Days,
+    progress: Progress,
+) -> Iterator[DayRows]:
+    plans = [days_to_read(lake, t, feature_set.longest_window_s, days) for t in tickers]
+    done, total = 0, sum(chosen.trades for chosen in plans)
+    for chosen in plans:
+        progress(done, total)
+        for folded in fold_days(feature_set, read_days(lake, chosen)):
+            yield from day_columns(feature_set, chosen.ticker, folded.rows, folded.trades)
+            done += folded.fresh
+            progress(done, total)
+    progress(total, total)
+
+
+def _rows_of_bars(
+    lake: Lake,
+    feature_set: FeatureSet[Any],
+    tickers: Sequence[str],
+    _days: Days,
+    progress: Progress,
+) -> Iterator[DayRows]:
+    for place, ticker in enumerate(tickers):
+        progress(place, len(tickers))
+        yield from day_rows(feature_set, expected_rows(feature_set, bars_from_lake(lake, ticker)))
+    progress(len(tickers), len(tickers))
 
 
 def backfill_from_log(
-    lake: Lake, name: str, days: Days, tickers: Sequence[str] | None, *, replace: bool
+    lake: Lake,
+    name: str,
+    days: Days,
+    tickers: Sequence[str] | None,
+    *,
+    replace: bool,
+    progress: Progress = no_progress,
 ) -> Filled:
     """Rows from `trades` that the stream has not written: those before the set's first row there.
 
@@ -74,30 +113,62 @@ def backfill_from_log(
     if name not in TRADE_SETS:
         raise FeaturesError(f"{name} is made of bars, and the log has trades: use --source lake")
     deployment = read_deployment()
-    filled = Filled()
     with open_log(deployment) as log:
         codec = load_codec(deployment)
+        watched = WatchedLog(log, progress, [TRADES.name])
+        return fill_before_stream(lake, watched, codec, feature_set, days, tickers, replace=replace)
+
+
+def fill_before_stream(
+    lake: Lake,
+    log: LogReader,
+    codec: Codec,
+    feature_set: FeatureSet[Any],
+    days: Days,
+    tickers: Sequence[str] | None = None,
+    *,
+    replace: bool = False,
+) -> Filled:
+    """Rows that follow from the log's trades and stand before the set's first one on `features`.
+
+    Raises:
+        FeaturesError: other rows are there.
+        RetriableError: the broker does not answer.
+        HistoryLostError: retention took trades while they were read.
+    """
+    unprovable = 0
+
+    def before_stream() -> Iterator[ExpectedRow]:
+        nonlocal unprovable
         for partition in range(TRADES.partitions):
-            rows = _before_stream(log, codec, feature_set, partition)
-            wanted = (row for row in rows if not tickers or row.ticker in tickers)
-            _add(filled, fill(lake, feature_set, _of_days(wanted, days), replace=replace))
+            trades = LogTrades(log, codec, partition)
+            first_us = first_grid_time_us(log, codec, feature_set.name, partition)
+            for found in trades.rows([feature_set]):
+                row = found.row
+                if first_us is not None and row.grid_time_us >= first_us:
+                    break
+                if days.hold(day_of(row.grid_time_us)) and (not tickers or row.ticker in tickers):
+                    unprovable += not found.is_provable
+                    if found.is_provable:
+                        yield row
+
+    filled = fill(lake, feature_set, day_rows(feature_set, before_stream()), replace=replace)
+    filled.unprovable = unprovable
     return filled
 
 
-def _before_stream(
-    log: LogReader, codec: Codec, feature_set: FeatureSet[Any], partition: int
-) -> Iterator[ExpectedRow]:
-    first_us = first_grid_time_us(log, codec, feature_set.name, partition)
-    _, end = log.bounds(TopicPartition(TRADES.name, partition))
-    for row in expected_rows(feature_set, trades_from_log(log, codec, partition, end)):
-        if first_us is None or row.grid_time_us < first_us:
-            yield row
-
-
 def parity_of_deployment(
-    home: Path, names: Sequence[str] | None, *, with_stores: bool, timeout_s: float
+    home: Path,
+    names: Sequence[str] | None,
+    *,
+    with_stores: bool,
+    timeout_s: float,
+    progress: Progress = no_progress,
 ) -> ParityReport:
-    """Compare until nothing is on its way any more, or until the time is up.
+    """Compare what follows from the trades of now until nothing of it is on its way any more.
+
+    Or until the time is up. What comes in the meantime is not looked at, so that a busy market
+    does not keep it from ending.
 
     Raises:
         FeaturesError: a set of this name is not made of trades.
@@ -109,14 +180,18 @@ def parity_of_deployment(
             raise FeaturesError(f"{feature_set.name} is made of bars: there is no stream of it")
     deployment = read_deployment()
     online = _open_online(home) if with_stores else None
+    lake = Lake(home) if with_stores else None
     deadline_s = time.monotonic() + timeout_s
     with open_log(deployment) as log:
         codec = load_codec(deployment)
+        ends: dict[int, int] = {}
         while True:
-            report = compare_once(log, codec, sets, Lake(home) if with_stores else None, online)
+            watched = WatchedLog(log, progress, [TRADES.name, FEATURES.name])
+            report = compare_once(watched, codec, sets, lake, online, ends)
             is_behind = any(tally.behind for tally in report.tallies)
             if not is_behind or time.monotonic() >= deadline_s:
                 return report
+            ends = report.ends
             time.sleep(_LOOK_AGAIN_S)
 
 
@@ -126,23 +201,37 @@ def compare_once(
     sets: Sequence[FeatureSet[Any]],
     lake: Lake | None,
     online: OnlineRead | None,
+    ends: Mapping[int, int] | None = None,
 ) -> ParityReport:
-    """The stream, and then the stores that are given, of each set that is on the log."""
+    """The stream, and then the stores that are given, of each set that is on the log.
+
+    `ends` says how far to look at the trades of each partition; otherwise to where they end now.
+    """
     expected = Expected()
     on_row: Callable[[FeatureSet[Any], ExpectedRow], None] = (
         expected.note if lake or online else lambda _set, _row: None
     )
-    found = compare_stream(log, codec, sets, range(TRADES.partitions), on_row)
-    live = {tally.feature_set for tally in found.tallies}
+    to_look_at = {p: (ends or {}).get(p) for p in range(TRADES.partitions)}
+    found = compare_stream(log, codec, sets, to_look_at, on_row)
     tallies = list(found.tallies)
     for feature_set in sets:
-        if feature_set.name not in live:
+        judged = found.judged.get(feature_set.name)
+        if judged is None:
             continue
         if lake is not None:
-            tallies.append(compare_lake(lake, feature_set, expected))
+            tallies.append(compare_lake(lake, feature_set, expected, judged))
         if online is not None:
-            tallies.append(compare_online(online, feature_set, expected))
-    return ParityReport(tallies, found.unreadable)
+            tally = compare_online(
+                online, feature_set, expected,
+                # Asked after the store was read: a row that came before then is known.
+                is_still=lambda: found.ends == {p: _end(log, p) for p in found.ends},
+            )  # fmt: skip
+            tallies.append(tally)
+    return ParityReport(tallies, found.unreadable, ends=found.ends)
+
+
+def _end(log: LogReader, partition: int) -> int:
+    return log.bounds(TopicPartition(TRADES.name, partition))[1]
 
 
 def _open_online(home: Path) -> OnlineRead:
@@ -157,14 +246,3 @@ def _chosen(there: Sequence[str], asked: Sequence[str] | None, lacks: str) -> li
     if absent:
         raise FeaturesError(f"{lacks} {', '.join(absent)}; it has {', '.join(there) or 'none'}")
     return list(asked or there)
-
-
-def _of_days(rows: Iterable[ExpectedRow], days: Days) -> Iterator[ExpectedRow]:
-    return (row for row in rows if days.hold(day_of(row.grid_time_us)))
-
-
-def _add(total: Filled, part: Filled) -> None:
-    total.computed += part.computed
-    total.written += part.written
-    total.kept += part.kept
-    total.files += part.files

@@ -1,21 +1,21 @@
 """The lake's and the online store's rows against the rows that follow from the trades."""
 
-from collections.abc import Sequence
-from hashlib import blake2b
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-import msgspec
 import pyarrow as pa
 
 from services.featuresets.definitions import FeatureSet
 from services.featuresets.fingerprint import fingerprint
-from services.lake.files import read_file
-from services.lake.places import Lake
+from services.lake.files import open_file, read_file
+from services.lake.places import FeatureFile, Lake
+from services.tools.features.digests import digest
 from services.tools.features.inputs import ExpectedRow, reals
-from services.tools.features.parity import Tally
+from services.tools.features.parity import NEVER_US, Judged, Tally
 
-_DIGEST_BYTES: Final = 16
+_NOT_JUDGED = Judged(NEVER_US, NEVER_US)
+"""A partition without rows of the set on `features`."""
 
 
 class OnlineRow(NamedTuple):
@@ -45,10 +45,9 @@ class Expected:
     def note(self, feature_set: FeatureSet[Any], row: ExpectedRow) -> None:
         """Take a row; those of a ticker come in order of grid time."""
         place = (feature_set.name, row.ticker)
-        digest = _digest(
+        self._digests.setdefault(place, {})[row.grid_time_us] = digest(
             row.created_us, row.closing_offset, fingerprint(feature_set), reals(feature_set, row)
         )
-        self._digests.setdefault(place, {})[row.grid_time_us] = digest
         self._newest[place] = row
 
     def tickers(self, feature_set: str) -> list[str]:
@@ -64,69 +63,117 @@ class Expected:
         return self._newest[feature_set, ticker]
 
 
-def compare_lake(lake: Lake, feature_set: FeatureSet[Any], expected: Expected) -> Tally:
+def compare_lake(
+    lake: Lake,
+    feature_set: FeatureSet[Any],
+    expected: Expected,
+    judged: Mapping[int, Judged],
+) -> Tally:
     """Rows in the lake that came from the log: streamed, or backfilled from `trades`.
 
-    Days of history that the log does not have are not looked at, since nothing here says what
-    they should be.
+    Rows whose trades the log does not have are counted, and nothing here says what they should be.
+    `judged` says by partition which streamed rows must follow from the trades.
 
     Raises:
         LakeError: a file is damaged or another's.
     """
     tally = Tally("lake", feature_set.name)
-    for ticker in expected.tickers(feature_set.name):
-        left = expected.digests(feature_set.name, ticker)
-        there: set[int] = set()
-        for path, file in lake.feature_files(feature_set.name):
-            if path.parent.parent.name == f"ticker={ticker}":
-                is_stream = file.origin == "stream"
-                _take_file(tally, feature_set, path, left, there, is_stream=is_stream)
-        _count_absent(tally, ticker, left, there)
+    files: dict[str, list[tuple[Path, FeatureFile]]] = {
+        ticker: [] for ticker in expected.tickers(feature_set.name)
+    }
+    for path, file in lake.feature_files(feature_set.name):
+        ticker = path.parent.parent.name.removeprefix("ticker=")
+        files.setdefault(ticker, []).append((path, file))
+    for ticker in sorted(files):
+        _Ticker(tally, feature_set, ticker, expected, judged).compare(files[ticker])
     return tally
 
 
-def _take_file(
-    tally: Tally,
+class _Ticker:
+    """One ticker's files against its rows."""
+
+    def __init__(
+        self,
+        tally: Tally,
+        feature_set: FeatureSet[Any],
+        ticker: str,
+        expected: Expected,
+        judged: Mapping[int, Judged],
+    ) -> None:
+        self._tally = tally
+        self._feature_set = feature_set
+        self._ticker = ticker
+        self._judged = judged
+        self._left = expected.digests(feature_set.name, ticker)
+        self._there: set[int] = set()
+        """Grid times of rows that came from the log."""
+
+    def compare(self, files: Sequence[tuple[Path, FeatureFile]]) -> None:
+        is_on_the_log = bool(self._left)
+        for path, file in files:
+            if file.origin == "backfill" and not is_on_the_log:
+                with open_file(path, "features") as whole:
+                    self._tally.unprovable += whole.metadata.num_rows
+            else:
+                self._take(path, file)
+        self._count_absent()
+
+    def _take(self, path: Path, file: FeatureFile) -> None:
+        tally = self._tally
+        for row in _stored_rows(self._feature_set, read_file(path, "features")):
+            if row.grid_time_us in self._there:
+                tally.extra += 1
+                tally.tell(f"{path}: the row at {row.grid_time_us} is there twice")
+                continue
+            must = self._left.pop(row.grid_time_us, None)
+            if must is None:
+                self._take_unexpected(path, file, row)
+                continue
+            self._there.add(row.grid_time_us)
+            if must != row.digest:
+                tally.mismatched += 1
+                tally.tell(f"{path}: the row at {row.grid_time_us} is not what the trades give")
+            else:
+                tally.matched += 1
+
+    def _take_unexpected(self, path: Path, file: FeatureFile, row: "_StoredRow") -> None:
+        tally = self._tally
+        if file.origin == "backfill":  # of a history that the log does not have, or not any more
+            tally.unprovable += 1
+            return
+        judged = self._judged.get(file.partition, _NOT_JUDGED)
+        if judged.trades_end <= row.closing_offset:
+            return  # its trade came after the look
+        self._there.add(row.grid_time_us)
+        if row.grid_time_us < judged.from_us:
+            tally.unprovable += 1
+        else:
+            tally.extra += 1
+            tally.tell(f"{path}: the row at {row.grid_time_us} follows from no trade")
+
+    def _count_absent(self) -> None:
+        tally = self._tally
+        first_us, last_us = min(self._there, default=None), max(self._there, default=None)
+        for grid_time_us in self._left:
+            if first_us is None or last_us is None or grid_time_us > last_us:
+                tally.behind += 1
+            elif grid_time_us < first_us:
+                tally.before += 1
+            else:
+                tally.missing += 1
+                tally.tell(f"{self._ticker} at {grid_time_us}: missing in the lake")
+
+
+def compare_online(
+    read: OnlineRead,
     feature_set: FeatureSet[Any],
-    path: Path,
-    left: dict[int, bytes],
-    there: set[int],
-    *,
-    is_stream: bool,
-) -> None:
-    for grid_time_us, digest in _stored_rows(feature_set, read_file(path, "features")):
-        if grid_time_us in there:
-            tally.extra += 1
-            tally.tell(f"{path}: the row at {grid_time_us} is there twice")
-            continue
-        must = left.pop(grid_time_us, None)
-        if must is None and not is_stream:
-            continue  # of a history that the log does not have
-        there.add(grid_time_us)
-        if must is None:
-            tally.extra += 1
-            tally.tell(f"{path}: the row at {grid_time_us} follows from no trade")
-        elif must != digest:
-            tally.mismatched += 1
-            tally.tell(f"{path}: the row at {grid_time_us} is not what the trades give")
-        else:
-            tally.matched += 1
-
-
-def _count_absent(tally: Tally, ticker: str, left: dict[int, bytes], there: set[int]) -> None:
-    first_us, last_us = min(there, default=None), max(there, default=None)
-    for grid_time_us in left:
-        if first_us is None or last_us is None or grid_time_us > last_us:
-            tally.behind += 1
-        elif grid_time_us < first_us:
-            tally.before += 1
-        else:
-            tally.missing += 1
-            tally.tell(f"{ticker} at {grid_time_us}: missing in the lake")
-
-
-def compare_online(read: OnlineRead, feature_set: FeatureSet[Any], expected: Expected) -> Tally:
+    expected: Expected,
+    is_still: Callable[[], bool],
+) -> Tally:
     """The newest row of each ticker.
+
+    `is_still`, asked after the store, says that no trade came since those that the rows follow
+    from. Otherwise a newer row may be right, and is not judged.
 
     Raises:
         OnlineStoreAwayError: the store does not answer.
@@ -145,13 +192,19 @@ def compare_online(read: OnlineRead, feature_set: FeatureSet[Any], expected: Exp
         elif row.grid_time_us == must.grid_time_us:
             tally.mismatched += 1
             tally.tell(f"{ticker} at {row.grid_time_us}: {row} is not {must}")
-        else:
+        elif is_still():
             tally.extra += 1
             tally.tell(f"{ticker} at {row.grid_time_us}: follows from no trade that was read")
     return tally
 
 
-def _stored_rows(feature_set: FeatureSet[Any], table: pa.Table) -> list[tuple[int, bytes]]:
+class _StoredRow(NamedTuple):
+    grid_time_us: int
+    closing_offset: int
+    digest: bytes
+
+
+def _stored_rows(feature_set: FeatureSet[Any], table: pa.Table) -> list[_StoredRow]:
     grid_times, created = (
         table.column(name).cast(pa.int64()).to_pylist() for name in ("event_timestamp", "created")
     )
@@ -159,13 +212,8 @@ def _stored_rows(feature_set: FeatureSet[Any], table: pa.Table) -> list[tuple[in
     made_by = table.column("fingerprint").cast(pa.string()).to_pylist()
     values = zip(*(table.column(n).to_pylist() for n in feature_set.columns), strict=True)
     return [
-        (grid_time_us, _digest(*cells))
-        for grid_time_us, *cells in zip(grid_times, created, offsets, made_by, values, strict=True)
+        _StoredRow(grid_time_us, offset, digest(created_us, offset, fingerprint_, reals_))
+        for grid_time_us, created_us, offset, fingerprint_, reals_ in zip(
+            grid_times, created, offsets, made_by, values, strict=True
+        )
     ]
-
-
-def _digest(
-    created_us: int, closing_offset: int, made_by: str, values: tuple[float | None, ...]
-) -> bytes:
-    cells = msgspec.msgpack.encode((created_us, closing_offset, made_by, values))
-    return blake2b(cells, digest_size=_DIGEST_BYTES).digest()

@@ -1,19 +1,26 @@
 """Stream and history are compared row by row; each planted difference is found where it stands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import pytest
 
-from services.featuresets import SETS, measures
+from services.featuresets import SETS, grid, measures
 from services.featuresets.definitions import FeatureSet
 from services.featuresets.ticks import Tick
-from services.runtime.ports import Outgoing
+from services.lake.files import write_file
+from services.lake.places import Lake, stream_file
+from services.lake.schemas import feature_schema
+from services.runtime.ports import Outgoing, TopicPartition
 from services.tools.features import run
+from services.tools.features.backfill import Days, day_rows
 from services.tools.features.errors import FeaturesError
+from services.tools.features.inputs import ExpectedRow
 from services.tools.features.parity import Tally
 from services.tools.features.report import ParityReport
+from services.tools.features.stores import OnlineRow
 from services.wire import topics
 from tests.support.drawn_ticks import seeded_ticks
 from tests.support.feature_log import FeatureLog, Written, rows_of
@@ -36,8 +43,31 @@ class World:
         for partition, rows in self.rows.items():
             self.log.publish(partition, rows)
 
-    def compare(self, *sets: FeatureSet[Tick]) -> ParityReport:
-        return run.compare_once(self.log.reader, self.log.codec, sets or (V1,), None, None)
+    def compare(
+        self,
+        *sets: FeatureSet[Tick],
+        lake: Lake | None = None,
+        ends: dict[int, int] | None = None,
+    ) -> ParityReport:
+        return run.compare_once(self.log.reader, self.log.codec, sets or (V1,), lake, None, ends)
+
+    def stream_to(self, lake: Lake, since: int = 0) -> None:
+        """What the materializer makes of the first ticker's rows from one on."""
+        rows = [
+            ExpectedRow(
+                row.ticker, row.grid_time_us, origin.time_us, origin.offset, origin.index,
+                row.rewind_offset, row.values,
+            )
+            for origin, row in self.rows[0][since:]
+        ]  # fmt: skip
+        for of_day in day_rows(V1, rows):
+            name = stream_file(0, since, len(self.rows[0])).name
+            folder = lake.features(V1.name, of_day.ticker, of_day.day)
+            write_file(folder / name, feature_schema(V1.columns), [of_day.table])
+
+    def cut(self, topic: topics.Topic, partition: int, offset: int) -> None:
+        """Retention takes what is before an offset."""
+        self.log.log.drop_records(TopicPartition(topic.name, partition), offset)
 
     def tally(self, partition: int = 0) -> Tally:
         found = self.compare().tallies
@@ -208,16 +238,128 @@ def test_strangers_records_on_either_topic_are_counted_and_change_nothing(world:
     assert found.unreadable == 2
 
 
+@pytest.mark.parametrize(
+    "module,constant,other",
+    [(measures, "MICROPRICE_SCALE", 10_001), (measures, "RATIO_SCALE", 999_999),
+     (grid, "SILENCE_MAX_S", 119)],
+)  # fmt: skip
 def test_one_changed_constant_in_the_fold_breaks_parity(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, module: ModuleType, constant: str, other: int
 ) -> None:
     world.publish()
     assert world.compare().holds
-    honest = measures.spread
-    monkeypatch.setattr(measures, "spread", lambda last: (honest(last) or 0) + 1)
+    monkeypatch.setattr(module, constant, other)
     found = world.compare()
     assert not found.holds
-    assert all(t.matched == 0 and t.mismatched > 0 for t in found.tallies)
+    assert all(t.mismatched + t.missing + t.extra > 0 for t in found.tallies)
+
+
+def test_rows_of_trades_that_retention_took_are_neither_right_nor_wrong(
+    world: World, tmp_path: Path
+) -> None:
+    del world.rows[1]
+    world.publish()
+    lake = Lake(tmp_path)
+    world.stream_to(lake)
+    world.cut(topics.TRADES, 0, 100)
+    found = world.compare(lake=lake)
+    assert found.holds, found
+    for tally in (t for t in found.tallies if t.place in {"features/0", "lake"}):
+        assert tally.unprovable > 40
+        assert tally.matched > 100
+        assert tally.matched + tally.unprovable >= len(world.rows[0])
+    world.cut(topics.FEATURES, 0, 50)
+    tally = world.tally()
+    assert tally.holds
+    assert tally.matched + tally.unprovable == len(world.rows[0]) - 50
+
+
+def test_what_can_still_be_proved_is_still_judged_when_retention_took_the_rest(
+    world: World,
+) -> None:
+    world.rows[0][-40] = other_value(world.rows[0][-40])
+    world.publish()
+    world.cut(topics.TRADES, 0, 100)
+    tally = world.tally()
+    assert (tally.mismatched, tally.missing, tally.extra) == (1, 0, 0)
+
+
+def test_a_log_whose_trades_are_all_gone_proves_nothing(world: World, tmp_path: Path) -> None:
+    world.publish()
+    lake = Lake(tmp_path)
+    world.stream_to(lake)
+    for partition in (0, 1):
+        world.cut(topics.TRADES, partition, 300)
+    found = world.compare(lake=lake)
+    assert not found.holds
+    assert all(t.holds and t.matched == 0 and t.unprovable > 0 for t in found.tallies)
+
+
+def test_what_came_before_a_set_s_first_row_is_filled_from_the_log(
+    world: World, tmp_path: Path
+) -> None:
+    lake = Lake(tmp_path)
+    world.stream_to(lake, since=80)
+    del world.rows[0][:80], world.rows[1]
+    world.publish()
+    assert [t.before for t in world.compare(lake=lake).tallies if t.place == "lake"] == [80]
+    reader, codec = world.log.reader, world.log.codec
+    filled = run.fill_before_stream(lake, reader, codec, V1, Days(), ["AAPL"])
+    assert (filled.written, filled.unprovable) == (80, 0)
+    found = world.compare(lake=lake)
+    assert found.holds
+    assert [t.before for t in found.tallies if t.place == "lake"] == [0]
+    again = run.fill_before_stream(lake, reader, codec, V1, Days(), ["AAPL"])
+    assert (again.written, again.kept) == (0, 80)
+
+
+def test_a_backfill_from_a_cut_log_writes_only_what_it_can_know(
+    world: World, tmp_path: Path
+) -> None:
+    right = {(row.ticker, row.grid_time_us): row.values for _, row in world.rows[0]}
+    world.cut(topics.TRADES, 0, 100)
+    lake = Lake(tmp_path)
+    filled = run.fill_before_stream(lake, world.log.reader, world.log.codec, V1, Days(), ["AAPL"])
+    assert filled.written > 100
+    assert filled.unprovable > 40
+    world.rows[0] = [w for w in world.rows[0] if w[0].offset >= 100]
+    world.publish()
+    tally = next(t for t in world.compare(lake=lake).tallies if t.place == "lake")
+    assert (tally.matched, tally.mismatched, tally.extra) == (filled.written, 0, 0)
+    assert len(right) > filled.written
+
+
+def test_a_market_that_goes_on_does_not_keep_a_comparison_from_ending(
+    world: World, tmp_path: Path
+) -> None:
+    del world.rows[1]
+    world.publish()
+    lake = Lake(tmp_path)
+    world.stream_to(lake)
+    ends = {0: 200, 1: 200}  # as they were when the comparison began
+    found = world.compare(lake=lake, ends=ends)
+    assert found.holds, found
+    tally = next(t for t in found.tallies if t.place == "lake")
+    assert tally.matched == sum(origin.offset < 200 for origin, _ in world.rows[0])
+
+    def newest(feature_set: str, tickers: Sequence[str]) -> dict[str, OnlineRow]:
+        assert feature_set == V1.name
+        after_us = world.rows[0][-1][1].grid_time_us + 1_000_000
+        return {ticker: OnlineRow(after_us, "", ()) for ticker in tickers}
+
+    # Newer than what was read: right, perhaps, while trades come, and made up when none do.
+    for looked_at, extra in ((ends, 0), (None, 1)):
+        found = run.compare_once(world.log.reader, world.log.codec, [V1], None, newest, looked_at)
+        online = next(t for t in found.tallies if t.place == "online")
+        assert (online.extra, online.behind) == (extra, 0)
+
+
+def test_a_ticker_without_a_row_is_shown_where_others_have_some(world: World) -> None:
+    del world.rows[1]
+    world.publish()
+    tally = world.tally(1)
+    assert (tally.matched, tally.holds) == (0, True)
+    assert world.compare().holds
 
 
 def test_a_set_that_is_not_made_of_trades_or_unknown_is_refused(tmp_path: Path) -> None:
