@@ -10,12 +10,14 @@ from itertools import groupby
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from services.featuresets import SETS
 from services.lake.files import read_file, write_file
 from services.lake.places import FeatureFile, Lake, stream_file
 from services.lake.schemas import feature_schema
+from services.tools.features.quality import Gathered
 
 
 class Compacted(msgspec.Struct):
@@ -29,18 +31,22 @@ class Compacted(msgspec.Struct):
 
 
 def compact(lake: Lake) -> Compacted:
-    """Merge the files of each ticker's days but its newest. Hold the lake's lock for backfills.
+    """Merge the files of each ticker's days but its newest; keep what the checks say of them.
+
+    Hold the lake's lock for backfills.
 
     Raises:
         LakeError: a file is damaged, or the disk does not take one.
     """
     done = Compacted()
     for feature_set in SETS:
+        quality = Gathered(SETS[feature_set], "stream")
         for ticker_files in _by_ticker(lake, feature_set):
             newest_day = ticker_files[-1][0].parent
             for folder, members in groupby(ticker_files, key=lambda found: found[0].parent):
                 if folder != newest_day:
-                    _compact_day(feature_set, folder, list(members), done)
+                    _compact_day(feature_set, folder, list(members), done, quality)
+        quality.keep(lake)
     return done
 
 
@@ -51,19 +57,21 @@ def _by_ticker(lake: Lake, feature_set: str) -> Iterator[list[tuple[Path, Featur
 
 
 def _compact_day(
-    feature_set: str, folder: Path, members: list[tuple[Path, FeatureFile]], done: Compacted
+    feature_set: str,
+    folder: Path,
+    members: list[tuple[Path, FeatureFile]],
+    done: Compacted,
+    quality: Gathered,
 ) -> None:
     for partition, group in groupby(members, key=lambda found: found[1].partition):
         parts = list(group)
         if len(parts) < 2:
             continue
-        rows: dict[int, pa.Table] = {}
-        for path, _ in parts:
-            table = read_file(path, "features")
-            times = table.column("event_timestamp").cast(pa.int64()).to_pylist()
-            for place, time_us in enumerate(times):
-                rows.setdefault(time_us, table.slice(place, 1))
-        merged = pa.concat_tables([rows[time_us] for time_us in sorted(rows)])
+        whole = pa.concat_tables([read_file(path, "features") for path, _ in parts])
+        # Of what is there twice the first one, in order of time.
+        times = whole.column("event_timestamp").cast(pa.int64()).to_numpy()
+        merged = whole.take(np.unique(times, return_index=True)[1])
+        quality.add(merged.column("ticker")[0].as_py(), merged)
         first, last = min(f.first for _, f in parts), max(f.last for _, f in parts)
         target = folder / stream_file(partition, first, last).name
         write_file(target, feature_schema(SETS[feature_set].columns), [merged])

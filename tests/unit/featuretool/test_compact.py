@@ -1,20 +1,28 @@
 """Small files of a day become one; no row is lost, doubled or changed, also after a crash."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from services.featuresets import SETS
 from services.featuresets.fingerprint import fingerprint
 from services.lake.files import write_file
 from services.lake.places import Lake, day_of, stream_file
 from services.lake.schemas import feature_schema
+from services.tools.features.commands import register
 from services.tools.features.compact import compact
+from services.tools.features.quality import feature_batches
 
 V1 = SETS["microstructure_v1"]
 DAY_US = 86_400_000_000
+
+app = typer.Typer()
+register(app)
 
 
 def put(lake: Lake, day: int, first: int, count: int) -> Path:
@@ -62,6 +70,21 @@ def test_a_day_that_is_over_becomes_one_file_with_the_same_rows(lake: Lake) -> N
     assert rows(lake) == before
     assert lake.last_streamed_offset(V1.name, 0) == last
     assert len(names(lake)) == 4, "the newest day may still get rows, so its files stay"
+
+
+def test_the_command_says_what_was_done_and_keeps_what_the_checks_say(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCRY_HOME", str(lake.root.parent))
+    done = CliRunner().invoke(app, ["features", "compact", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) == {"days": 1, "removed": 3, "rows": 30}
+    (batch,) = feature_batches(lake)
+    figures = batch.tickers["AAPL"]
+    assert (batch.origin, figures.rows, figures.gaps) == ("stream", 30, 0)
+    assert all(check.passed for check in batch.checks)
+    compact(lake)
+    assert len(feature_batches(lake)) == 1, "where nothing was merged there is nothing to say"
 
 
 def test_twice_is_once(lake: Lake) -> None:
