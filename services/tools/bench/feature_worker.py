@@ -37,6 +37,12 @@ def _fold_steps(tickers: list[TradeColumns]) -> list[RowColumns]:
     return [fold_steps(MICROSTRUCTURE_V1, trades) for trades in tickers]
 
 
+def _backfill() -> Way:
+    from services.tools.bench.feature_backfill import LakeOfRows, LakeOfTrades
+
+    return LakeOfTrades, LakeOfRows
+
+
 def _pandas() -> Way:
     from services.tools.bench.feature_frames import pandas_features, pandas_frame
 
@@ -58,6 +64,7 @@ def _duckdb() -> Way:
 WAYS: Final[Mapping[str, Callable[[], Way]]] = {
     "columns": lambda: (_split, _fold_columns),
     "fold": lambda: (_split, _fold_steps),
+    "backfill": _backfill,
     "pandas": _pandas,
     "polars": _polars,
     "duckdb": _duckdb,

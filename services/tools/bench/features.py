@@ -1,6 +1,7 @@
 """`outcry bench features`: microstructure_v1 over a history, beside pandas, Polars and DuckDB.
 
-All make the same rows from the same trades, which lie in memory in the form that each likes best.
+All make the same rows from the same trades, which lie in memory in the form that each likes best;
+the backfill alone reads them from Parquet and writes its rows there, as `outcry features backfill`.
 Each try is a process of its own with one thread, the ways taking turns, and is judged by its
 processor time. The rows of each are compared with the fold's, value by value.
 """
@@ -29,6 +30,7 @@ TOLERANCE_UNITS: Final = 2
 _NAMES: Final[Mapping[str, str]] = {
     "columns": "fold, columns",
     "fold": "fold, stepwise",
+    "backfill": "backfill, lake to lake",
     "pandas": "pandas",
     "polars": "Polars",
     "duckdb": "DuckDB",
