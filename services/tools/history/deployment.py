@@ -42,10 +42,17 @@ _ROOMS_WAIT_S: Final = 30.0
 class StreamDeployment:
     """What a stream needs of its deployment while the rooms run."""
 
-    def __init__(self, deployment: Deployment, codec: Codec, reader: LogReader) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        codec: Codec,
+        reader: LogReader,
+        rooms: tuple[str, ...] = STREAM_ROOMS,
+    ) -> None:
         self.deployment = deployment
         self.codec = codec
         self.reader = reader
+        self.rooms = rooms
 
 
 def stream_genesis(tickers: list[str], deployment: str) -> Genesis:
@@ -107,7 +114,7 @@ def open_stream_deployment(
         with room_set:
             with KafkaExchange(deployment.bootstrap, prefix, codec) as exchange:
                 _admit(exchange, marks)
-            yield StreamDeployment(deployment, codec, reader)
+            yield StreamDeployment(deployment, codec, reader, rooms)
     finally:
         reader.close()
 

@@ -15,6 +15,8 @@ import msgspec
 
 from services.domain.events import Trade
 from services.lake.places import Lake
+from services.runtime.kafka import KafkaConnection
+from services.runtime.kafka_tail import KafkaGroupTail
 from services.runtime.ports import TopicPartition
 from services.tools.history.deployment import StreamDeployment
 from services.tools.history.errors import HistoryError
@@ -100,6 +102,8 @@ def stream(
     if not interrupted:
         with suppress(KeyboardInterrupt):  # everything is sent: only the comparison ends
             expected, equal, difference = compare(place, lake, tickers, days)
+            if not difference and "features" in place.rooms:
+                difference = await_features(place)
     return Streamed(
         prefix=place.deployment.prefix,
         tickers=tuple(tickers),
@@ -134,6 +138,31 @@ def compare(
         if missing and not difference:
             difference = f"{missing} trades of {ticker} did not come: see the rooms' logs"
     return total, equal, difference
+
+
+def await_features(place: StreamDeployment) -> str:
+    """Wait until the feature room has written the rows of every trade; empty, or what is behind.
+
+    Raises:
+        RetriableError: Kafka does not answer.
+    """
+    connection = KafkaConnection(place.deployment.bootstrap, place.deployment.prefix)
+    partitions = [TopicPartition(TRADES.name, number) for number in range(TRADES.partitions)]
+    ends = {at: place.reader.bounds(at)[1] for at in partitions}
+    tail = KafkaGroupTail(connection, "features")
+    try:
+        done, heard_s = tail.committed(partitions), time.monotonic()
+        while behind := [at for at in partitions if max(done[at], 0) < ends[at]]:
+            if time.monotonic() - heard_s > SILENCE_S_MAX:
+                return (
+                    f"the room features has not done partition {behind[0].partition}: see its log"
+                )
+            time.sleep(_WAIT_S_MAX)
+            before, done = done, tail.committed(partitions)
+            heard_s = heard_s if done == before else time.monotonic()
+    finally:
+        tail.close()
+    return ""
 
 
 def _printed(place: StreamDeployment, partition: int, awaited: int) -> Iterator[Print]:

@@ -2,13 +2,22 @@
 
 import json
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from services.domain.features import FeatureRow
+from services.featuresets import TRADE_SETS
+from services.lake.files import read_file
 from services.lake.places import Lake
-from services.tools.history.commands import register
+from services.runtime.kafka import KafkaConnection
+from services.runtime.kafka_reader import KafkaReader
+from services.runtime.ports import TopicPartition
+from services.runtime.registry import load_codec
+from services.tools.features import commands as features_commands
+from services.tools.history import commands as history_commands
 from services.tools.history.deployment import open_stream_deployment
 from services.tools.history.errors import HistoryError
 from services.tools.history.flow import Days, opening_mark, plan
@@ -18,14 +27,20 @@ from services.tools.history.source import Asked
 from services.tools.history.stream import Streamed, stream
 from services.tools.market.sample import make_session, write_session
 from services.tools.operate.errors import RefusedError
+from services.wire.topics import FEATURES
 from tests.support.stack_fixture import StackInfra
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 ALWAYS = Days()
+V1: Final = TRADE_SETS["microstructure_v1"]
 
 app = typer.Typer()
-register(app)
+history_commands.register(app)
+features_commands.register(app)
+
+type Rows = dict[tuple[str, int], tuple[float | None, ...]]
+"""Values by ticker and grid time."""
 
 
 @pytest.fixture
@@ -75,16 +90,19 @@ def test_a_stream_that_was_interrupted_goes_on_and_prints_what_the_lake_has(
     assert second.holds, second
     assert (second.skipped, second.sent) == (500, commands - 500)
     assert second.trades_equal == second.trades_expected > 140
-    third = streamed(stack_infra, lake, "history-a.")
-    assert third.holds, third
-    assert (third.skipped, third.sent, third.trades_equal) == (commands, 0, second.trades_equal)
-    changed = lake.root.parent / "more.csv"
-    changed.write_text(
-        "ticker,time,price,size\nMSFT,2026-01-02T14:30:00Z,299,1\n", encoding="utf-8"
-    )
-    ingest_file(lake, changed, "trades", Asked())
-    with pytest.raises(HistoryError, match="the lake has changed since"):
-        streamed(stack_infra, lake, "history-a.")
+    tickers = lake.tickers("trades")
+    marks = {ticker: opening_mark(lake, ticker, ALWAYS) for ticker in tickers}
+    with open_stream_deployment(stack_infra.settings, "history-a.", marks) as place:
+        third = stream(place, lake, tickers, ALWAYS, 0)
+        assert third.holds, third
+        assert (third.skipped, third.sent, third.trades_equal) == (commands, 0, second.trades_equal)
+        changed = lake.root.parent / "more.csv"
+        changed.write_text(
+            "ticker,time,price,size\nMSFT,2026-01-02T14:30:00Z,299,1\n", encoding="utf-8"
+        )
+        ingest_file(lake, changed, "trades", Asked())
+        with pytest.raises(HistoryError, match="the lake has changed since"):
+            stream(place, lake, tickers, ALWAYS, 0)
 
 
 def test_a_stream_keeps_the_pace_and_another_set_of_tickers_needs_another_prefix(
@@ -99,20 +117,70 @@ def test_a_stream_keeps_the_pace_and_another_set_of_tickers_needs_another_prefix
         pass
 
 
-def test_the_commands_take_a_file_in_and_print_its_trades_on_the_topic(
+def outcry(*arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    said: dict[str, Any] = json.loads(result.stdout)
+    return said
+
+
+def test_the_commands_give_the_same_features_of_a_history_streamed_and_backfilled(
     stack_infra: StackInfra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A session, and bare trades whose sides the tick rule tells in the stream and in the lake."""
     monkeypatch.setenv("OUTCRY_PORT_BASE", str(stack_infra.settings.port_base))
     monkeypatch.setenv("OUTCRY_HOME", str(stack_infra.settings.home))
+    message, _ = write_session(make_session(3, 300, 5), tmp_path, "AAPL")
+    outcry("history", "ingest", "lobster", str(message))
+    lines = [
+        f"MSFT,2026-01-0{2 + at // 100}T14:{30 + at // 7 % 20}:{at * 7 % 60:02}Z,"
+        f"187.2{at % 9},{at + 1}"
+        for at in range(150)
+    ]
     path = tmp_path / "t.csv"
-    lines = [f"AAPL,2024-01-02T14:30:{at:02}Z,187.2{at % 9},{at + 1}" for at in range(30)]
     path.write_text("\n".join(["ticker,time,price,size", *lines]) + "\n", encoding="utf-8")
-    taken = CliRunner().invoke(app, ["history", "ingest", "trades", str(path), "--json"])
-    assert taken.exit_code == 0, taken.output
-    result = CliRunner().invoke(
-        app, ["history", "stream", "--ticker", "aapl", "--speed", "0", "--prefix", "history-c.",
-              "--json"],
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    said = json.loads(result.stdout)
-    assert (said["holds"], said["trades_expected"], said["trades_equal"]) == (True, 30, 30)
+    outcry("history", "ingest", "trades", str(path))
+    both = ("--ticker", "AAPL", "--ticker", "MSFT")
+    said = outcry(
+        "history", "stream", *both, "--speed", "0", "--prefix", "history-c.", "--room", "features"
+    )
+    assert said["holds"], said
+    assert said["trades_expected"] == said["trades_equal"] > 170
+    filled = outcry("features", "backfill", "--set", V1.name, *both)
+    live, history = streamed_rows(stack_infra, "history-c."), backfilled_rows(stack_infra)
+    assert len(history) == filled["written"] > 300
+    assert live == history
+    signed = V1.columns.index("signed_volume_60s")
+    assert any(row[signed] for (ticker, _), row in history.items() if ticker == "MSFT")
+
+
+def streamed_rows(infra: StackInfra, prefix: str) -> Rows:
+    """Everything on `features`."""
+    codec = load_codec(infra.addresses.registry_url)
+    reader = KafkaReader(KafkaConnection(infra.addresses.kafka_bootstrap, prefix))
+    rows: Rows = {}
+    try:
+        for partition in range(FEATURES.partitions):
+            at = TopicPartition(FEATURES.name, partition)
+            for chunk in reader.read(at, *reader.bounds(at)):
+                for record in chunk:
+                    row = codec.decode(FEATURES.name, record.value).payload
+                    assert isinstance(row, FeatureRow)
+                    values = zip(V1.features, row.values, strict=True)
+                    cells = tuple(feature.real(value) for feature, value in values)
+                    rows[row.ticker, row.grid_time_us] = cells
+    finally:
+        reader.close()
+    return rows
+
+
+def backfilled_rows(infra: StackInfra) -> Rows:
+    """Everything in the lake."""
+    rows: Rows = {}
+    for path, _ in Lake(infra.settings.home).feature_files(V1.name):
+        table = read_file(path, "features")
+        times = table.column("event_timestamp").cast("int64").to_pylist()
+        cells = zip(*(table.column(name).to_pylist() for name in V1.columns), strict=True)
+        tickers = table.column("ticker").to_pylist()
+        rows |= dict(zip(zip(tickers, times, strict=True), cells, strict=True))
+    return rows
