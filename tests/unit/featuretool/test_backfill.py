@@ -77,7 +77,11 @@ def stored(lake: Lake, name: str) -> list[tuple[object, ...]]:
 def test_rows_of_the_lakes_trades_are_those_of_the_fold(lake: Lake) -> None:
     ticks = seeded_ticks(3, 400)
     put_trades(lake, "AAPL", ticks)
-    filled = backfill_from_lake(lake, V1.name, ALL, None, replace=False)
+    told: list[tuple[int, int]] = []
+    filled = backfill_from_lake(
+        lake, V1.name, ALL, None, replace=False, progress=lambda *done: told.append(done)
+    )
+    assert (told[0], told[-1]) == ((0, 400), (400, 400))
     fed = [Fed("AAPL", Tick(place, *_rest(t)), t.time_us) for place, t in enumerate(ticks)]
     must = Expected()
     for row in expected_rows(V1, iter(fed)):
@@ -283,6 +287,8 @@ def test_daily_rows_come_from_the_lakes_bars(lake: Lake) -> None:
     write_file(lake.bars("1d", "AAPL", 2026), BARS, [table])
     filled = backfill_from_lake(lake, "daily_v1", ALL, None, replace=False)
     assert (filled.written, filled.files) == (30, 30)
+    (batch,) = feature_batches(lake)
+    assert all(check.passed for check in batch.checks), batch.checks
     rows = pq.read_table(lake.feature_set("daily_v1") / "ticker=AAPL")
     assert rows.column("return_1d").to_pylist()[0] is None
     assert rows.column("return_1d").to_pylist()[1] == 0.001

@@ -19,6 +19,7 @@ from services.tools.features.backfill import Days, day_rows
 from services.tools.features.errors import FeaturesError
 from services.tools.features.inputs import ExpectedRow
 from services.tools.features.parity import Tally
+from services.tools.features.progress import WatchedLog
 from services.tools.features.report import ParityReport
 from services.tools.features.stores import OnlineRow
 from services.wire import topics
@@ -90,6 +91,17 @@ def test_rows_that_follow_from_the_trades_all_match(world: World) -> None:
     assert found.holds
     assert [t.matched for t in found.tallies] == [len(rows) for rows in world.rows.values()]
     assert sum(t.before + t.repeated + t.behind for t in found.tallies) == 0
+
+
+def test_how_far_a_comparison_is_is_told_to_the_end(world: World) -> None:
+    world.publish()
+    told: list[tuple[int, int]] = []
+    topics_read = [topics.TRADES.name, topics.FEATURES.name]
+    log = WatchedLog(world.log.reader, lambda *done: told.append(done), topics_read)
+    assert run.compare_once(log, world.log.codec, [V1], None, None).holds
+    total = 600 + sum(len(rows) for rows in world.rows.values())
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == ((0, total), (total, total))
 
 
 def test_nothing_to_compare_is_no_success(world: World) -> None:
