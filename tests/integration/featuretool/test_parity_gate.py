@@ -1,21 +1,31 @@
 """The gate: under restart, redelivery and rebalance, stream, lake, online and fold are one."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from services.featuresets import TRADE_SETS
+from services.featuresets import TRADE_SETS, measures
 from services.lake.places import Lake
+from services.tools.features.commands import register
 from services.tools.features.online import online_reader
 from services.tools.features.report import ParityReport
 from services.tools.features.run import compare_once
-from services.wire.topics import TRADES
+from services.wire.topics import FEATURES, TRADES
 from tests.support.feature_world import FeatureWorld
 from tests.support.stack_fixture import StackInfra
 from tests.support.trade_tape import V1, V2
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
+
+
+app = typer.Typer()
+register(app)
 
 
 class Gate(FeatureWorld):
@@ -34,20 +44,36 @@ class Gate(FeatureWorld):
             online_reader(self.home),
         )
 
+    def put_changed_row(self) -> None:
+        """Write the first row of `features` once more, with another value."""
+        known = self.decode(self.rows()[0])
+        assert known.origin is not None
+        values = tuple(0 if value is None else value + 1 for value in known.payload.values)
+        row = msgspec.structs.replace(known.payload, values=values)
+        value = self.codec.encode(FEATURES.name, known.origin, row)
+        self.producer.begin_transaction()
+        self.producer.produce(self.prefix + FEATURES.name, value, None, known.origin.partition)
+        self.producer.commit_transaction(30)
+
     def is_at_the_end(self) -> bool:
         return not any(tally.behind for tally in self.compare().tallies)
 
 
 def test_stream_lake_and_online_equal_the_fold_through_restarts_and_rebalances(
-    stack_infra: StackInfra, tmp_path: Path
+    stack_infra: StackInfra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OUTCRY_PORT_BASE", str(stack_infra.settings.port_base))
     gate = Gate(stack_infra, tmp_path)
+    monkeypatch.setenv("OUTCRY_HOME", str(gate.home))
+    monkeypatch.setenv("OUTCRY_TOPIC_PREFIX", gate.prefix)
     try:
         materializer = gate.start(
             "0", "-m", "services.materializer", home=gate.home, lake_interval_s=1
         )
-        room = gate.start()
+        room = gate.start(features_sets=V1)  # the second set is switched on later
         room.wait_until_ready()
+        gate.trade(60)
+        wait_until(lambda: min(gate.committed().values()) > 0, "the first rows to be done")
         materializer.wait_until_ready()
         # What it had not committed is delivered again, and written again.
         gate.kill_amid_rows(room, lambda: gate.trade_for(1.0, 300))
@@ -65,6 +91,7 @@ def test_stream_lake_and_online_equal_the_fold_through_restarts_and_rebalances(
         assert second.stop() == 0
         wait_until(gate.is_at_the_end, "all rows in all three places", 180)
         found = gate.compare()
+        require_commands_to_say_the_same(gate, monkeypatch)
     finally:
         gate.close()
     assert found.holds, [difference for tally in found.tallies for difference in tally.differences]
@@ -76,3 +103,39 @@ def test_stream_lake_and_online_equal_the_fold_through_restarts_and_rebalances(
         (place, name) for place in ("lake", "online") for name in (V1, V2)
     }
     assert sum(tally.matched for tally in found.tallies if tally.place == "lake") > 100
+
+
+def require_commands_to_say_the_same(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`outcry features` on this deployment: exit codes, and what was before a set's first row."""
+    code, told = outcry("parity")
+    assert (code, told["holds"]) == (0, True), told
+    before = tally_of(told, "lake", V2)["before"]
+    assert before > 0, "the second set began late"
+    code, filled = outcry("backfill", "--set", V2, "--source", "kafka")
+    assert (code, filled["written"], filled["unprovable"]) == (0, before, 0)
+    assert outcry("compact")[0] == 0
+    code, told = outcry("parity")
+    assert (code, tally_of(told, "lake", V2)["before"]) == (0, 0), told
+    with monkeypatch.context() as changed:
+        changed.setattr(measures, "MICROPRICE_SCALE", 10_001)
+        code, told = outcry("parity", "--no-stores", "--timeout-s", "0")
+        assert (code, told["holds"]) == (1, False)
+    gate.put_changed_row()
+    code, told = outcry("parity", "--no-stores", "--timeout-s", "0")
+    assert code == 1
+    assert sum(tally["mismatched"] for tally in told["tallies"]) == 1
+
+
+def outcry(*arguments: str) -> tuple[int, Any]:
+    result = CliRunner().invoke(app, ["features", *arguments, "--json"])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, json.loads(result.stdout)
+
+
+def tally_of(told: Any, place: str, feature_set: str) -> Any:  # noqa: ANN401 - parsed JSON
+    """One line of the comparison."""
+    (found,) = (
+        t for t in told["tallies"] if (t["place"], t["feature_set"]) == (place, feature_set)
+    )
+    return found
