@@ -8,10 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli import app
+from services.gateway.core.read_model import ReadModel
 from services.tools.proof.vopr.parts import Parts
 from services.tools.proof.vopr.run import Outcome, run_seed, run_seeds
 from services.tools.proof.vopr.stage import Finding
-from services.tools.proof.vopr.world import CONDITIONS_STEPS, World
+from services.tools.proof.vopr.world import CONDITIONS_STEPS, World, _opened
 
 pytestmark = pytest.mark.timeout(600)
 """All seeds run in one fixture: 15 s of a core that may be shared."""
@@ -102,6 +103,31 @@ def test_a_finding_is_one_line_and_the_command_that_repeats_it() -> None:
     again = CliRunner().invoke(app, repeat.split("outcry ")[1].split())
     assert again.exit_code == 1
     assert again.output.splitlines()[0] in done.output
+
+
+@pytest.mark.parametrize("records", [0, 200])
+def test_a_crash_outside_the_rooms_is_a_finding_with_its_command_too(
+    monkeypatch: pytest.MonkeyPatch, records: int
+) -> None:
+    """In the gateway's read model: at its first record, in the opening of the log, and later."""
+    fold, left = ReadModel.fold, records
+
+    def stumble(self: ReadModel, topic: str, key: bytes | None, value: bytes | None) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyError("planted")
+        fold(self, topic, key, value)
+
+    monkeypatch.setattr(ReadModel, "fold", stumble)
+    _opened.cache_clear()
+    done = CliRunner().invoke(app, ["vopr", "--seed", "7", "--seeds", "2", "--steps", "200"])
+    _opened.cache_clear()
+    assert done.exit_code == 1
+    assert "crash: test_vopr.py:" in done.output
+    assert "KeyError: 'planted'" in done.output
+    assert "repeat: outcry vopr --seed 8 --steps 200" in done.output
+    assert "2 seeds of 200 steps" in done.output
 
 
 def test_a_trace_has_a_line_for_each_step() -> None:

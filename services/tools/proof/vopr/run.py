@@ -14,7 +14,7 @@ from services.tools.proof.vopr.checks import check
 from services.tools.proof.vopr.mutations import BY_NAME
 from services.tools.proof.vopr.parts import Parts
 from services.tools.proof.vopr.second import audit
-from services.tools.proof.vopr.stage import Finding, shared_codec
+from services.tools.proof.vopr.stage import Finding, crash, shared_codec
 from services.tools.proof.vopr.world import World, opened_log
 from services.wire.topics import TRADING
 
@@ -45,17 +45,22 @@ class Outcome(msgspec.Struct, frozen=True):
 def run_seed(seed: int, steps: int, mutation: str = "", trace: list[str] | None = None) -> Outcome:
     """Run one seed and check what it left; `trace` gets a line for each thing that happened."""
     parts = BY_NAME[mutation].parts if mutation else Parts()
-    opened_log(parts)
-    shared_codec().forget()
+    world: World | None = None
     finding = ""
-    world = World(seed, steps, parts)
     try:
+        opened_log(parts)
+        shared_codec().forget()
+        world = World(seed, steps, parts)
         world.run()
         world.come_to_rest()
         check(world)
         audit(world)
     except Finding as error:
         finding = str(error)
+    except Exception as error:  # noqa: BLE001 - a crash is a finding, and has a seed to repeat it
+        finding = str(crash(error))
+    if world is None:
+        return Outcome(seed, steps, mutation, finding, "", {})
     if trace is not None:
         trace.extend(world.trace)
     return Outcome(seed, steps, mutation, finding, _digest(world), _count(world))

@@ -1,8 +1,10 @@
 """What all processes of one simulated exchange stand on, and the conditions of one seed."""
 
 from functools import cache
+from pathlib import Path
 from random import Random
-from typing import Never
+from traceback import extract_tb
+from typing import Final, Never
 
 import msgspec
 
@@ -14,6 +16,8 @@ from services.tools.proof.vopr.parts import FOLD_ROOMS, INPUTS, RECORDER, Parts
 from services.tools.proof.vopr.quiet import RememberingCodec, SilentTelemetry
 from services.wire.topics import TRADING
 
+_CRASH_TEXT_MAX: Final = 300
+
 
 class Finding(Exception):  # noqa: N818 - it is what the simulator looks for
     """Something is not as it must be."""
@@ -22,6 +26,18 @@ class Finding(Exception):  # noqa: N818 - it is what the simulator looks for
         super().__init__(f"{check}: {what}")
         self.check = check
         self.what = what
+
+
+def crash(error: Exception, where: str = "") -> Finding:
+    """What an error is that nobody expected: a broken assertion of a core, or a plain bug.
+
+    `where` says whose it is; left out, it is the line of code that raised it.
+    """
+    if not where:
+        last = extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+    text = " ".join(str(error).split())[:_CRASH_TEXT_MAX]
+    return Finding("crash", f"{where}: {type(error).__name__}: {text}")
 
 
 class Conditions(msgspec.Struct, frozen=True):

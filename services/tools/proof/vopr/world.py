@@ -29,6 +29,7 @@ from services.tools.proof.vopr.stage import (
     Finding,
     Stage,
     calm_conditions,
+    crash,
     draw_conditions,
 )
 from services.tools.proof.vopr.strikes import Strikes
@@ -165,8 +166,7 @@ class World:
         except Finding:
             raise
         except Exception as error:
-            text = " ".join(str(error).split())[:300]
-            raise Finding("crash", f"{process.name}: {type(error).__name__}: {text}") from error
+            raise crash(error, process.name) from error
         if not process.is_alive:
             self._bury(process)
         return f"{process.name} {said}"
