@@ -68,5 +68,5 @@ def chaos(
     if as_json:
         print_json(account)
     else:
-        print_account(account)
+        print_account(account, order)
     raise typer.Exit(1 if account.faults else 0)
