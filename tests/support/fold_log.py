@@ -9,7 +9,6 @@ import argparse
 import locale
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final
@@ -101,15 +100,15 @@ def fold(records: Sequence[Record], batch: int, only: Sequence[str], *, reload: 
 
 
 def main() -> None:
-    """Read the arguments, fold, print JSON."""
+    """Read the arguments, fold, print JSON; and on standard error the locale in force."""
     parser = argparse.ArgumentParser()
     parser.add_argument("log", type=Path)
     parser.add_argument("--batch", type=int, default=100)
     parser.add_argument("--only", nargs="*", default=())
     parser.add_argument("--reload", action="store_true")
     arguments = parser.parse_args()
-    with suppress(locale.Error):  # not every machine has every locale
-        locale.setlocale(locale.LC_ALL, "")
+    locale.setlocale(locale.LC_ALL, "")
+    sys.stderr.write(f"locale {locale.setlocale(locale.LC_NUMERIC)}")
     records = msgspec.msgpack.decode(arguments.log.read_bytes(), type=list[Record])
     found = fold(records, arguments.batch, arguments.only, reload=arguments.reload)
     sys.stdout.buffer.write(msgspec.json.encode(found))

@@ -43,6 +43,22 @@ def require_lobster(name: str) -> Path:
     return path
 
 
+def make_locale(name: str, folder: Path) -> str:
+    """Compile a UTF-8 locale into `folder`, to be given as LOCPATH; returns its full name.
+
+    Few machines have other locales than C ready, and a name that is not there means C.
+    """
+    full = f"{name}.UTF-8"
+    program = require_program("localedef")
+    ended = subprocess.run(
+        [program, "-i", name, "-f", "UTF-8", folder / full],
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    if ended.returncode:
+        missing_part(f"no sources of the locale {full} (package locales): {ended.stderr.strip()}")
+    return full
+
+
 def python_with_packages(version: str, packages: Sequence[str], folder: Path) -> Path:
     """Another Python with some of the locked packages, in a new environment under `folder`.
 
