@@ -9,6 +9,7 @@ from services.features.logs import forward_logs
 from services.features.restore import Restorer
 from services.features.service import METRICS, FeatureRoom
 from services.features.settings import FeaturesSettings
+from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError
 from services.runtime.kafka_admin import check_topics
 from services.runtime.kafka_reader import KafkaReader
@@ -25,6 +26,7 @@ from services.runtime.room import (
     serve_metrics,
 )
 from services.runtime.settings import read_settings
+from services.runtime.snapshots import open_postgres
 from services.runtime.telemetry import Telemetry, configure_logging
 from services.wire.topics import FEATURES, TRADES
 
@@ -63,6 +65,9 @@ def _run(
 ) -> None:
     serve_metrics(settings, telemetry, resources.callback)
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    store = open_postgres(settings)
+    if store is not None:
+        persist(telemetry, pacer, lambda: hold_own_cluster(settings, store, telemetry))
     codec = persist(telemetry, pacer, lambda: load_codec(settings.registry_url, 0.0))
     persist(telemetry, pacer, lambda: check_topics(bootstrap, prefix, (TRADES, FEATURES)))
     connection = connect(settings, telemetry)

@@ -1,6 +1,6 @@
 """The gateway's process: from settings to a served application, and down again in order.
 
-Up: codec, topics, producer, feeds, socket. Ready once the feeds are read up to the present.
+Up: cluster, codec, topics, producer, feeds, socket. Ready once the feeds are read to the present.
 Down: new commands are refused, WebSockets are closed with a code, what is under way is answered,
 then the producer's last records are confirmed.
 """
@@ -25,6 +25,7 @@ from services.gateway.metrics import METRICS
 from services.gateway.routes import Gateway
 from services.gateway.session import SERVICE_RESTART
 from services.gateway.settings import LOOPBACK_NAME, GatewaySettings
+from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
 from services.runtime.kafka_admin import check_topics
 from services.runtime.loop import backoff_s
@@ -37,6 +38,7 @@ from services.runtime.room import (
     serve_metrics,
 )
 from services.runtime.settings import read_settings
+from services.runtime.snapshots import open_postgres
 from services.runtime.telemetry import Telemetry, configure_logging
 from services.wire.codec import Codec
 from services.wire.topics import ORDERS
@@ -113,6 +115,8 @@ class Service:
         settings, telemetry = self._settings, self._telemetry
         telemetry.log.info("starting", feeds=[feed.name for feed in FEEDS])
         serve_metrics(settings, telemetry, resources.callback)
+        if await self._persist(partial(_truly, self._hold_cluster)) is None:
+            return None
         codec = await self._persist(lambda: load_codec(settings.registry_url))
         if codec is None or await self._persist(partial(_truly, self._check_topics)) is None:
             return None
@@ -148,6 +152,11 @@ class Service:
             submitted_max=10 * settings.gateway_requests_max,
             trades_kept=settings.gateway_trades_kept,
         )
+
+    def _hold_cluster(self) -> None:
+        store = open_postgres(self._settings)
+        if store is not None:
+            hold_own_cluster(self._settings, store, self._telemetry)
 
     def _check_topics(self) -> None:
         check_topics(

@@ -6,8 +6,10 @@ and compared with the one of the deployment's first start, before anything is re
 
 from typing import Protocol
 
-from services.runtime.errors import ConfigurationError
+from services.runtime.errors import ConfigurationError, RetriableError
 from services.runtime.kafka_admin import ask_cluster_id
+from services.runtime.settings import RoomSettings
+from services.runtime.telemetry import Telemetry
 
 
 class ClusterMemory(Protocol):
@@ -18,7 +20,24 @@ class ClusterMemory(Protocol):
 
         Raises:
             RetriableError: the store is away.
+            NoTablesError: it was never prepared.
         """
+
+
+def hold_own_cluster(settings: RoomSettings, memory: ClusterMemory, telemetry: Telemetry) -> None:
+    """What a room calls at its start, before anything is read or written.
+
+    A database that is away is a warning, as with snapshots: it never stops matching.
+
+    Raises:
+        ConfigurationError: it is another cluster, or the database was never prepared.
+        RetriableError: the broker does not answer.
+    """
+    cluster_id = ask_cluster_id(settings.kafka_bootstrap)
+    try:
+        hold_cluster(cluster_id, settings.kafka_bootstrap, memory, settings.deployment)
+    except RetriableError as error:
+        telemetry.log.warning("cluster_unchecked", error=str(error), cluster=cluster_id)
 
 
 def require_same_cluster(bootstrap: str, memory: ClusterMemory, deployment: str) -> str:

@@ -7,6 +7,7 @@ OperatingError
 │   └── FencedError           another instance took over; join again
 └── FatalError                stop the process; a person has to act (the message says how)
     ├── ConfigurationError    a setting, a topic or a schema is not as the code needs it
+    │   └── NoTablesError     the database is there, and nothing of Outcry in it yet
     └── HistoryLostError      the log no longer reaches back to what a restore needs
 
 Bad input is none of these: it is a value (a Reject reason) or a dead letter. A broken invariant is
@@ -40,6 +41,10 @@ class FatalError(OperatingError):
 
 class ConfigurationError(FatalError):
     """A setting, a topic or a schema is not as the code needs it."""
+
+
+class NoTablesError(ConfigurationError):
+    """The database is there, and nothing of Outcry in it yet."""
 
 
 class HistoryLostError(FatalError):

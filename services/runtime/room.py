@@ -12,12 +12,12 @@ from types import FrameType
 from typing import Final, Protocol
 
 from services.runtime.background import BackgroundSnapshots
-from services.runtime.cluster import hold_cluster
+from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
 from services.runtime.fold import FoldMaker, OnUndecodable
 from services.runtime.follower import Follower, HandedOver
 from services.runtime.kafka import GroupMetadata, KafkaConnection, KafkaConsumer, KafkaProducer
-from services.runtime.kafka_admin import ask_cluster_id, check_topics
+from services.runtime.kafka_admin import check_topics
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.kafka_tail import KafkaGroupTail
 from services.runtime.loop import Loop, LoopPlan, LoopPorts, backoff_s
@@ -254,9 +254,9 @@ def _assemble(room: _Room, resources: ExitStack) -> _Parts:
     settings, telemetry = room.settings, room.telemetry
     serve_metrics(settings, telemetry, resources.callback)
     store = room.open_store(settings) if room.open_store else None
-    if store is not None:
-        _hold_cluster(room, store)
     pacer = room.pacer
+    if store is not None:
+        persist(telemetry, pacer, lambda: hold_own_cluster(settings, store, telemetry))
     codec = persist(telemetry, pacer, lambda: load_codec(settings.registry_url, 0.0))
     needed = [t for t in TOPICS if t in room.inputs or room.name in t.writers]
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
@@ -277,18 +277,6 @@ def _assemble(room: _Room, resources: ExitStack) -> _Parts:
     )
     restorer = Restorer(room.name, factory, reader, store, telemetry, room.pacer)
     return _Parts(connection, reader, factory, plan, restorer, offer)
-
-
-def _hold_cluster(room: _Room, store: DeploymentStore) -> None:
-    """Refuse another cluster than the deployment's, before anything is read or written."""
-    settings = room.settings
-    bootstrap = settings.kafka_bootstrap
-    cluster_id = persist(room.telemetry, room.pacer, lambda: ask_cluster_id(bootstrap))
-    try:
-        hold_cluster(cluster_id, bootstrap, store, settings.deployment)
-    except RetriableError as error:
-        # As with snapshots: a database that is away never stops matching.
-        room.telemetry.log.warning("cluster_unchecked", error=str(error), cluster=cluster_id)
 
 
 def _offer_to(

@@ -7,7 +7,7 @@ import msgspec
 import psycopg
 from psycopg.rows import class_row
 
-from services.runtime.errors import ConfigurationError, RetriableError
+from services.runtime.errors import NoTablesError, RetriableError
 from services.runtime.ports import Snapshot
 
 if TYPE_CHECKING:  # settings bring pydantic, which a process that only reads does without
@@ -141,6 +141,7 @@ class PostgresSnapshots:
 
         Raises:
             RetriableError: the store is away.
+            NoTablesError: it was never prepared.
         """
 
         def note(connection: psycopg.Connection) -> str:
@@ -183,7 +184,7 @@ class PostgresSnapshots:
                 return work(connection)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             msg = f"PostgreSQL has no tables of Outcry ({_one_line(error)}); run `outcry up`"
-            raise ConfigurationError(msg) from error
+            raise NoTablesError(msg) from error
         except psycopg.Error as error:
             raise RetriableError(f"PostgreSQL: {_one_line(error)}; snapshots wait") from error
 

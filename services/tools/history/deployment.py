@@ -19,8 +19,8 @@ from services.tools.market.genesis import replay_controls, replay_genesis
 from services.tools.operate.ask import ask
 from services.tools.operate.connect import (
     Deployment,
+    hold_own_cluster,
     load_codec,
-    require_listening,
     require_registry,
 )
 from services.tools.operate.errors import RefusedError
@@ -87,6 +87,7 @@ def open_stream_deployment(
     `marks` are the prices at which the tickers begin; their order is that of the partitions.
 
     Raises:
+        ConfigurationError: another cluster answers than the exchange's own.
         UnreachableError: Kafka or the registry does not answer.
         RefusedError: the prefix is another deployment's.
         NoAnswerError: the rooms run and do not answer.
@@ -98,7 +99,7 @@ def open_stream_deployment(
     deployment = Deployment(
         addresses.kafka_bootstrap, addresses.registry_url, addresses.pg_dsn, prefix
     )
-    require_listening("Kafka", deployment.bootstrap)
+    hold_own_cluster(deployment)
     require_registry(deployment)
     create_topics(addresses, prefix)
     register_schemas(addresses, prefix)

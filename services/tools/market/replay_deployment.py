@@ -15,8 +15,8 @@ from services.tools.market.lobster import ACCOUNT
 from services.tools.operate.ask import ask
 from services.tools.operate.connect import (
     Deployment,
+    hold_own_cluster,
     load_codec,
-    require_listening,
     require_registry,
 )
 from services.tools.operate.errors import RefusedError
@@ -60,6 +60,7 @@ def open_replay_deployment(
     """Make it, run its rooms, and stop them; the topics stay.
 
     Raises:
+        ConfigurationError: another cluster answers than the exchange's own.
         UnreachableError: Kafka or the registry does not answer.
         RefusedError: the prefix was used before.
         NoAnswerError: the rooms run and do not answer.
@@ -70,7 +71,7 @@ def open_replay_deployment(
     deployment = Deployment(
         addresses.kafka_bootstrap, addresses.registry_url, addresses.pg_dsn, prefix
     )
-    require_listening("Kafka", deployment.bootstrap)
+    hold_own_cluster(deployment)
     require_registry(deployment)
     create_topics(addresses, prefix)
     register_schemas(addresses, prefix)

@@ -1,6 +1,7 @@
 """Which exchange a command speaks to: that of the stack settings in the environment."""
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -73,11 +74,12 @@ def open_exchange(deployment: Deployment) -> Iterator["KafkaExchange"]:
     """A client of the exchange.
 
     Raises:
+        ConfigurationError: another cluster answers than the exchange's own.
         UnreachableError: Kafka or the registry does not answer.
     """
     from services.tools.operate.exchange import KafkaExchange
 
-    require_listening("Kafka", deployment.bootstrap)
+    hold_own_cluster(deployment)
     with KafkaExchange(deployment.bootstrap, deployment.prefix, load_codec(deployment)) as exchange:
         yield exchange
 
@@ -140,6 +142,32 @@ def require_own_cluster(deployment: Deployment) -> None:
         pass  # it answers, and is one of ours
     memory = PostgresSnapshots(deployment.pg_dsn, deployment.name, kept=2)
     require_same_cluster(deployment.bootstrap, memory, deployment.name)
+
+
+def hold_own_cluster(deployment: Deployment) -> None:
+    """As `require_own_cluster`, for whoever is about to write, also while PostgreSQL is away.
+
+    An operator halts a ticker and a client cancels an order whatever becomes of the record, so a
+    database that does not answer is a warning; one without tables has nothing to compare with.
+
+    Raises:
+        ConfigurationError: another cluster answers than the exchange's own.
+        UnreachableError: Kafka does not answer.
+    """
+    from services.runtime.cluster import hold_cluster
+    from services.runtime.errors import NoTablesError, RetriableError
+    from services.runtime.kafka_admin import ask_cluster_id
+    from services.runtime.snapshots import PostgresSnapshots
+
+    require_listening("Kafka", deployment.bootstrap)
+    cluster_id = ask_cluster_id(deployment.bootstrap)
+    memory = PostgresSnapshots(deployment.pg_dsn, deployment.name, kept=2)
+    try:
+        hold_cluster(cluster_id, deployment.bootstrap, memory, deployment.name)
+    except NoTablesError:
+        pass  # the first `outcry up` with rooms will remember it
+    except RetriableError as error:
+        sys.stderr.write(f"warning: not checked whether cluster {cluster_id} is ours: {error}\n")
 
 
 def require_registry(deployment: Deployment) -> None:

@@ -13,13 +13,13 @@ def create() -> None:
     from services.runtime.kafka_admin import create_topics
     from services.runtime.registry import register_schemas
     from services.tools.operate.connect import (
+        hold_own_cluster,
         read_deployment,
-        require_listening,
         require_registry,
     )
 
     deployment = read_deployment()
-    require_listening("Kafka", deployment.bootstrap)
+    hold_own_cluster(deployment)
     require_registry(deployment)
     made = create_topics(deployment.bootstrap, deployment.prefix)
     typer.echo(f"topics: {f'made {", ".join(made)}' if made else 'all are there'}")

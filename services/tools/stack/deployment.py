@@ -1,9 +1,19 @@
-"""The steps that make a deployment out of a bare stack: topics, schemas, tables.
+"""The steps that make a deployment out of a bare stack: tables, cluster, topics, schemas.
 
 Each is a step of `prepare`; what does the work is the rooms' own code, imported when it is called.
 """
 
 from services.tools.stack.plan import Addresses
+
+
+def hold_cluster(addresses: Addresses, topic_prefix: str) -> str:
+    """Remember the deployment's Kafka cluster, and refuse another one."""
+    from services.runtime.cluster import require_same_cluster
+    from services.runtime.snapshots import PostgresSnapshots
+
+    name = topic_prefix or "default"
+    memory = PostgresSnapshots(addresses.pg_dsn, name, kept=2)
+    return require_same_cluster(addresses.kafka_bootstrap, memory, name)
 
 
 def create_topics(addresses: Addresses, topic_prefix: str) -> str:

@@ -38,9 +38,11 @@ INFRA_STEPS: Final = (
     Step("database", "services.tools.stack.prepare:create_database"),
 )
 ROOM_STEPS: Final = (
+    # First, since nothing may be written to a cluster that is not the deployment's own.
+    Step("tables", "services.tools.stack.deployment:migrate_database"),
+    Step("cluster", "services.tools.stack.deployment:hold_cluster"),
     Step("topics", "services.tools.stack.deployment:create_topics"),
     Step("schemas", "services.tools.stack.deployment:register_schemas"),
-    Step("tables", "services.tools.stack.deployment:migrate_database"),
     Step("genesis", "services.tools.operate.steps:publish_genesis"),
 )
 
