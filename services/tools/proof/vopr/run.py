@@ -118,7 +118,7 @@ class Hunt(msgspec.Struct, frozen=True):
     name: str
     breaks: str
     seeds: list[int]
-    """How many seeds it took from each first seed; 0: not found."""
+    """How many seeds it took from each first seed; 0: not found, or only something else was."""
     finding: str
     """What was found first."""
     command: str
@@ -137,6 +137,7 @@ class Hunt(msgspec.Struct, frozen=True):
 
 def hunt(name: str, steps: int, first_seeds: Sequence[int], seeds_max: int) -> Hunt:
     """Look for a planted bug until it is found, from each of these seeds on."""
+    planted = BY_NAME[name]
     taken: list[int] = []
     found: Outcome | None = None
     for first in first_seeds:
@@ -145,11 +146,11 @@ def hunt(name: str, steps: int, first_seeds: Sequence[int], seeds_max: int) -> H
             outcome = run_seed(seed, steps, name)
             if outcome.finding:
                 found = found or outcome
-                count = seed - first + 1
+                count = seed - first + 1 if planted.explains(outcome.finding) else 0
                 break
         taken.append(count)
     finding, command = (found.finding, found.command) if found else ("", "")
-    return Hunt(name, BY_NAME[name].breaks, taken, finding, command)
+    return Hunt(name, planted.breaks, taken, finding, command)
 
 
 def hunt_all(
