@@ -1,13 +1,16 @@
 """A log that misses, repeats or swaps something is found out, at the place where it does."""
 
 import random
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
 
+from services.runtime.memory import MemoryReader
 from services.runtime.ports import Outgoing, Record, TopicPartition
-from services.tools.proof.audit.auditor import Auditor, Findings
+from services.tools.proof.audit.auditor import _EQUAL_TOTALS, Auditor, Findings, judge
+from services.tools.proof.audit.ledger import FINDINGS_MAX, Finding, Ledger
 from services.tools.proof.audit.schemas import local_schemas
 from tests.support.audited_crowd import AuditedCrowd, record_rows
 from tests.support.planted import changed_log, flip, other_value
@@ -127,6 +130,79 @@ def test_the_last_message_of_all_is_missed_too(crowd: AuditedCrowd) -> None:
     assert findings.first.check == "messages missing"
     assert findings.first.offset > last.offset
     assert "Trade(" in findings.first.expected
+
+
+# --- sums over all shards
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["left", "right"])
+@pytest.mark.parametrize("pair", range(len(_EQUAL_TOTALS)))
+def test_sums_that_do_not_agree_over_all_shards_are_found(
+    crowd: AuditedCrowd, pair: int, side: int
+) -> None:
+    """Each shard holds by itself, and all of them together do not."""
+    auditor = Auditor(crowd.exchange.reader, local_schemas())
+    auditor.advance()
+    auditor.close_books(drained=True)
+    name = _EQUAL_TOTALS[pair][side][0]
+    auditor.ledger.totals[name] += 1
+    found = judge(auditor.ledger, crowd.exchange.reader, local_schemas(), drained=True)
+    assert {finding.check for finding in found.findings} == {"CONSERVATION"}
+    spelled = [" + ".join(names) for names in _EQUAL_TOTALS[pair]]
+    (told,) = [
+        f
+        for f in found.findings
+        if [f.expected.partition(" = ")[0], f.found.partition(" = ")[0]] == spelled
+    ]
+    sums = [int(text.partition(" = ")[2]) for text in (told.expected, told.found)]
+    assert sums[side] == sums[1 - side] + 1
+    assert told.where == "totals over all partitions"
+
+
+# --- which of many differences comes first
+
+
+class OneByOne(MemoryReader):
+    """Of the rows that a chunk of records should have, only the first wrong one is told."""
+
+    def read(self, partition: TopicPartition, start: int, end: int) -> Iterator[Sequence[Record]]:
+        for chunk in super().read(partition, start, end):
+            for record in chunk:
+                yield [record]
+
+
+def test_the_first_difference_is_told_however_many_come_after_it(crowd: AuditedCrowd) -> None:
+    """In an inbox that is read after the feed whose rows are all wrong."""
+    rows = record_rows(crowd.exchange)
+    wrong = 0
+    for (table, _, _), kept in rows._kept.items():
+        if table == "executions":
+            wrong += len(kept)
+            kept.update({offset: flip(row, len(row) - 1) for offset, row in kept.items()})
+    assert wrong > FINDINGS_MAX
+    inbox = rows._kept["archive", "accounts", 2]
+    first = min(inbox)
+    inbox[first] = flip(inbox[first], len(inbox[first]) - 1)
+    auditor = Auditor(OneByOne(crowd.exchange.log), local_schemas(), rows)
+    auditor.advance()
+    findings = auditor.findings()
+    assert place_of(findings) == ("accounts", 2, first)
+    assert len(findings.findings) == wrong + 1
+
+
+def test_of_one_check_in_one_partition_only_the_first_are_spelled_out() -> None:
+    ledger = Ledger()
+    for offset in range(FINDINGS_MAX + 50):
+        ledger.report(Finding("rows", "trades", 0, offset, "one row", "another"))
+    others = [
+        Finding("rows", "trades", 1, 0, "one row", "another"),
+        Finding("CAPS", "trades", 0, 0, "less", "more"),
+    ]
+    for finding in others:
+        ledger.report(finding)
+    assert len(ledger.findings) == FINDINGS_MAX + 2
+    assert ledger.findings[-2:] == others
+    assert ledger.notes["findings not spelled out"] == 50
 
 
 # --- going on, and what is on its way

@@ -14,7 +14,8 @@ type Place = tuple[str, int]
 """A topic and a partition."""
 
 FINDINGS_MAX: Final = 200
-"""Most findings that one partition's audit spells out; what follows from one break is many."""
+"""Most findings of one check in one partition that are spelled out: what follows from one break is
+many, and may not push out the earlier finding of a partition that is read later."""
 JUNK_MAX: Final = 10_000
 """Most offsets of undecodable records that a partition's audit remembers."""
 
@@ -61,6 +62,8 @@ class Ledger:
         self.notes: Counter[str] = Counter()
         """What was not looked at, and why; not findings."""
         self.findings: list[Finding] = []
+        self._reported: Counter[tuple[str, int, str]] = Counter()
+        """How many findings there were, by place and check."""
         self.junk: dict[Place, list[int]] = {}
         self.starts: dict[Place, Snapshot] = {}
         """The snapshots at which folds began, where they did not begin at zero."""
@@ -69,7 +72,9 @@ class Ledger:
 
     def report(self, finding: Finding) -> None:
         """Keep one finding."""
-        if len(self.findings) < FINDINGS_MAX:
+        key = finding.topic, finding.partition, finding.check
+        self._reported[key] += 1
+        if self._reported[key] <= FINDINGS_MAX:
             self.findings.append(finding)
         else:
             self.notes["findings not spelled out"] += 1
