@@ -21,7 +21,7 @@ from services.runtime.ports import Record, Snapshot, TopicPartition
 from services.tools.proof.vopr.taps import Tap
 
 DEPLOYMENT_ID: Final = 1
-_DAMAGES: Final = ("torn", "flipped", "flipped", "missing", "newer", "all gone")
+DAMAGES: Final = ("torn", "flipped", "flipped", "missing", "newer", "all gone")
 _FLIPS_TRIED: Final = 10
 SNAPSHOTS_KEPT: Final = 6
 """Of each partition."""
@@ -83,7 +83,11 @@ class MemoryLedger:
         for topic, count in partitions.items():
             for partition in range(count):
                 self.database.offsets.setdefault(TopicPartition(topic, partition), 0)
-        return dict(self.database.offsets)
+        return {
+            at: offset
+            for at, offset in self.database.offsets.items()
+            if at.partition < partitions.get(at.topic, 0)
+        }
 
     def append(self, rows: Rows, moves: Mapping[TopicPartition, Move]) -> None:
         """Rows and offsets, both or neither."""
@@ -96,7 +100,7 @@ class MemoryLedger:
     def move(self, moves: Mapping[TopicPartition, Move]) -> None:
         """Move the offsets from where the writer believes them to be."""
         offsets = self.database.offsets
-        if any(offsets[at] != move.previous for at, move in moves.items()):
+        if any(offsets.get(at) != move.previous for at, move in moves.items()):
             raise FencedError("another recorder moved the offsets; reading them again")
         offsets.update({at: move.next_offset for at, move in moves.items()})
 
@@ -215,7 +219,7 @@ class MendableSnapshots(MemorySnapshots):
             return "nothing to damage", ""
         place = list(self._kept)[int(random.random() * len(self._kept))]
         kept = self._kept[place]
-        kind = _DAMAGES[int(random.random() * len(_DAMAGES))]
+        kind = DAMAGES[int(random.random() * len(DAMAGES))]
         if kind == "all gone" or not kept:
             del self._kept[place]
             return f"{kind}: {place}", place[0]
