@@ -43,7 +43,9 @@ class OutOfDate(Loop[GroupToken]):
 def test_a_plant_that_no_longer_fits_its_part_does_not_count_as_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stale = Mutation("stale", "nothing any more", Parts(loop=OutOfDate), ("crash", "stages"))
+    stale = Mutation(
+        "stale", "nothing any more", Parts(loop=OutOfDate), ("AssertionError", "stages")
+    )
     monkeypatch.setitem(BY_NAME, "stale", stale)
     found = hunt("stale", STEPS, [1], 3)
     assert "AttributeError" in found.finding

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from services.tools.proof.vopr.report import Summary
     from services.tools.proof.vopr.run import Hunt
 
-HUNTS = 5
+HUNTS = 3
 HUNT_SEEDS_MAX = 300
 _FIRST_SEEDS_APART = 100_000
 

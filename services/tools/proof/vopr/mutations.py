@@ -41,12 +41,23 @@ class Mutation(msgspec.Struct, frozen=True):
     breaks: str
     parts: Parts
     found_by: tuple[str, ...]
-    """The checks that it may be found by, as it strikes; a crash must be a broken invariant."""
+    """What may find it, as it strikes: checks, and the errors that it makes a room crash of."""
 
     def explains(self, finding: str) -> bool:
         """Whether this is what the bug leads to, and not a plant that no longer fits its part."""
-        check = finding.partition(":")[0]
-        return check in self.found_by and (check != "crash" or "AssertionError" in finding)
+        return _finder_of(finding) in self.found_by
+
+
+def _finder_of(finding: str) -> str:
+    """The check, or of `crash: risk-0: AssertionError: ...` the error."""
+    parts = finding.split(": ", 3)
+    return parts[2] if parts[0] == "crash" and len(parts) > 2 else parts[0]
+
+
+_BROKEN: Final = "AssertionError"
+"""An invariant of a core."""
+_STATE: Final = ("stages", "states", "snapshots", "views", _BROKEN)
+"""What finds that somewhere a state is not the fold of what was read."""
 
 
 MUTATIONS: Final = (
@@ -54,31 +65,31 @@ MUTATIONS: Final = (
         "offsets-before-outputs",
         "offsets and outputs are committed in two transactions, offsets first",
         Parts(loop=OffsetsFirst),
-        ("stages", "crash"),
+        ("stages", _BROKEN),
     ),
     Mutation(
         "outputs-before-offsets",
         "offsets and outputs are committed in two transactions, outputs first",
         Parts(loop=OutputsFirst),
-        ("crash", "stages"),
+        ("stages", _BROKEN),
     ),
     Mutation(
         "unknown-is-success",
         "a commit of unknown outcome is taken for one that happened",
         Parts(loop=UnknownIsSuccess),
-        ("stages", "snapshots", "states", "crash"),
+        _STATE,
     ),
     Mutation(
         "unknown-is-failure",
         "a commit of unknown outcome is done again, without a restore",
         Parts(loop=UnknownIsFailure),
-        ("crash", "stages"),
+        ("stages", _BROKEN),
     ),
     Mutation(
         "state-kept-after-error",
         "an aborted batch stays in memory, and its records count as read",
         Parts(loop=KeepsStateAfterErrors),
-        ("snapshots", "states", "stages", "crash"),
+        _STATE,
     ),
     Mutation(
         "snapshot-before-commit",
@@ -96,61 +107,61 @@ MUTATIONS: Final = (
         "offsets-read-unstable",
         "committed offsets are read while a decided transaction has yet to change them",
         Parts(consumer=UnstableOffsets),
-        ("stages", "crash"),
+        _STATE,
     ),
     Mutation(
         "fresh-token",
         "a batch fetched before a rebalance is committed under the metadata after it",
         Parts(consumer=FreshToken),
-        ("crash", "stages"),
+        (*_STATE, "KeyError"),
     ),
     Mutation(
         "token-unchecked",
         "a zombie's offsets are sent without the group's check",
         Parts(producer=UncheckedToken),
-        ("crash", "stages"),
+        _STATE,
     ),
     Mutation(
         "state-kept-after-revoke",
         "the state of before a revoke is taken for that of the committed offset",
         Parts(restorer=KeepsFolds),
-        ("crash", "states", "snapshots", "stages"),
+        _STATE,
     ),
     Mutation(
         "replay-speaks",
         "the tail that a restore folds is said again",
         Parts(loop=SaysReplay, restorer=CollectsReplay),
-        ("crash", "stages"),
+        ("stages", _BROKEN),
     ),
     Mutation(
         "bad-hash-accepted",
         "a snapshot is believed whose bytes do not have its hash",
         Parts(restorer=BelievesHashes),
-        ("states", "snapshots", "stages", "views", "crash"),
+        _STATE,
     ),
     Mutation(
         "dedup-not-in-snapshot",
         "risk's snapshot lacks the commands it remembers",
         Parts(risk=ForgetfulRisk()),
-        ("snapshots", "states", "stages", "crash"),
+        _STATE,
     ),
     Mutation(
         "departures-not-in-snapshot",
         "risk's snapshot lacks how many messages it sent to each partition",
         Parts(risk=RiskCountsAnew()),
-        ("crash", "snapshots", "states", "stages"),
+        _STATE,
     ),
     Mutation(
         "queue-not-in-snapshot",
         "the matcher's snapshot keeps each order's price, and not its place in the line",
         Parts(matcher=UnfairMatcher()),
-        ("snapshots", "states", "stages", "views", "crash"),
+        _STATE,
     ),
     Mutation(
         "reservation-leak",
         "a replace that races a fill leaves a reservation behind, in the checks' folds too",
         Parts(risk=LeakyRisks(), reference_risk=LeakyRisks()),
-        ("audit",),
+        (*_STATE, "audit"),
     ),
     Mutation(
         "short-for-all",
@@ -162,7 +173,7 @@ MUTATIONS: Final = (
         "mark-by-batch",
         "the mark is sent at the end of a batch and not by log time",
         Parts(matcher=BatchMarkers()),
-        ("snapshots", "states", "stages"),
+        _STATE,
     ),
     Mutation(
         "rows-apart-from-offsets",
