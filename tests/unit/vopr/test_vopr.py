@@ -3,15 +3,18 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from typer.testing import CliRunner
 
 from services.cli import app
 from services.gateway.core.read_model import ReadModel
+from services.tools.proof.vopr.ledger import DAMAGES
 from services.tools.proof.vopr.parts import Parts
 from services.tools.proof.vopr.run import Outcome, run_seed, run_seeds
 from services.tools.proof.vopr.stage import Finding
+from services.tools.proof.vopr.taps import TAPPED_STEPS
 from services.tools.proof.vopr.world import CONDITIONS_STEPS, World, _opened
 
 pytestmark = pytest.mark.timeout(600)
@@ -36,6 +39,23 @@ def test_seeds_meet_every_kind_of_strike_and_every_topic(outcomes: list[Outcome]
     assert min(struck.values()) > SEEDS / 2, struck
     written = {t: sum(o.figures[t] for o in outcomes) for t in ("trades", "orders.dlq", "book")}
     assert min(written.values()) > SEEDS / 2, written
+
+
+def test_seeds_kill_before_and_after_every_step_and_meet_every_misfortune(
+    outcomes: list[Outcome],
+) -> None:
+    met: Counter[str] = Counter()
+    for outcome in outcomes:
+        met.update(outcome.met)
+    kills = [f"kill {when} {step}" for step in TAPPED_STEPS for when in ("before", "after")]
+    others = [
+        *(f"{kind} {when} commit" for kind in ("nap", "freeze") for when in ("before", "after")),
+        *(f"snapshot {damage}" for damage in DAMAGES),
+        *("RetriableError", "RestoreNeededError", "FencedError", "UnknownOutcomeError"),
+        *("evict", "commit under way", "database away", "database ends a session"),
+    ]
+    assert len(kills) == 22
+    assert {name: met[name] for name in (*kills, *others) if not met[name]} == {}
 
 
 def test_no_two_seeds_are_alike(outcomes: list[Outcome]) -> None:

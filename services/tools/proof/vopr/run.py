@@ -34,6 +34,8 @@ class Outcome(msgspec.Struct, frozen=True):
     digest: str
     """Of all that happened and of the whole log: the same for the same seed, steps and code."""
     figures: dict[str, int]
+    met: dict[str, int]
+    """How often each misfortune came, by kind and place."""
 
     @property
     def command(self) -> str:
@@ -60,10 +62,10 @@ def run_seed(seed: int, steps: int, mutation: str = "", trace: list[str] | None 
     except Exception as error:  # noqa: BLE001 - a crash is a finding, and has a seed to repeat it
         finding = str(crash(error))
     if world is None:
-        return Outcome(seed, steps, mutation, finding, "", {})
+        return Outcome(seed, steps, mutation, finding, "", {}, {})
     if trace is not None:
         trace.extend(world.trace)
-    return Outcome(seed, steps, mutation, finding, _digest(world), _count(world))
+    return Outcome(seed, steps, mutation, finding, _digest(world), _count(world), dict(world.met))
 
 
 def _digest(world: World) -> str:

@@ -5,7 +5,7 @@ let the process die there, or let time and other processes go on while this one 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, get_args
 
 from services.runtime.ports import (
     Batch,
@@ -26,6 +26,8 @@ type Step = Literal[
 """Taking over: initialise, committed, read. A turn: poll to commit; then a snapshot."""
 type When = Literal["before", "after"]
 
+TAPPED_STEPS: Final[tuple[Step, ...]] = get_args(Step.__value__)
+"""Every step. Of the loop's own numbers, `fold` is decoding, folding and encoding in one."""
 TURN_STEPS: Final[tuple[Step, ...]] = ("poll", "begin", "fold", "send", "send_offsets", "commit")
 
 

@@ -60,6 +60,8 @@ class World:
         self.trace: list[str] = []
         self.happened: Counter[str] = Counter()
         """How often each kind of thing happened."""
+        self.met: Counter[str] = Counter()
+        """How often each misfortune came, by kind and place: `kill before commit`."""
         random = self._random = Random(seed)
         drawn = draw_conditions(random)
         self.conditions = conditions or drawn
@@ -284,6 +286,7 @@ class World:
             return "nobody to evict"
         room, instance = self._pick(list(self._members))
         self.stage.log.group(room).evict(instance)
+        self.met["evict"] += 1
         return f"evict {room}-{instance}"
 
     def joined(self, process: Process) -> None:
@@ -304,6 +307,7 @@ class World:
         kind = self._strikes.kind()
         self.trace.append(f"{self.steps} {kind} {process.name} {when} {step}")
         self.happened[kind] += 1
+        self.met[f"{kind} {when} {step}"] += 1
         if kind == "kill":
             raise Killed
         if kind == "nap":
@@ -321,6 +325,8 @@ class World:
         is_under_way = error is UnknownOutcomeError and when == "before"
         if is_under_way and isinstance(process, RoomProcess) and self._random.random() < 0.6:
             self.outsiders.lose_commit(process)
+            self.met["commit under way"] += 1
+        self.met[error.__name__] += 1
         raise error(f"{step} failed for a while; try again")
 
     def _stand_still(self, process: Process, steps: int, leap_ms: int) -> None:
@@ -357,8 +363,10 @@ class World:
         if self._random.random() < 0.3:
             if database.holder is not None:
                 database.holder.close()
+                self.met["database ends a session"] += 1
             return "the recorder's session ends"
         database.is_away = True
+        self.met["database away"] += 1
         return "the database is away"
 
     def _mend_database(self) -> str:
@@ -368,6 +376,7 @@ class World:
     def _damage_snapshot(self) -> str:
         """And often a death, so that somebody has to restore from what is left."""
         said, room = self.stage.snapshots.damage(self._random)
+        self.met[f"snapshot {said.partition(':')[0]}"] += 1
         if self._random.random() < 0.8:
             for process in [p for p in self.processes if p.room == room and not p.is_busy]:
                 process.is_alive = False
