@@ -1,10 +1,13 @@
 """The database's shape: made once, by whoever comes first, and its log only ever added to."""
 
+import random
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -21,6 +24,7 @@ from services.recorder.postgres import Move, PostgresLedger
 from services.recorder.tables import Table
 from services.runtime.errors import ConfigurationError, RetriableError
 from services.runtime.ports import Record, TopicPartition
+from services.tools.proof.chaos.disk import SEGMENT_BYTES, limit_files
 from services.wire.codec import local_codec
 from tests.support.recorder_world import create_database, drop_database
 from tests.support.stack_fixture import StackInfra
@@ -233,6 +237,33 @@ def test_a_holder_that_stands_still_inside_a_copy_is_evicted(migrated: str) -> N
         assert connection.execute("SELECT count(*) FROM outcry.archive").fetchone() == (0,)
     for ledger in (frozen, heir):
         ledger.close()
+
+
+def test_a_disk_that_is_full_takes_nothing_of_a_batch_and_all_of_it_once_there_is_room(
+    migrated: str,
+) -> None:
+    """A file-size limit on the session's server process does what a full disk does to its rows."""
+    at = TopicPartition("matching", 0)
+    chance = random.Random(1)
+    large = [Record("matching", 0, o, 1, None, chance.randbytes(2**20)) for o in range(1, 19)]
+    first, second = (
+        RowMaker(local_codec(), 1).rows(records)
+        for records in ([Record("matching", 0, 0, 1, None, b"x")], large)
+    )
+    ledger = PostgresLedger(migrated, "default", 30)
+    ledger.offsets({"matching": 1})
+    ledger.append(first, {at: Move(0, 1)})
+    server = [psutil.Process(ledger._connection.info.backend_pid)]
+    limit_files(server, SEGMENT_BYTES)
+    with pytest.raises(RetriableError, match=r"recording a batch: could not (extend|write)"):
+        ledger.append(second, {at: Move(1, 19)})
+    assert ledger.offsets({"matching": 1}) == {at: 1}
+    limit_files(server, resource.RLIM_INFINITY)
+    ledger.append(second, {at: Move(1, 19)})
+    assert ledger.offsets({"matching": 1}) == {at: 19}
+    ledger.close()
+    with psycopg.connect(migrated) as connection:
+        assert connection.execute("SELECT count(*) FROM outcry.archive").fetchone() == (19,)
 
 
 def test_offsets_moved_back_by_hand_are_found_before_a_row_is_doubled(migrated: str) -> None:

@@ -9,6 +9,7 @@ import os
 import resource
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -21,7 +22,7 @@ from services.tools.proof.chaos.scenarios import OUTAGE_PAUSE_MAX_S
 from services.tools.proof.chaos.site import wait_for
 from services.tools.proof.chaos.timeline import lines_since, mark
 
-_SEGMENT_BYTES: Final = 16 * 1024 * 1024
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _GROW_TIMEOUT_S: Final = 300.0
 _FAIL_TIMEOUT_S: Final = 120.0
 FULL_S: Final = 10.0
@@ -44,7 +45,7 @@ def fill_disk(run: Run, seconds: float = FULL_S) -> None:
     run.pause_randomly(0.2, 1.0)
     recorder = mark(run.site.log_of("recorder"))
     began_s = time.time()
-    _limit(run, _SEGMENT_BYTES)
+    _limit(run, SEGMENT_BYTES)
     wait_for(
         lambda: any(f'"event":"{w}"' in line for line in lines_since(recorder) for w in _FAILURES),
         "the recorder to fail on the full disk",
@@ -68,7 +69,7 @@ def _grow(run: Run) -> None:
     def is_large() -> bool:
         with psycopg.connect(run.site.addresses.pg_dsn) as database:
             row = database.execute(_LARGEST).fetchone()
-        return row is not None and int(row[0]) >= _SEGMENT_BYTES
+        return row is not None and int(row[0]) >= SEGMENT_BYTES
 
     wait_for(is_large, "a table of 16 MiB", _GROW_TIMEOUT_S)
 
@@ -79,9 +80,17 @@ def _limit(run: Run, size_bytes: int) -> None:
     Its other helpers write on: the end of a checkpoint is not what is to fail here.
     """
     server, *helpers = run.site.family("postgres")
-    sessions = [process for process in helpers if _serves_a_client(process)]
-    pids = [process.pid for process in (server, *sessions)]
-    uid, gid = server.uids().real, server.gids().real
+    limit_files([server, *filter(_serves_a_client, helpers)], size_bytes)
+
+
+def limit_files(processes: Sequence[psutil.Process], size_bytes: int) -> None:
+    """No file that one of these processes writes may grow beyond this. They have one owner.
+
+    Raises:
+        ChaosError: this account may not do that to theirs.
+    """
+    pids = [process.pid for process in processes]
+    uid, gid = processes[0].uids().real, processes[0].gids().real
 
     def set_limits() -> None:
         # As the server's own account: it may, and root may not where it lacks CAP_SYS_RESOURCE.
