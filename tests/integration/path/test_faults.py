@@ -3,7 +3,9 @@
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from services.tools.market.population import crowd_controls
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
 from services.tools.operate.connect import Deployment
+from services.tools.proof.chaos.scenarios import SLEEP_S
+from services.tools.proof.chaos.timeline import Mark, lines_since, mark
 from services.tools.proof.commands import reconcile_deployment
 from services.tools.proof.reconcile import Reconciliation
 from services.tools.stack.identity import ProcessIdentity, send_signal
@@ -24,10 +28,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 SEED = 11
 COMMANDS = 600
 RATE_PER_S = 200
-KILLS = 2
 QUIET_WAIT_S = 90.0
 BACK_WAIT_S = 180.0
-SESSION_S = 6.0
+GROUPED = {"risk", "matcher"}
 
 
 @pytest.fixture(scope="module")
@@ -102,36 +105,56 @@ def assert_nothing_lost(path: TradingPath) -> None:
 def test_a_room_killed_in_mid_flow_loses_and_repeats_nothing(
     path: TradingPath, flow: Flow, victim: str
 ) -> None:
-    for _ in range(KILLS):
-        flow.publish(COMMANDS // 4)
-        victims = kill(path.rooms, victim)
-        flow.publish(COMMANDS // 20)
-        wait_until_back(path.rooms, victims)
+    flow.publish(COMMANDS // 4)
+    victims = kill(path.rooms, victim)
+    flow.publish(COMMANDS // 20)
+    wait_until_back(path.rooms, victims)
     assert_nothing_lost(path)
 
 
-@pytest.mark.parametrize("victim", ["kafka", "postgres"])
-def test_killed_infrastructure_loses_and_repeats_nothing(
-    path: TradingPath, flow: Flow, stack_infra: StackInfra, victim: str
+def test_a_killed_broker_loses_and_repeats_nothing(
+    path: TradingPath, flow: Flow, stack_infra: StackInfra
 ) -> None:
+    """PostgreSQL and the registry: tests/chaos."""
     flow.publish(COMMANDS // 4)
-    wait_until_back(stack_infra.stack, kill(stack_infra.stack, victim))
+    wait_until_back(stack_infra.stack, kill(stack_infra.stack, "kafka"))
     flow.publish(COMMANDS // 4)
     assert_nothing_lost(path)
 
 
-@pytest.mark.parametrize("victim", ["risk", "matcher", "recorder"])
+@pytest.mark.parametrize("victims", [("risk",), ("matcher", "recorder")], ids=" and ".join)
 def test_a_room_that_slept_past_its_session_wakes_up_fenced(
-    path: TradingPath, flow: Flow, victim: str
+    path: TradingPath, flow: Flow, victims: tuple[str, ...]
 ) -> None:
+    """The recorder is in no group: its session with PostgreSQL lives longer than it sleeps."""
     flow.publish(COMMANDS // 4)
-    sleeper = process_of(path.rooms, victim)
-    assert send_signal(sleeper, signal.SIGSTOP)
+    sleepers = {victim: process_of(path.rooms, victim) for victim in victims}
+    for sleeper in sleepers.values():
+        assert send_signal(sleeper, signal.SIGSTOP)
+    places = {victim: mark(log_of(path, victim)) for victim in victims}
     flow.publish(COMMANDS // 4)
-    time.sleep(SESSION_S)
-    assert send_signal(sleeper, signal.SIGCONT)
+    time.sleep(SLEEP_S)
+    for sleeper in sleepers.values():
+        assert send_signal(sleeper, signal.SIGCONT)
     flow.publish(COMMANDS // 4)
+    for victim in set(victims) & GROUPED:
+        wait_until(
+            partial(has_lost_its_place, places[victim]),
+            f"{victim} to lose its place",
+            BACK_WAIT_S,
+        )
     assert_nothing_lost(path)
+    assert {victim: process_of(path.rooms, victim) for victim in victims} == sleepers
+
+
+def log_of(path: TradingPath, room: str) -> Path:
+    return path.rooms.plan.home_path / "logs" / f"{room}.log"
+
+
+def has_lost_its_place(since: Mark) -> bool:
+    """Whether the room has said since that it was put out of its group."""
+    words = ("FencedError", '"partitions_revoked"')
+    return any(word in line for line in lines_since(since) for word in words)
 
 
 def test_all_rooms_killed_at_once_go_on_from_their_snapshots_and_the_log(

@@ -34,9 +34,9 @@ KILLS = 2
 """Of each room, so that each of its two processes is killed in the lead and comes back."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def path(stack_infra: StackInfra) -> Iterator[TradingPath]:
-    """All rooms, with standbys."""
+    """All rooms, with standbys; a test goes on where the one before it stopped."""
     addresses, prefix = stack_infra.addresses, f"pair-{uuid4().hex[:8]}."
     create_topics(addresses.kafka_bootstrap, prefix)
     register_schemas(addresses.registry_url)
