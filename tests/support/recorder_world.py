@@ -325,6 +325,16 @@ def create_database(dsn: str, encoding: str = "UTF8") -> None:
         )
 
 
+def copy_database(dsn: str) -> str:
+    """A copy of a database that nobody is connected to: its DSN."""
+    with maintenance(dsn) as (connection, name):
+        copy = f"copy_{uuid4().hex[:8]}"
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(copy), name)
+        )
+    return make_conninfo(dsn, dbname=copy)
+
+
 def drop_database(dsn: str) -> None:
     """Drop the database a DSN names, with whoever is in it."""
     with maintenance(dsn) as (connection, name):

@@ -14,7 +14,12 @@ from services.recorder.core import RECORDED, RowMaker
 from services.recorder.postgres import Move, PostgresLedger
 from services.runtime.errors import FencedError
 from tests.support.pg_proxy import Fault, PostgresProxy
-from tests.support.recorder_world import PARTITIONS, RecorderWorld
+from tests.support.recorder_world import (
+    PARTITIONS,
+    RecorderWorld,
+    copy_database,
+    drop_database,
+)
 from tests.support.stack_fixture import StackInfra
 from tests.support.waiting import wait_until
 
@@ -86,12 +91,20 @@ def test_junk_on_any_topic_is_archived_and_stops_nothing(world: RecorderWorld) -
     assert [value for (value,) in kept] == junk
 
 
-def test_a_restart_goes_on_where_it_stopped(world: RecorderWorld) -> None:
+def test_a_restart_goes_on_where_it_stopped_also_in_an_older_backup(world: RecorderWorld) -> None:
+    """As long as Kafka still has what came after the backup."""
     world.write(20)
     first = world.start_recorder()
     world.wait_until_recorded()
     assert first.stop() == 0
+    backup = copy_database(world.dsn)
     world.write(20)
+    second = world.start_recorder()
+    world.wait_until_recorded()
+    world.assert_recorded_exactly()
+    assert second.stop() == 0
+    drop_database(world.dsn)
+    world.dsn = backup
     world.start_recorder()
     world.wait_until_recorded()
     world.assert_recorded_exactly()
