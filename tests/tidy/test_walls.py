@@ -37,6 +37,7 @@ HOUSE = {
     "risk/service.py": "from services import runtime\nfrom services.risk.core import account",
     "risk/core/__init__.py": "",
     "risk/core/account.py": "from services.domain import orders",
+    "trainer/__init__.py": "",
     "tools/__init__.py": "from services.risk.core import account",
     "tools/market/__init__.py": "",
     "tools/proof/__init__.py": "",

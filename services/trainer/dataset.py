@@ -1,0 +1,396 @@
+"""A data set: the lake's rows of one feature set with labels, in order of time, with their hash.
+
+The hash is over the content: what the rows say and by which rule, not in which files they lay or
+which copy of a trade closed them. Two data sets of one hash train the same model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from services.featuresets import SETS
+from services.featuresets.definitions import FeatureSet
+from services.featuresets.fingerprint import fingerprint
+from services.featuresets.grid import SECOND_US
+from services.lake.errors import LakeError
+from services.lake.files import read_file
+from services.lake.places import Lake, day_of
+from services.lake.schemas import feature_schema
+from services.trainer.arrays import Bools, Classes, Codes, Floats, Ints
+from services.trainer.content import content_sha256
+from services.trainer.errors import DamagedRowsError, PlanError, TooLittleDataError
+from services.trainer.labels import CLASSES, REASONS, label_rows
+from services.trainer.rows import Rows, rows_of_table
+
+MID: Final = "mid"
+SPREAD: Final = "spread"
+MID_SCALE: Final = 20_000
+"""A mid is an integer in 1/20000 dollar: bid plus ask."""
+HORIZON_MAX_S: Final = 86_400
+NULL_INPUT: Final = "null_input"
+_READS_MAX: Final = 3
+
+
+class DatasetPlan(msgspec.Struct, frozen=True):
+    """What a data set is to be. Whoever has the same lake and plan gets the same data set."""
+
+    feature_set: str
+    horizon_s: int = 10
+    threshold: int = 0
+    """1/20000 dollar: a smaller move, or one as great, is flat."""
+    tickers: tuple[str, ...] = ()
+    """None named: all."""
+    first_us: int | None = None
+    """Rows from this grid time on; None: no bound."""
+    last_us: int | None = None
+    """Up to this one, included; nothing later is looked at, for a label either."""
+    folds: int = 3
+    """Of the walk-forward split."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows with a label and no null, sorted by grid time and ticker; arrays of one length."""
+
+    plan: DatasetPlan
+    fingerprint: str
+    columns: tuple[str, ...]
+    """Inputs of a model, in order: every feature but the level."""
+    longest_window_s: int
+    """No row depends on more than the trades in it and the one before it."""
+    tickers: tuple[str, ...]
+    ticker: Codes
+    """Place in `tickers`."""
+    grid_time_us: Ints
+    created_us: Ints
+    """Time of the trade that closed the row, at or after its grid time."""
+    trade_offset: Ints
+    """Of that trade: in `trades`, or its place in a history that was ingested."""
+    inputs: Floats
+    """A row each, columns in order; no NaN."""
+    label: Classes
+    move: Ints
+    """Mid at the horizon less mid at the row, 1/20000 dollar."""
+    mid: Ints
+    """At the row, 1/20000 dollar."""
+    half_spread: Ints
+    """At the row, 1/20000 dollar."""
+    left_out: Mapping[str, int]
+    """Rows that are not here, by reason: those of `labels.REASONS`, and NULL_INPUT."""
+    nulls: Mapping[str, int]
+    """Rows in which an input is not defined, by input; one row may count in several."""
+    rows_read: int
+    """Rows of this fingerprint: these, and those left out."""
+    other_fingerprint: int
+    """Rows of other definitions of the set, which don't count."""
+    duplicates: int
+    """Rows that were there twice, and taken once."""
+    sha256: str
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.label)
+
+    @property
+    def gap_us(self) -> int:
+        """Between two segments of a split: horizon plus longest window."""
+        return (self.plan.horizon_s + self.longest_window_s) * SECOND_US
+
+
+def load_dataset(
+    lake: Lake, plan: DatasetPlan, feature_set: FeatureSet[Any] | None = None
+) -> Dataset:
+    """The data set of a lake.
+
+    Args:
+        lake: where the rows are.
+        plan: which of them, and what to make of them.
+        feature_set: the plan's by its name, unless given.
+
+    Raises:
+        PlanError: the plan can't be.
+        TooLittleDataError: the lake has nothing that fits it.
+        DamagedRowsError: rows that no fold gives.
+        LakeError: a file is damaged or another's.
+    """
+    check_plan(plan)
+    feature_set = feature_set or known_set(plan)
+    there = lake.tickers(f"features/{feature_set.name}")
+    if not there:
+        raise TooLittleDataError(
+            f"the lake {lake.root} has no rows of {feature_set.name}: make some with `outcry"
+            f" features backfill --set {feature_set.name}`, or start the stack with `outcry up`"
+        )
+    absent = sorted(set(plan.tickers) - set(there))
+    if absent:
+        raise PlanError(f"the lake has no rows of {', '.join(absent)}; it has {', '.join(there)}")
+    if len(there) == 1 and not plan.tickers:
+        raise PlanError(
+            f"the lake has rows of {there[0]} alone, and a model of one ticker knows no other: if"
+            f" that is wanted, say `--ticker {there[0]}`; else backfill more tickers"
+        )
+    table, others = _read(lake, plan, feature_set, fingerprint(feature_set))
+    return _made(table, plan, feature_set, others)
+
+
+def dataset_of_table(
+    table: "pa.Table", plan: DatasetPlan, feature_set: FeatureSet[Any] | None = None
+) -> Dataset:
+    """The data set of rows in memory, which have the lake's schema.
+
+    Raises:
+        PlanError: the plan can't be.
+        TooLittleDataError: the table has nothing that fits it.
+        DamagedRowsError: rows that no fold gives.
+    """
+    check_plan(plan)
+    feature_set = feature_set or known_set(plan)
+    chosen, others = _of_fingerprint(table, fingerprint(feature_set))
+    return _made(_asked_for(chosen, plan), plan, feature_set, others)
+
+
+def known_set(plan: DatasetPlan) -> FeatureSet[Any]:
+    """The plan's feature set, once it is known that labels can be made of it.
+
+    Raises:
+        PlanError: it is unknown, or has no mid or no spread.
+    """
+    able = [name for name, known in SETS.items() if {MID, SPREAD} <= set(known.columns)]
+    if plan.feature_set not in SETS:
+        raise PlanError(f"no feature set {plan.feature_set!r}; there are: {', '.join(able)}")
+    if plan.feature_set not in able:
+        raise PlanError(
+            f"{plan.feature_set} has no {MID} and {SPREAD}, which labels and costs are made of;"
+            f" take one of {', '.join(able)}"
+        )
+    return SETS[plan.feature_set]
+
+
+def check_plan(plan: DatasetPlan) -> None:
+    """Refuse a plan that no lake can fulfil.
+
+    Raises:
+        PlanError: the message says which part, and what it may be.
+    """
+    if type(plan.horizon_s) is not int or not 1 <= plan.horizon_s <= HORIZON_MAX_S:
+        raise PlanError(
+            f"a horizon of {plan.horizon_s} s: rows stand on whole seconds, so ask for a whole"
+            f" number from 1 to {HORIZON_MAX_S}"
+        )
+    if type(plan.threshold) is not int or plan.threshold < 0:
+        raise PlanError(
+            f"a threshold of {plan.threshold}: ask for a whole number of 1/20000 dollar from 0"
+        )
+    if plan.first_us is not None and plan.last_us is not None and plan.first_us > plan.last_us:
+        raise PlanError("the first time asked for is after the last one; turn them round")
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _read(
+    lake: Lake, plan: DatasetPlan, feature_set: FeatureSet[Any], made_by: str
+) -> "tuple[pa.Table, int]":
+    for attempt in range(_READS_MAX):
+        paths = _paths(lake, plan, feature_set.name)
+        try:
+            parts = [_read_part(path, plan, feature_set, made_by) for path in paths]
+        except LakeError:
+            # A compaction puts a merged file there first, and then removes its parts.
+            if attempt + 1 == _READS_MAX or all(path.exists() for path in paths):
+                raise
+            continue
+        empty = feature_schema(feature_set.columns).empty_table()
+        table = pa.concat_tables([empty, *(part for part, _ in parts)])
+        return table, sum(others for _, others in parts)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _paths(lake: Lake, plan: DatasetPlan, name: str) -> list[Path]:
+    first = None if plan.first_us is None else f"date={day_of(plan.first_us).isoformat()}"
+    last = None if plan.last_us is None else f"date={day_of(plan.last_us).isoformat()}"
+    return [
+        path
+        for path, _ in lake.feature_files(name)
+        if (not plan.tickers or path.parent.parent.name.partition("=")[2] in plan.tickers)
+        and (first is None or path.parent.name >= first)
+        and (last is None or path.parent.name <= last)
+    ]
+
+
+def _read_part(
+    path: Path, plan: DatasetPlan, feature_set: FeatureSet[Any], made_by: str
+) -> "tuple[pa.Table, int]":
+    chosen, others = _of_fingerprint(read_file(path, "features"), made_by)
+    schema = feature_schema(feature_set.columns)
+    if chosen.num_rows == 0:
+        return schema.empty_table(), others
+    if set(schema.names) - set(chosen.column_names):
+        raise DamagedRowsError(
+            f"{path} has rows of {feature_set.name} without all its columns; move it away and"
+            " backfill that day"
+        )
+    return _asked_for(chosen.select(schema.names).cast(schema), plan), others
+
+
+def _of_fingerprint(table: "pa.Table", made_by: str) -> "tuple[pa.Table, int]":
+    own = table.filter(pc.equal(table.column("fingerprint").cast(pa.string()), made_by))
+    return own, table.num_rows - own.num_rows
+
+
+def _asked_for(table: "pa.Table", plan: DatasetPlan) -> "pa.Table":
+    times = table.column("event_timestamp").cast(pa.int64())
+    if plan.first_us is not None:
+        table = table.filter(pc.greater_equal(times, plan.first_us))
+        times = table.column("event_timestamp").cast(pa.int64())
+    if plan.last_us is not None:
+        table = table.filter(pc.less_equal(times, plan.last_us))
+    if plan.tickers:
+        table = table.filter(pc.is_in(table.column("ticker"), pa.array(plan.tickers)))
+    return table
+
+
+# --- making --------------------------------------------------------------------------------------
+
+
+def _made(
+    table: "pa.Table", plan: DatasetPlan, feature_set: FeatureSet[Any], others: int
+) -> Dataset:
+    if table.num_rows == 0:
+        raise _no_rows(feature_set, others)
+    rows = rows_of_table(table, feature_set)
+    del table
+    mid, has_mid = _mid(rows, feature_set)
+    labels = label_rows(
+        rows.ticker, rows.grid_time_us, mid, has_mid, plan.horizon_s, plan.threshold
+    )
+    places = [n for n, name in enumerate(feature_set.columns) if name != MID]
+    undefined = np.isnan(rows.values)
+    has_null = undefined[:, places].any(axis=1)
+    is_labelled = labels.reason == 0
+    taken = np.flatnonzero(is_labelled & ~has_null)
+    left_out = {
+        reason: int(np.count_nonzero(labels.reason == code))
+        for code, reason in enumerate(REASONS)
+        if code
+    }
+    left_out[NULL_INPUT] = int(np.count_nonzero(is_labelled & has_null))
+    _require_classes(plan, rows, labels.label[taken], left_out)
+    columns = tuple(feature_set.columns[n] for n in places)
+    made = Dataset(
+        plan=plan,
+        fingerprint=fingerprint(feature_set),
+        columns=columns,
+        longest_window_s=feature_set.longest_window_s,
+        tickers=rows.tickers,
+        ticker=rows.ticker[taken],
+        grid_time_us=rows.grid_time_us[taken],
+        created_us=rows.created_us[taken],
+        trade_offset=rows.trade_offset[taken],
+        inputs=rows.values[np.ix_(taken, places)],
+        label=labels.label[taken],
+        move=labels.move[taken],
+        mid=mid[taken],
+        half_spread=_half_spread(feature_set, rows.values, mid)[taken],
+        left_out=left_out,
+        nulls={name: int(undefined[:, n].sum()) for n, name in zip(places, columns, strict=True)},
+        rows_read=len(rows.ticker),
+        other_fingerprint=others,
+        duplicates=rows.duplicates,
+        sha256="",
+    )
+    return replace(made, sha256=_sha256(made))
+
+
+def _mid(rows: Rows, feature_set: FeatureSet[Any]) -> tuple[Ints, Bools]:
+    """In 1/20000 dollar, and where there is one."""
+    place = feature_set.columns.index(MID)
+    scale = feature_set.features[place].scale
+    assert scale == MID_SCALE, f"{feature_set.name} states its mid in 1/{scale} dollar"
+    has_mid = ~np.isnan(rows.values[:, place])
+    real = np.where(has_mid, rows.values[:, place], 0.0)
+    mid = np.rint(real * MID_SCALE).astype(np.int64)
+    wrong = np.flatnonzero((mid / MID_SCALE != real) | (has_mid & (mid <= 0)))
+    if len(wrong):
+        row = int(wrong[0])
+        raise DamagedRowsError(
+            f"{feature_set.name}: the mid of {rows.tickers[rows.ticker[row]]} at"
+            f" {int(rows.grid_time_us[row])} us is {real[row]!r}, no positive multiple of 1/20000"
+            " dollar; remove that day's files of the ticker and backfill it"
+        )
+    return mid, has_mid
+
+
+def _half_spread(feature_set: FeatureSet[Any], values: Floats, mid: Ints) -> Ints:
+    """In 1/20000 dollar: exact from a spread in dollars.
+
+    A spread relative to the mid is stated in 1e-6, so what follows is so exact too.
+    """
+    place = feature_set.columns.index(SPREAD)
+    spread = np.where(np.isnan(values[:, place]), 0.0, values[:, place])
+    if feature_set.features[place].unit == "dollar":
+        return np.rint(spread * (MID_SCALE // 2)).astype(np.int64)
+    assert feature_set.features[place].unit == "fraction", feature_set.features[place].unit
+    return np.rint(spread * mid / 2).astype(np.int64)
+
+
+def _sha256(made: Dataset) -> str:
+    rule = {
+        "feature_set": made.plan.feature_set,
+        "fingerprint": made.fingerprint,
+        "columns": made.columns,
+        "horizon_s": made.plan.horizon_s,
+        "threshold": made.plan.threshold,
+        "folds": made.plan.folds,
+        "gap_us": made.gap_us,
+    }
+    columns = (
+        made.grid_time_us, made.inputs, made.label, made.move, made.mid, made.half_spread,
+    )  # fmt: skip
+    return content_sha256(rule, made.tickers, made.ticker, columns)
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+
+def _no_rows(feature_set: FeatureSet[Any], others: int) -> TooLittleDataError:
+    if others:
+        return TooLittleDataError(
+            f"all {others:,} rows of {feature_set.name} are of other definitions of the set than"
+            f" this version's; make its own with `outcry features backfill --set"
+            f" {feature_set.name} --replace`"
+        )
+    return TooLittleDataError(
+        f"no row of {feature_set.name} lies in the time asked for; `outcry dataset describe --set"
+        f" {feature_set.name}` without --from and --to shows what there is"
+    )
+
+
+def _require_classes(
+    plan: DatasetPlan, rows: Rows, label: Classes, left_out: Mapping[str, int]
+) -> None:
+    seconds = int(rows.grid_time_us[-1] - rows.grid_time_us[0]) // SECOND_US
+    if len(label) == 0:
+        if left_out["horizon_not_passed"] == len(rows.ticker):
+            raise TooLittleDataError(
+                f"a horizon of {plan.horizon_s} s is longer than any ticker's history (the rows"
+                f" span {seconds} s): ask for a shorter one, or take more history"
+            )
+        reasons = ", ".join(f"{name} {count:,}" for name, count in left_out.items() if count)
+        raise TooLittleDataError(
+            f"none of {len(rows.ticker):,} rows can be used ({reasons}); take more history, or"
+            " another horizon"
+        )
+    there = np.unique(label)
+    if len(there) == 1:
+        raise TooLittleDataError(
+            f"every label is {CLASSES[there[0]]!r} ({len(label):,} rows, horizon"
+            f" {plan.horizon_s} s, threshold {plan.threshold}): there is nothing to learn; take"
+            " a longer horizon, a smaller threshold or more history"
+        )

@@ -1,0 +1,30 @@
+"""Why there is no data set, or no training on it. A person has to act: the message says how.
+
+TrainerError
+├── PlanError          what was asked for can't be: horizon, threshold, tickers, feature set
+├── TooLittleDataError there are no rows, too few of them, or labels of one class
+├── DamagedRowsError   rows that no fold gives: two of one time that differ, NaN, infinities
+└── LeakError          a leak check failed: nothing may be trained on this
+"""
+
+from services.runtime.errors import FatalError
+
+
+class TrainerError(FatalError):
+    """One line: the cause and the next step."""
+
+
+class PlanError(TrainerError):
+    """What was asked for can't be."""
+
+
+class TooLittleDataError(TrainerError):
+    """There are not enough rows for what was asked for."""
+
+
+class DamagedRowsError(TrainerError):
+    """The lake holds rows that no fold gives."""
+
+
+class LeakError(TrainerError):
+    """A leak check failed."""
