@@ -30,6 +30,7 @@ HOUSE = {
     "features/__init__.py": "",
     "featuresets/__init__.py": "",
     "materializer/__init__.py": "",
+    "models/__init__.py": "",
     "online/__init__.py": "",
     "recorder/__init__.py": "",
     "risk/__init__.py": "",
