@@ -14,6 +14,7 @@ from services.tools.bench import commands as bench
 from services.tools.demo import commands as demo
 from services.tools.features import commands as features
 from services.tools.history import commands as history
+from services.tools.learning import commands as learning
 from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
 from services.tools.operate import commands as operate
@@ -31,6 +32,7 @@ _EXTRAS: Final = {
     "faust": "features",
     "feast": "online",
     "httpx": "stack",
+    "numpy": "tools",
     "psutil": "tools",
     "psycopg": "tools",
     "pyarrow": "tools",
@@ -51,7 +53,9 @@ def outcry() -> None:
     """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
 
 
-for tool in (stack, demo, operate, market, history, features, proof, ledger, bench):
+for tool in (
+    stack, demo, operate, market, history, features, learning, proof, ledger, bench,
+):  # fmt: skip
     tool.register(app)
 
 

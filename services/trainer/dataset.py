@@ -6,6 +6,7 @@ which copy of a trade closed them. Two data sets of one hash train the same mode
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,13 +131,14 @@ def load_dataset(
     absent = sorted(set(plan.tickers) - set(there))
     if absent:
         raise PlanError(f"the lake has no rows of {', '.join(absent)}; it has {', '.join(there)}")
-    if len(there) == 1 and not plan.tickers:
+    table, others = _read(lake, plan, feature_set)
+    made = _made(table, plan, feature_set, others)
+    if len(made.tickers) == 1 and not plan.tickers:
         raise PlanError(
-            f"the lake has rows of {there[0]} alone, and a model of one ticker knows no other: if"
-            f" that is wanted, say `--ticker {there[0]}`; else backfill more tickers"
+            f"there are rows of {made.tickers[0]} alone, and a model of one ticker knows no other:"
+            f" if that is wanted, say `--ticker {made.tickers[0]}`; else backfill more tickers"
         )
-    table, others = _read(lake, plan, feature_set, fingerprint(feature_set))
-    return _made(table, plan, feature_set, others)
+    return made
 
 
 def dataset_of_table(
@@ -151,8 +153,8 @@ def dataset_of_table(
     """
     check_plan(plan)
     feature_set = feature_set or known_set(plan)
-    chosen, others = _of_fingerprint(table, fingerprint(feature_set))
-    return _made(_asked_for(chosen, plan), plan, feature_set, others)
+    rows, others = _of_fingerprint(table, feature_set, "the table")
+    return _made(_asked_for(rows, plan), plan, feature_set, others)
 
 
 def known_set(plan: DatasetPlan) -> FeatureSet[Any]:
@@ -178,11 +180,7 @@ def check_plan(plan: DatasetPlan) -> None:
     Raises:
         PlanError: the message says which part, and what it may be.
     """
-    if type(plan.horizon_s) is not int or not 1 <= plan.horizon_s <= HORIZON_MAX_S:
-        raise PlanError(
-            f"a horizon of {plan.horizon_s} s: rows stand on whole seconds, so ask for a whole"
-            f" number from 1 to {HORIZON_MAX_S}"
-        )
+    whole_seconds(plan.horizon_s)
     if type(plan.threshold) is not int or plan.threshold < 0:
         raise PlanError(
             f"a threshold of {plan.threshold}: ask for a whole number of 1/20000 dollar from 0"
@@ -191,23 +189,40 @@ def check_plan(plan: DatasetPlan) -> None:
         raise PlanError("the first time asked for is after the last one; turn them round")
 
 
+def whole_seconds(horizon_s: float) -> int:
+    """A horizon as somebody typed it.
+
+    Raises:
+        PlanError: it is no whole number of seconds, or out of bounds.
+    """
+    if not (
+        isfinite(horizon_s) and horizon_s == int(horizon_s) and 1 <= horizon_s <= HORIZON_MAX_S
+    ):
+        raise PlanError(
+            f"a horizon of {horizon_s:g} s: rows stand on whole seconds, so ask for a whole number"
+            f" from 1 to {HORIZON_MAX_S}"
+        )
+    return int(horizon_s)
+
+
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _read(
-    lake: Lake, plan: DatasetPlan, feature_set: FeatureSet[Any], made_by: str
-) -> "tuple[pa.Table, int]":
+def _read(lake: Lake, plan: DatasetPlan, feature_set: FeatureSet[Any]) -> "tuple[pa.Table, int]":
     for attempt in range(_READS_MAX):
         paths = _paths(lake, plan, feature_set.name)
         try:
-            parts = [_read_part(path, plan, feature_set, made_by) for path in paths]
+            parts = [
+                _of_fingerprint(read_file(path, "features"), feature_set, str(path))
+                for path in paths
+            ]
         except LakeError:
             # A compaction puts a merged file there first, and then removes its parts.
             if attempt + 1 == _READS_MAX or all(path.exists() for path in paths):
                 raise
             continue
         empty = feature_schema(feature_set.columns).empty_table()
-        table = pa.concat_tables([empty, *(part for part, _ in parts)])
+        table = pa.concat_tables([empty, *(_asked_for(part, plan) for part, _ in parts)])
         return table, sum(others for _, others in parts)
     raise AssertionError("the last attempt returns or raises")
 
@@ -224,24 +239,23 @@ def _paths(lake: Lake, plan: DatasetPlan, name: str) -> list[Path]:
     ]
 
 
-def _read_part(
-    path: Path, plan: DatasetPlan, feature_set: FeatureSet[Any], made_by: str
+def _of_fingerprint(
+    table: "pa.Table", feature_set: FeatureSet[Any], where: str
 ) -> "tuple[pa.Table, int]":
-    chosen, others = _of_fingerprint(read_file(path, "features"), made_by)
+    """The rows that this version's fold made, and how many others there are."""
+    made_by = table.column("fingerprint").cast(pa.string())
+    own = table.filter(pc.equal(made_by, fingerprint(feature_set)))
+    others = table.num_rows - own.num_rows
     schema = feature_schema(feature_set.columns)
-    if chosen.num_rows == 0:
+    if own.num_rows == 0:
         return schema.empty_table(), others
-    if set(schema.names) - set(chosen.column_names):
+    absent = [name for name in schema.names if name not in own.column_names]
+    if absent:
         raise DamagedRowsError(
-            f"{path} has rows of {feature_set.name} without all its columns; move it away and"
+            f"{where} has rows of {feature_set.name} without {', '.join(absent)}; move it away and"
             " backfill that day"
         )
-    return _asked_for(chosen.select(schema.names).cast(schema), plan), others
-
-
-def _of_fingerprint(table: "pa.Table", made_by: str) -> "tuple[pa.Table, int]":
-    own = table.filter(pc.equal(table.column("fingerprint").cast(pa.string()), made_by))
-    return own, table.num_rows - own.num_rows
+    return own.select(schema.names).cast(schema), others
 
 
 def _asked_for(table: "pa.Table", plan: DatasetPlan) -> "pa.Table":
@@ -265,7 +279,12 @@ def _made(
     if table.num_rows == 0:
         raise _no_rows(feature_set, others)
     rows = rows_of_table(table, feature_set)
-    del table
+    silent = sorted(set(plan.tickers) - set(rows.tickers))
+    if silent:
+        raise TooLittleDataError(
+            f"no row of {', '.join(silent)} is of this version and of the time asked for; leave"
+            " the ticker out, or backfill it"
+        )
     mid, has_mid = _mid(rows, feature_set)
     labels = label_rows(
         rows.ticker, rows.grid_time_us, mid, has_mid, plan.horizon_s, plan.threshold

@@ -1,0 +1,1 @@
+"""learning: data sets and models, as people ask for them."""
