@@ -4,7 +4,8 @@ TrainerError
 ├── PlanError          what was asked for can't be: horizon, threshold, tickers, feature set
 ├── TooLittleDataError there are no rows, too few of them, or labels of one class
 ├── DamagedRowsError   rows that no fold gives: two of one time that differ, NaN, infinities
-└── LeakError          a leak check failed: nothing may be trained on this
+├── LeakError          a leak check failed: nothing may be trained on this
+└── NotTheSameError    a repeated run does not come out as its manifest says
 """
 
 from services.runtime.errors import FatalError
@@ -28,3 +29,7 @@ class DamagedRowsError(TrainerError):
 
 class LeakError(TrainerError):
     """A leak check failed."""
+
+
+class NotTheSameError(TrainerError):
+    """A repeated run does not come out as its manifest says."""

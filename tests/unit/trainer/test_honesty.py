@@ -20,7 +20,7 @@ from tests.support.markets import leaky_market, null_market
 PLAN: Final = DatasetPlan("microstructure_v1")
 TICKERS: Final = ("AAPL", "MSFT")
 ROWS: Final = 4_000
-NULL_SEEDS: Final = 10
+NULL_SEEDS: Final = 8
 
 type Market = Callable[[int], "pa.Table"]
 
