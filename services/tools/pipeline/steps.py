@@ -92,6 +92,11 @@ def read_records(folder: Path) -> list[Record]:
     return [record for record in found if record is not None]
 
 
+def runs_in(folder: Path) -> list[str]:
+    """The names of the runs that have a record, in order."""
+    return sorted({path.parent.name for path in folder.glob("*/[0-9][0-9]-*.json")})
+
+
 def _take(path: Path, step: Step, earlier: Earlier, say: Say) -> Done:
     try:
         inputs = _plain(step.inputs(earlier))
