@@ -23,7 +23,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -205,23 +205,17 @@ def read_model(
     """
     with _Folder(folder, limits) as opened:
         text = opened.read(MANIFEST)
-        found_sha256 = sha256(text).hexdigest()
-        if manifest_sha256 is not None and found_sha256 != manifest_sha256:
-            raise ModelRefusedError(
-                Refusal.WRONG_SHA256, f"{MANIFEST} is not the one that was registered"
-            )
+        found_sha256 = _check_sha256(text, manifest_sha256)
         manifest = read_manifest(text)
         if len(manifest.columns) > limits.columns_max:
             raise ModelRefusedError(Refusal.TOO_LARGE, f"{len(manifest.columns):,} columns")
         _check_names(manifest, opened.names)
-        kept: dict[str, bytes] = {}
+        kept = dict.fromkeys((manifest.model_file, GOLDEN), b"")
         for name, stated in manifest.files.items():
-            digest = sha256()
-            for chunk in opened.chunks(name):
-                digest.update(chunk)
-                if name not in _ATTACHMENTS:
-                    kept[name] = kept.get(name, b"") + chunk
-            if digest.hexdigest() != stated:
+            if name in kept:
+                kept[name] = opened.read(name)
+            parts = [kept[name]] if name in kept else opened.chunks(name)
+            if _sha256_of(parts) != stated:
                 raise ModelRefusedError(
                     Refusal.WRONG_SHA256, f"{name} is not the file that the manifest states"
                 )
@@ -229,6 +223,36 @@ def read_model(
     golden = decode_json(kept[GOLDEN], Golden, GOLDEN)
     _check_golden(golden, predictor, len(manifest.columns))
     return LoadedModel(folder, manifest, found_sha256, predictor, golden)
+
+
+def read_manifest_of(
+    folder: Path, limits: Limits = LIMITS, *, manifest_sha256: str | None = None
+) -> ModelManifest:
+    """What is told of a model of any origin; its other files are not looked at.
+
+    Raises:
+        ModelRefusedError: as `read_model` for the manifest.
+    """
+    with _Folder(folder, limits) as opened:
+        text = opened.read(MANIFEST)
+    _check_sha256(text, manifest_sha256)
+    return read_manifest(text)
+
+
+def _sha256_of(parts: Iterable[bytes]) -> str:
+    digest = sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _check_sha256(manifest: bytes, stated: str | None) -> str:
+    found = sha256(manifest).hexdigest()
+    if stated is not None and found != stated:
+        raise ModelRefusedError(
+            Refusal.WRONG_SHA256, f"{MANIFEST} is not the one that was registered"
+        )
+    return found
 
 
 def read_manifest(text: bytes) -> ModelManifest:
