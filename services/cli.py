@@ -14,7 +14,7 @@ from services.tools.bench import commands as bench
 from services.tools.demo import commands as demo
 from services.tools.features import commands as features
 from services.tools.history import commands as history
-from services.tools.learning import commands as learning
+from services.tools.learning import models_commands as models
 from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
 from services.tools.operate import commands as operate
@@ -32,10 +32,12 @@ _EXTRAS: Final = {
     "faust": "features",
     "feast": "online",
     "httpx": "stack",
-    "numpy": "tools",
+    "mlflow": "models",
     "psutil": "tools",
     "psycopg": "tools",
     "pyarrow": "tools",
+    "sqlalchemy": "models",
+    "xgboost": "models",
 }
 """Which part of the product brings a library that a room alone does not need."""
 
@@ -53,9 +55,7 @@ def outcry() -> None:
     """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
 
 
-for tool in (
-    stack, demo, operate, market, history, features, learning, proof, ledger, bench,
-):  # fmt: skip
+for tool in (stack, demo, operate, market, history, features, models, proof, ledger, bench):
     tool.register(app)
 
 

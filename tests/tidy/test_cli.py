@@ -15,6 +15,8 @@ HEAVY = (
     "faust",
     "feast",
     "httpx",
+    "mlflow",
+    "numpy",
     "pandas",
     "polars",
     "prometheus_client",
@@ -23,8 +25,10 @@ HEAVY = (
     "pyarrow",
     "pydantic_settings",
     "rich",
+    "sqlalchemy",
     "structlog",
     "uvicorn",
+    "xgboost",
 )
 
 
@@ -56,7 +60,7 @@ def test_every_command_says_what_it_does() -> None:
     answer = outcry("--help")
     assert answer.returncode == 0
     commands = ("up", "demo", "order", "accounts", "halt", "dlq", "reconcile", "simulate")
-    for command in (*commands, "history", "snapshots"):
+    for command in (*commands, "history", "models", "snapshots"):
         assert command in answer.stdout
 
 
