@@ -131,7 +131,7 @@ def load_dataset(
     absent = sorted(set(plan.tickers) - set(there))
     if absent:
         raise PlanError(f"the lake has no rows of {', '.join(absent)}; it has {', '.join(there)}")
-    table, others = _read(lake, plan, feature_set)
+    table, others = read_rows(lake, plan, feature_set)
     made = _made(table, plan, feature_set, others)
     if len(made.tickers) == 1 and not plan.tickers:
         raise PlanError(
@@ -208,7 +208,15 @@ def whole_seconds(horizon_s: float) -> int:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _read(lake: Lake, plan: DatasetPlan, feature_set: FeatureSet[Any]) -> "tuple[pa.Table, int]":
+def read_rows(
+    lake: Lake, plan: DatasetPlan, feature_set: FeatureSet[Any]
+) -> "tuple[pa.Table, int]":
+    """The rows that a plan asks for, labelled or not, and how many are of other definitions.
+
+    Raises:
+        DamagedRowsError: a file lacks a column of the set.
+        LakeError: a file is damaged or another's.
+    """
     for attempt in range(_READS_MAX):
         paths = _paths(lake, plan, feature_set.name)
         try:
