@@ -8,6 +8,9 @@ CONTROLS = 1
 ACCOUNTS = 2
 MATCHING = 3
 TRADES = 4
+FEATURES = 5
+NOWHERE = -1
+"""No record caused the message: somebody asked over HTTP. Partition and offset are -1 too."""
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -20,7 +23,8 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     """
 
     topic: int
-    """Number of the source topic (ORDERS, CONTROLS, ACCOUNTS, MATCHING, TRADES)."""
+    """Number of the source topic (ORDERS, CONTROLS, ACCOUNTS, MATCHING, TRADES, FEATURES); or
+    NOWHERE."""
     partition: int
     offset: int
     index: int

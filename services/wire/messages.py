@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from services.domain import commands, controls, events, features
+from services.domain import commands, controls, events, features, predictions
 from services.domain.origin import Origin
 
 type Payload = msgspec.Struct
@@ -20,7 +20,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     payload: Payload
 
 
-_MODULES: Final = (commands, controls, events, features)
+_MODULES: Final = (commands, controls, events, features, predictions)
 
 
 def payload_class(record: str) -> type[Payload]:

@@ -91,13 +91,17 @@ EXECUTIONS: Final = Topic(
 
 FEATURES: Final = Topic(
     "features", "feed", "ticker", TICKER_PARTITIONS, "delete", False,
-    ("features",), ("materializer",), ("FeatureRow",), True,
+    ("features",), ("materializer", "inference"), ("FeatureRow",), True,
+)  # fmt: skip
+PREDICTIONS: Final = Topic(
+    "predictions", "feed", "ticker", TICKER_PARTITIONS, "delete", False,
+    ("inference",), ("clients",), ("Prediction",), True,
 )  # fmt: skip
 
 TRADING: Final = (ORDERS, ORDERS_DLQ, CONTROLS, ACCOUNTS, MATCHING, TRADES, BOOK, EXECUTIONS)
 """The topics of the trading path: what is written exactly once, and what the audit derives."""
 
-TOPICS: Final = (*TRADING, FEATURES)
+TOPICS: Final = (*TRADING, FEATURES, PREDICTIONS)
 """Every topic."""
 
 BY_NAME: Final = {topic.name: topic for topic in TOPICS}
@@ -108,5 +112,6 @@ ORIGIN_NUMBERS: Final = {
     ACCOUNTS.name: origin.ACCOUNTS,
     MATCHING.name: origin.MATCHING,
     TRADES.name: origin.TRADES,
+    FEATURES.name: origin.FEATURES,
 }
 """The number an Origin gives each source topic."""

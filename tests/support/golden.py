@@ -54,6 +54,8 @@ def example(schema: _Schema, named: dict[str, Any], place: int) -> object:
             return -place if place % 2 else place
         case "long":
             return _LONG_EXAMPLE + place
+        case "double":
+            return -place / 8 if place % 2 else place / 8
         case other:
             msg = f"no example for {other}"
             raise AssertionError(msg)

@@ -23,6 +23,7 @@ HOUSE = {
     "runtime/loop.py": "",
     "runtime/__init__.py": "import time\nfrom services import wire",
     "gateway/__init__.py": "",
+    "inference/__init__.py": "",
     "ingest/__init__.py": "",
     "lake/__init__.py": "",
     "matcher/__init__.py": "",

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from services.domain.commands import CancelOrder, PlaceOrder
 from services.domain.events import BookDepth, DeadLetter, Level
 from services.domain.genesis import default_genesis
-from services.domain.origin import Origin
+from services.domain.origin import NOWHERE, Origin
+from services.domain.predictions import MODE_NAMES, REQUESTED, STREAMED, Prediction
 from services.wire import codec as wire
 from services.wire.codec import Codec, RegisteredSchema, UndecodableError, local_codec
 from services.wire.schemas import load_schemas, newest_schema
@@ -26,6 +27,26 @@ MESSAGES: list[tuple[str, msgspec.Struct]] = [
     ("accounts", ORDER),
     ("accounts", default_genesis()),
     ("book", BookDepth("AAPL", 0, 5, (Level(4, 3, 2), Level(3, 3, 1)), ())),
+    (
+        "predictions",
+        Prediction(
+            "r-1",
+            1,
+            "AAPL",
+            5,
+            4,
+            "microstructure_v1",
+            "f0",
+            "direction_10s",
+            3,
+            "ab",
+            False,
+            True,
+            2,
+            (0.1, 0.2, 0.7),
+            (-1.5, 0.1 + 0.2),
+        ),
+    ),
     ("orders.dlq", DeadLetter("WRONG_MAGIC", "x", 3, "00", b"\x00\xff\x01")),
 ]
 
@@ -39,6 +60,15 @@ def test_what_is_encoded_is_decoded(topic: str, payload: msgspec.Struct) -> None
 def test_a_command_carries_its_event_time_and_no_origin() -> None:
     decoded = CODEC.decode("orders", CODEC.encode_command("orders", ORDER, 42))
     assert (decoded.origin, decoded.payload, decoded.event_time_us) == (None, ORDER, 42)
+
+
+def test_a_prediction_of_no_record_says_so_in_its_origin() -> None:
+    _, prediction = MESSAGES[-2]
+    nowhere = Origin(NOWHERE, -1, -1, 0, 0, 5, 4)
+    assert CODEC.decode("predictions", CODEC.encode("predictions", nowhere, prediction)).origin == (
+        nowhere
+    )
+    assert set(MODE_NAMES) == {REQUESTED, STREAMED}
 
 
 def test_the_frame_is_confluents() -> None:
