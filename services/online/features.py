@@ -9,8 +9,10 @@ from typing import Any, Final
 
 import pandas as pd
 import yaml
-from feast import FeatureService, FeatureStore
+from feast import FeatureService, FeatureStore, FeatureView
 from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundException
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from redis.exceptions import RedisError
 
 from services.featuresets import SETS
@@ -32,6 +34,7 @@ from services.online.settings import feast_folder, lake_of, repo_config, setting
 EMPTY_FILE: Final = "empty.parquet"
 """Without one file Feast can't read a set's folder; it has no rows."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class OnlineFeatures:
@@ -141,11 +144,18 @@ class OnlineFeatures:
             for place, ticker in enumerate(tickers)
         ]
 
-    def _require_known(self, service: FeatureService) -> None:
-        """Look into the registry as it is now. Raises as `service`."""
-        with contextlib.suppress(OSError):  # without a registry the first error says it all
-            self._store.refresh_registry()  # type: ignore[no-untyped-call]  # Feast's
-            self.service(service.name)
+    def reader(self, name: str) -> "FeatureReader":
+        """For who asks hundreds of times a second: all that a read needs, looked up once.
+
+        Raises:
+            UnknownServiceError: there is no such FeatureService.
+            OnlineStoreError: the registry is not as it should be.
+        """
+        service = self.service(name)
+        (projection,) = service.feature_view_projections
+        with _told():
+            view = self._store.get_feature_view(projection.name)
+        return FeatureReader(self._store, service, view)
 
     def _served(
         self,
@@ -158,14 +168,71 @@ class OnlineFeatures:
         made_by = answer[FINGERPRINT][place]
         if made_by is None:
             return Served(ticker, None, "", {})
-        stated = service.tags.get(FINGERPRINT)
-        if made_by != stated:
-            raise ForeignFingerprintError(
-                f"the row of {ticker} was made by {made_by[:12]} and {service.name} states"
-                f" {str(stated)[:12]}: backfill and materialize the set, or use the code it is of"
-            )
+        _require_own(service, ticker, made_by)
         grid_time_us = int(answer[f"{FINGERPRINT}__ts"][place]) * 1_000_000
         return Served(ticker, grid_time_us, made_by, {name: answer[name][place] for name in names})
+
+
+class FeatureReader:
+    """Reads one FeatureService as `OnlineFeatures.read` does, five times as fast.
+
+    It asks Feast's online store itself. Feast's own way to it puts every value into a response
+    message and takes it out again, which costs more than the database. Any number of threads may
+    read.
+    """
+
+    def __init__(self, store: FeatureStore, service: FeatureService, view: FeatureView) -> None:
+        self._store = store
+        self._provider = store._get_provider()  # noqa: SLF001 - as Feast's own online read does
+        self._view = view
+        self._names = [field.name for field in view.features]
+        self._columns = [name for name in self._names if name != FINGERPRINT]
+        self.service = service
+        """What was looked up, for its tags."""
+
+    def read(self, tickers: Sequence[str]) -> list[Served]:
+        """The newest row of each ticker, in their order.
+
+        Raises:
+            OnlineStoreAwayError: the store does not answer.
+            ForeignFingerprintError: a row was made by other definitions than the service states.
+        """
+        keys = [
+            EntityKey(join_keys=["ticker"], entity_values=[Value(string_val=ticker)])
+            for ticker in tickers
+        ]
+        with _told():
+            found = self._provider.online_read(self._store.config, self._view, keys, self._names)
+        return [
+            self._served(ticker, time, values)
+            for ticker, (time, values) in zip(tickers, found, strict=True)
+        ]
+
+    def _served(
+        self, ticker: str, time: datetime | None, values: dict[str, Value] | None
+    ) -> Served:
+        made_by = None if values is None else values.get(FINGERPRINT)
+        if time is None or values is None or made_by is None or not made_by.HasField("string_val"):
+            return Served(ticker, None, "", {})
+        _require_own(self.service, ticker, made_by.string_val)
+        aware = time.replace(tzinfo=UTC) if time.tzinfo is None else time
+        reals = {name: _real(values.get(name)) for name in self._columns}
+        return Served(ticker, (aware - _EPOCH) // _MICROSECOND, made_by.string_val, reals)
+
+
+def _real(value: Value | None) -> float | None:
+    if value is None or not value.HasField("double_val"):
+        return None
+    return float(value.double_val)
+
+
+def _require_own(service: FeatureService, ticker: str, made_by: str) -> None:
+    stated = service.tags.get(FINGERPRINT)
+    if made_by != stated:
+        raise ForeignFingerprintError(
+            f"the row of {ticker} was made by {made_by[:12]} and {service.name} states"
+            f" {str(stated)[:12]}: backfill and materialize the set, or use the code it is of"
+        )
 
 
 @contextlib.contextmanager
