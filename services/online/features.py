@@ -187,8 +187,13 @@ class FeatureReader:
         self._view = view
         self._names = [field.name for field in view.features]
         self._columns = [name for name in self._names if name != FINGERPRINT]
-        self.service = service
-        """What was looked up, for its tags."""
+        self._service = service
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What the service states of its set's definitions; every row read is of these."""
+        stated: str | None = self._service.tags.get(FINGERPRINT)
+        return stated
 
     def read(self, tickers: Sequence[str]) -> list[Served]:
         """The newest row of each ticker, in their order.
@@ -214,7 +219,7 @@ class FeatureReader:
         made_by = None if values is None else values.get(FINGERPRINT)
         if time is None or values is None or made_by is None or not made_by.HasField("string_val"):
             return Served(ticker, None, "", {})
-        _require_own(self.service, ticker, made_by.string_val)
+        _require_own(self._service, ticker, made_by.string_val)
         aware = time.replace(tzinfo=UTC) if time.tzinfo is None else time
         reals = {name: _real(values.get(name)) for name in self._columns}
         return Served(ticker, (aware - _EPOCH) // _MICROSECOND, made_by.string_val, reals)

@@ -1,0 +1,69 @@
+"""The listening socket on loopback, and uvicorn on it."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from typing import Final
+
+import uvicorn
+
+from services.runtime.errors import ConfigurationError
+
+LOOPBACK_NAME: Final = "localhost"
+
+
+def only_loopback(host: str) -> str:
+    """Let a setting pass that names this machine alone: nobody proves who they are.
+
+    Raises:
+        ValueError: it is no loopback address.
+    """
+    if host == LOOPBACK_NAME:
+        return host
+    try:
+        is_loopback = ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        msg = (
+            f"{host!r} is not a loopback address, and callers only say who they are, they do"
+            " not prove it; use 127.0.0.1"
+        )
+        raise ValueError(msg)
+    return host
+
+
+def listen(host: str, port: int, setting: str, stall_ms: int) -> socket.socket:
+    """The listening socket.
+
+    Args:
+        host: loopback.
+        port: 0: any free one.
+        setting: the variable that says which port, for who has to change it.
+        stall_ms: how long a client may leave the network's buffers full.
+
+    Raises:
+        ConfigurationError: the port can't be had.
+    """
+    is_v6 = host != LOOPBACK_NAME and ip_address(host).version == 6
+    try:
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if is_v6 else socket.AF_INET, backlog=1_024
+        )
+    except OSError as error:
+        msg = f"can't listen on {host}:{port} ({error.strerror}); set {setting}"
+        raise ConfigurationError(msg) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Accepted sockets inherit it. A client that never reads would otherwise hold its
+        # connection for ever: its kernel answers for it, so nothing else times out.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
+    return listener
+
+
+class QuietServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: it would die of the signal once it has stopped."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
