@@ -56,6 +56,25 @@ ROOMS: Final = (
         libraries=("duckdb", "feast", "pandas", "pyarrow", "redis", "yaml"),
         is_trading=False,
     ),
+    Room(
+        "inference",
+        "inference",
+        after=("materializer",),
+        libraries=(
+            "alembic",
+            "duckdb",
+            "feast",
+            "mlflow",
+            "numpy",
+            "pandas",
+            "pyarrow",
+            "redis",
+            "sqlalchemy",
+            "xgboost",
+            "yaml",
+        ),
+        is_trading=False,
+    ),
     Room("gateway", "gateway-metrics", after=("ingest", "risk", "matcher", "recorder")),
 )
 ROOM_NAMES: Final = tuple(room.name for room in ROOMS)
@@ -109,6 +128,10 @@ def room(plan: Plan, row: Room) -> Component:
         port = plan.port_base + PORT_OFFSETS["gateway"]
         ports = {"gateway": port} | ports
         env |= {"OUTCRY_GATEWAY_HOST": HOST, "OUTCRY_GATEWAY_PORT": str(port)}
+    if row.name == "inference":
+        port = plan.port_base + PORT_OFFSETS["predict"]
+        ports = {"inference": port} | ports
+        env |= {"OUTCRY_INFERENCE_HOST": HOST, "OUTCRY_INFERENCE_PORT": str(port)}
     # A standby takes the ids over itself, at once; to fence them here would be to fence it.
     is_fenced = row.is_transactional and not (plan.standby and row.standby_port)
     ids = transactional_ids(plan.topic_prefix, row.name, INSTANCE) if is_fenced else ()

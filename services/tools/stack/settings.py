@@ -21,9 +21,11 @@ PORT_OFFSETS: Final = MappingProxyType(
         "matcher-standby": 17,
         "features": 18,
         "materializer": 19,
+        "inference": 20,
         "postgres": 54,
         "gateway": 80,
         "registry": 81,
+        "predict": 82,
         "kafka": 92,
         "kafka-controller": 93,
     }

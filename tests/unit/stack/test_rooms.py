@@ -46,6 +46,14 @@ def test_a_room_is_told_everything_through_its_environment(tmp_path: Path) -> No
     assert (env["OUTCRY_GATEWAY_HOST"], env["OUTCRY_GATEWAY_PORT"]) == ("127.0.0.1", "19080")
 
 
+def test_inference_is_told_its_own_port_beside_that_of_its_metrics(tmp_path: Path) -> None:
+    plan = stack_plan(StackSettings(home=tmp_path, port_base=19000), ROOM_NAMES)
+    component = room(plan, next(row for row in ROOMS if row.name == "inference"))
+    assert component.env["OUTCRY_INFERENCE_PORT"] == "19082"
+    assert component.env["OUTCRY_METRICS_PORT"] == "19020"
+    assert component.ports == {"inference": 19082, "inference metrics": 19020}
+
+
 def test_a_room_whose_libraries_are_not_installed_stops_the_start_and_names_the_extra() -> None:
     row = Room("features", "features", libraries=("aiokafka", "no_such_library"))
     with pytest.raises(
@@ -62,19 +70,19 @@ def test_an_external_database_is_used_and_none_is_started(tmp_path: Path) -> Non
     assert room(plan, ROOMS[0]).env["OUTCRY_PG_DSN"] == dsn
 
 
-def test_the_gateway_starts_last_and_so_stops_first(tmp_path: Path) -> None:
+def test_the_gateway_starts_after_all_that_trades_and_so_stops_before_it(tmp_path: Path) -> None:
     plan = stack_plan(StackSettings(home=tmp_path), ROOM_NAMES)
     infra = tuple(_component(name) for name in plan.infra)
     layers = start_layers((*infra, prepare(plan), *(room(plan, row) for row in ROOMS)))
     names = [[component.name for component in layer] for layer in layers]
     assert names[0] == list(plan.infra)
     assert names[1] == [PREPARE]
-    assert names[-1] == ["materializer", "gateway"]
-    assert "features" in names[-2]
+    assert names[-2:] == [["materializer", "gateway"], ["inference"]]
+    assert "features" in names[-3]
 
 
 def test_trading_goes_without_the_rooms_that_stand_behind_the_trades() -> None:
-    assert set(ROOM_NAMES) - set(TRADING_ROOMS) == {"features", "materializer"}
+    assert set(ROOM_NAMES) - set(TRADING_ROOMS) == {"features", "materializer", "inference"}
     for row in ROOMS:
         if row.is_trading:
             assert not row.libraries

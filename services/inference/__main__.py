@@ -1,0 +1,87 @@
+"""`python -m services.inference`: its process, wired to Kafka, Feast and the model registry."""
+
+import asyncio
+import sys
+from contextlib import ExitStack
+from typing import Final
+
+from services.inference.metrics import METRICS
+from services.inference.service import Service
+from services.inference.settings import InferenceSettings
+from services.models.classes import model_name
+from services.models.registry import Registry
+from services.online.features import OnlineFeatures
+from services.runtime.errors import ConfigurationError, OperatingError
+from services.runtime.kafka_admin import check_topics
+from services.runtime.registry import load_codec
+from services.runtime.restore import RestoreInterruptedError
+from services.runtime.room import (
+    EXIT_ENVIRONMENT,
+    EXIT_FATAL,
+    EXIT_OK,
+    ProcessPacer,
+    connect,
+    persist,
+    refuse_optimised,
+    serve_metrics,
+)
+from services.runtime.settings import read_settings
+from services.runtime.telemetry import Telemetry, configure_logging
+from services.wire.topics import FEATURES, PREDICTIONS
+
+SWITCH_S: Final = 0.000_5
+"""How long a thread may keep others from the interpreter: a tenth of Python's default, since a
+model that is loaded beside would otherwise cost each request several milliseconds."""
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
+    try:
+        refuse_optimised()
+        settings = read_settings(InferenceSettings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"inference: {error}\n")
+        return EXIT_ENVIRONMENT
+    configure_logging(settings.log_level)
+    telemetry = Telemetry("inference", settings.instance, METRICS)
+    pacer = ProcessPacer()
+    pacer.install()
+    sys.setswitchinterval(SWITCH_S)
+    telemetry.log.info("starting", home=str(settings.home), stream=settings.inference_stream)
+    try:
+        with ExitStack() as resources:
+            asyncio.run(_assemble(settings, telemetry, pacer, resources).run())
+    except RestoreInterruptedError:
+        telemetry.log.info("stopped_before_ready")
+        return EXIT_OK
+    except OperatingError as error:
+        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
+        return EXIT_FATAL
+    except AssertionError:
+        telemetry.log.exception("invariant_broken")
+        raise
+    telemetry.log.info("stopped")
+    return EXIT_OK
+
+
+def _assemble(
+    settings: InferenceSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
+) -> Service:
+    serve_metrics(settings, telemetry, resources.callback)
+    topics = (FEATURES, PREDICTIONS)
+    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    persist(telemetry, pacer, lambda: check_topics(bootstrap, prefix, topics))
+    name = model_name(settings.inference_horizon_s)
+    return Service(
+        settings,
+        telemetry,
+        pacer,
+        codec=persist(telemetry, pacer, lambda: load_codec(settings.registry_url, 0.0)),
+        connection=connect(settings, telemetry),
+        source=Registry(settings.home, settings.mlflow_url, name),
+        open_features=OnlineFeatures(settings.home, settings.online_url).reader,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

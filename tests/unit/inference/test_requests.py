@@ -1,0 +1,582 @@
+"""What can be asked, and the exact problem of everything that can not."""
+
+import json
+import math
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import httpx
+import numpy as np
+import pytest
+
+from services.domain.origin import NOWHERE
+from services.domain.predictions import REQUESTED
+from services.featuresets.fingerprint import fingerprint
+from services.inference.core import Alias
+from services.inference.problems import KINDS
+from services.models.artifact import read_model
+from services.online.errors import (
+    ForeignFingerprintError,
+    OnlineStoreAwayError,
+    OnlineStoreError,
+)
+from tests.support.inference_world import (
+    FEATURES,
+    INPUTS,
+    NOW_US,
+    SECOND_US,
+    InferenceWorld,
+    eventually,
+)
+from tests.support.model_kit import COLUMNS, V1, constant_model, linear_model, xgboost_model
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[InferenceWorld]:
+    """With a champion, version 1."""
+    made = InferenceWorld(tmp_path)
+    made.registry.add(1)
+    made.serve(1)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def client(world: InferenceWorld) -> AsyncIterator[httpx.AsyncClient]:
+    async with world.client() as made:
+        yield made
+
+
+def expect_problem(response: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """The answer's problem document, which is this one."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert (document["status"], document["reason"]) == (status, reason)
+    assert document["type"] == f"urn:outcry:problem:{reason.lower().replace('_', '-')}"
+    assert document["title"] == KINDS[reason].title
+    assert ("retry-after" in response.headers) == (KINDS[reason].retry_after_s is not None)
+    return document
+
+
+def expected(world: InferenceWorld, features: dict[str, float] = INPUTS) -> list[float]:
+    """What the champion's folder says of these features, read by itself."""
+    version = world.registry.named[Alias.CHAMPION]
+    model = read_model(world.registry.folder / str(version))
+    vector = [features[name] for name in model.manifest.columns]
+    answer: list[float] = model.predictor.probabilities(np.array([vector]))[0].tolist()
+    return answer
+
+
+# --- answers
+
+
+async def test_an_answer_names_the_model_the_features_and_their_age(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    world.features.put("MSFT", age_s=7, return_1s=-3.5)
+    asked = {"tickers": ["AAPL", "MSFT"]}
+    response = await client.post("/predict", json=asked, headers={"X-Request-Id": "r-1"})
+    assert response.status_code == 200
+    answer = response.json()
+    manifest = world.slots.all()[Alias.CHAMPION].loaded.manifest
+    assert answer["request_id"] == "r-1"
+    assert answer["model"] == {
+        "name": "direction_10s", "version": 1, "alias": "champion",
+        "sha256": manifest.model_sha256,
+    }  # fmt: skip
+    assert (answer["feature_set"], answer["fingerprint"]) == (V1.name, fingerprint(V1))
+    first, second = answer["predictions"]
+    assert list(first["probabilities"].values()) == expected(world)
+    assert list(second["probabilities"].values()) == expected(world, INPUTS | {"return_1s": -3.5})
+    assert second["feature_age_ms"] == 7_000
+    assert second["grid_time_us"] == NOW_US - 7 * SECOND_US
+    likeliest = max(first["probabilities"], key=first["probabilities"].get)
+    assert (first["ticker"], first["predicted_class"]) == ("AAPL", likeliest)
+    assert not first["degraded"]
+    assert response.headers["x-request-id"] == "r-1"
+    assert response.headers["x-model"] == "direction_10s/1"
+    assert response.headers["x-feature-fingerprint"] == fingerprint(V1)
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_each_prediction_is_recorded_with_the_vector_that_was_served(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    response = await client.post("/predict", json={"tickers": ["AAPL", "TSLA"]})
+    answer = response.json()
+    assert [p.ticker for p in world.sink.predictions] == ["AAPL", "TSLA"]
+    for index, (origin, made) in enumerate(world.sink.taken):
+        said = answer["predictions"][index]
+        assert made.request_id == answer["request_id"]
+        assert made.mode == REQUESTED
+        assert list(made.probabilities) == list(said["probabilities"].values())
+        assert made.vector == tuple(FEATURES[name] for name in COLUMNS)
+        assert (made.served_at_us, made.grid_time_us) == (NOW_US, NOW_US - SECOND_US)
+        assert (made.model, made.model_version) == ("direction_10s", 1)
+        assert made.fingerprint == answer["fingerprint"]
+        assert not made.is_shadow
+        assert (origin.topic, origin.offset, origin.index) == (NOWHERE, -1, index)
+
+
+async def test_a_request_without_an_id_gets_one_of_its_own(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    ids = {(await client.post("/predict", json={"tickers": ["AAPL"]})).json()["request_id"]
+           for _ in range(3)}  # fmt: skip
+    assert len(ids) == 3
+    assert {p.request_id for p in world.sink.predictions} == ids
+
+
+async def test_the_order_of_given_features_changes_nothing(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    answers = []
+    for names in (COLUMNS, reversed(COLUMNS), sorted(COLUMNS)):
+        features = {name: INPUTS[name] for name in names}
+        response = await client.post("/predict/vector", json={"features": features})
+        answers.append(list(response.json()["probabilities"].values()))
+    assert answers == [expected(world)] * 3
+    assert world.sink.taken == []
+
+
+async def test_explanations_add_up_to_the_score_behind_the_answer(tmp_path: Path) -> None:
+    for folder, predictor in (("x", xgboost_model()), ("l", linear_model())):
+        world = InferenceWorld(tmp_path / folder)
+        world.registry.add(1, predictor)
+        world.serve(1)
+        async with world.client() as client:
+            answer = (await client.get("/explain", params={"ticker": "AAPL"})).json()
+        scores = {
+            label: base + sum(each["added"][label] for each in answer["contributions"].values())
+            for label, base in answer["base"].items()
+        }
+        total = sum(math.exp(score) for score in scores.values())
+        for label, score in scores.items():
+            assert math.exp(score) / total == pytest.approx(answer["probabilities"][label], 1e-4)
+        assert {n: each["value"] for n, each in answer["contributions"].items()} == INPUTS
+        assert world.sink.taken == []
+        world.close()
+
+
+async def test_a_model_without_contributions_says_so(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path)
+    world.registry.add(1, constant_model())
+    world.serve(1)
+    async with world.client() as client:
+        response = await client.get("/explain", params={"ticker": "AAPL"})
+    expect_problem(response, 409, "NOT_EXPLAINABLE")
+    world.close()
+
+
+# --- rows that are unfit
+
+
+async def test_an_unknown_ticker_is_told_before_all_else(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    world.features.put("MSFT", age_s=31)
+    response = await client.post("/predict", json={"tickers": ["AAPL", "MSFT", "NOPE"]})
+    document = expect_problem(response, 404, "UNKNOWN_TICKER")
+    assert document["pointer"] == "#/tickers/2"
+    assert [fault["reason"] for fault in document["errors"]] == [
+        "UNKNOWN_TICKER", "STALE_FEATURES",
+    ]  # fmt: skip
+    assert "'NOPE'" in document["detail"]
+    assert world.sink.taken == []
+
+
+async def test_stale_features_are_refused_with_their_age(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    world.features.put("AAPL", age_s=30)
+    assert (await client.post("/predict", json={"tickers": ["AAPL"]})).status_code == 200
+    world.features.put("AAPL", age_s=31)
+    document = expect_problem(
+        await client.post("/predict", json={"tickers": ["AAPL"]}), 503, "STALE_FEATURES"
+    )
+    assert "31,000 ms old, 30,000 ms are allowed" in document["detail"]
+    expect_problem(await client.get("/explain?ticker=AAPL"), 503, "STALE_FEATURES")
+    assert world.metric('outcry_inference_rows_unfit_total{reason="STALE_FEATURES"}') == 2
+
+
+async def test_features_that_are_not_defined_are_refused_by_name(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    world.features.put("AAPL", return_1s=None, spread=None)
+    document = expect_problem(
+        await client.post("/predict", json={"tickers": ["MSFT", "AAPL"]}),
+        503,
+        "UNDEFINED_FEATURES",
+    )
+    assert document["pointer"] == "#/tickers/1"
+    assert "'return_1s', 'spread'" in document["detail"]
+    assert world.sink.taken == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e300])
+async def test_a_row_with_a_number_that_is_none_is_never_predicted_from(
+    world: InferenceWorld, client: httpx.AsyncClient, value: float
+) -> None:
+    world.features.put("AAPL", return_1s=value)
+    response = await client.post("/predict", json={"tickers": ["AAPL"]})
+    expect_problem(response, 503, "UNDEFINED_FEATURES")
+
+
+async def test_by_policy_an_answer_has_stale_rows_and_gaps_and_says_so(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path, inference_unfit_policy="degrade")
+    world.registry.add(1)
+    world.serve(1)
+    world.features.put("AAPL", age_s=99)
+    world.features.put("MSFT", return_1s=None)
+    async with world.client() as client:
+        response = await client.post("/predict", json={"tickers": ["AAPL", "MSFT", "NVDA"]})
+        unknown = await client.post("/predict", json={"tickers": ["AAPL", "NOPE"]})
+    stale, gap, good = response.json()["predictions"]
+    assert (stale["degraded"], stale["reason"]) == (True, "STALE_FEATURES")
+    assert stale["feature_age_ms"] == 99_000
+    assert list(stale["probabilities"].values()) == expected(world)
+    assert (gap["degraded"], gap["reason"]) == (True, "UNDEFINED_FEATURES")
+    assert (gap["predicted_class"], gap["probabilities"]) == (None, None)
+    assert (good["degraded"], good["reason"]) == (False, None)
+    assert [(p.ticker, p.is_degraded) for p in world.sink.predictions] == [
+        ("AAPL", True), ("NVDA", False),
+    ]  # fmt: skip
+    expect_problem(unknown, 404, "UNKNOWN_TICKER")
+    world.close()
+
+
+async def test_in_a_replay_of_history_any_age_will_do(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path, inference_feature_age_s_max=0)
+    world.registry.add(1)
+    world.serve(1)
+    world.features.put("AAPL", age_s=400_000_000)
+    async with world.client() as client:
+        response = await client.post("/predict", json={"tickers": ["AAPL"]})
+    assert response.json()["predictions"][0]["feature_age_ms"] == 400_000_000_000
+    assert not response.json()["predictions"][0]["degraded"]
+    world.close()
+
+
+@pytest.mark.parametrize(
+    "failure,reason",
+    [
+        (OnlineStoreAwayError("the online store does not answer"), "ONLINE_STORE_AWAY"),
+        (ForeignFingerprintError("the row of AAPL was made by later"), "FOREIGN_FEATURES"),
+        (OnlineStoreError("no such table; remove online.db"), "ONLINE_STORE_BROKEN"),
+    ],
+)
+async def test_an_online_store_that_cannot_be_read_is_told_with_its_cause(
+    world: InferenceWorld, client: httpx.AsyncClient, failure: Exception, reason: str
+) -> None:
+    world.features.failure = failure
+    response = await client.post("/predict", json={"tickers": ["AAPL"]})
+    assert expect_problem(response, 503, reason)["detail"] == str(failure)
+    assert (await client.get("/health")).status_code == 200
+    world.features.failure = None
+    assert (await client.post("/predict", json={"tickers": ["AAPL"]})).status_code == 200
+
+
+async def test_a_store_that_hangs_holds_one_request_and_not_the_rest(tmp_path: Path) -> None:
+    import threading
+
+    world = InferenceWorld(tmp_path, inference_answer_timeout_ms=50)
+    world.registry.add(1)
+    world.serve(1)
+    release = threading.Event()
+    world.features.before_read = release.wait
+    async with world.client() as client:
+        response = await client.post("/predict", json={"tickers": ["AAPL"]})
+        expect_problem(response, 504, "ANSWER_TIMEOUT")
+        assert (await client.get("/health")).status_code == 200
+    release.set()
+    world.close()
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    "features,reason,names",
+    [
+        ({"return_1s": math.nan}, "NAN_FEATURE", ["return_1s"]),
+        ({"return_1s": math.inf, "spread": -math.inf}, "INFINITE_FEATURE", ["return_1s", "spread"]),
+        ({"return_1s": 1e39}, "INFINITE_FEATURE", ["return_1s"]),
+        ({"return_1s": None}, "NULL_FEATURE", ["return_1s"]),
+        ({"return_1s": "1"}, "FEATURE_NOT_A_NUMBER", ["return_1s"]),
+        ({"return_1s": True}, "FEATURE_NOT_A_NUMBER", ["return_1s"]),
+        ({"return_1s": [1]}, "FEATURE_NOT_A_NUMBER", ["return_1s"]),
+        ({"return_2s": 1.0}, "EXTRA_FEATURE", ["return_2s"]),
+        ({"mid": 1.0}, "EXTRA_FEATURE", ["mid"]),
+        ({"a/b~é": 1.0}, "EXTRA_FEATURE", ["a~1b~0\\xe9"]),
+    ],
+)
+async def test_features_that_are_none_are_refused_by_name(
+    world: InferenceWorld,
+    client: httpx.AsyncClient,
+    features: dict[str, object],
+    reason: str,
+    names: list[str],
+) -> None:
+    body = json.dumps({"features": INPUTS | features})
+    response = await client.post(
+        "/predict/vector", content=body, headers={"Content-Type": "application/json"}
+    )
+    document = expect_problem(response, 422, reason)
+    assert [fault["pointer"] for fault in document["errors"]] == [
+        f"#/features/{name}" for name in names
+    ]
+    assert world.sink.taken == []
+
+
+async def test_missing_and_renamed_features_are_refused_by_the_name_that_is_missing(
+    client: httpx.AsyncClient,
+) -> None:
+    fewer = {name: INPUTS[name] for name in COLUMNS[1:]}
+    for features in (fewer, fewer | {"return_1_s": 0.0}):
+        response = await client.post("/predict/vector", json={"features": features})
+        document = expect_problem(response, 422, "MISSING_FEATURE")
+        assert document["pointer"] == f"#/features/{COLUMNS[0]}"
+    expect_problem(
+        await client.post("/predict/vector", json={"features": {}}), 422, "MISSING_FEATURE"
+    )
+
+
+@pytest.mark.parametrize(
+    "path,body,status,reason,pointer",
+    [
+        ("/predict", {}, 422, "MISSING_FIELD", "#/tickers"),
+        ("/predict", {"tickers": []}, 422, "INVALID_FIELD", "#/tickers"),
+        ("/predict", {"tickers": "AAPL"}, 422, "INVALID_FIELD", "#/tickers"),
+        ("/predict", {"tickers": ["AAPL", 5]}, 422, "INVALID_FIELD", "#/tickers/1"),
+        ("/predict", {"tickers": ["../x"]}, 422, "INVALID_FIELD", "#/tickers/0"),
+        ("/predict", {"tickers": ["AAPL", "AAPL"]}, 422, "INVALID_FIELD", "#/tickers/1"),
+        ("/predict", {"tickers": ["AAPL"], "model": 3}, 422, "UNKNOWN_FIELD", "#/model"),
+        ("/predict", {"tickers": ["AAPL"], "fingerprint": 3}, 422, "INVALID_FIELD",
+         "#/fingerprint"),
+        ("/predict", {"tickers": ["A"] * 101}, 422, "TOO_MANY_TICKERS", "#/tickers"),
+        ("/predict/vector", {}, 422, "MISSING_FIELD", "#/features"),
+        ("/predict/vector", {"features": [1.0]}, 422, "INVALID_FIELD", "#/features"),
+        ("/predict/vector", {"features": {}, "ticker": "AAPL"}, 422, "UNKNOWN_FIELD", "#/ticker"),
+        ("/admin/reload", {"force": True}, 422, "UNKNOWN_FIELD", "#/force"),
+    ],
+)  # fmt: skip
+async def test_a_body_of_another_shape_is_refused_by_its_member(
+    world: InferenceWorld,
+    client: httpx.AsyncClient,
+    path: str,
+    body: dict[str, object],
+    status: int,
+    reason: str,
+    pointer: str,
+) -> None:
+    document = expect_problem(await client.post(path, json=body), status, reason)
+    assert document["pointer"] == pointer
+    assert world.sink.taken == []
+
+
+async def test_ten_thousand_tickers_are_refused_before_they_are_read(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    tickers = [f"T{number}" for number in range(10_000)]
+    response = await client.post("/predict", json={"tickers": tickers})
+    assert expect_problem(response, 413, "BODY_TOO_LARGE")["bytes_max"] == 16_384
+    world.features.failure = AssertionError("nothing may be read")
+    response = await client.post("/predict", json={"tickers": tickers[:1_000]})
+    document = expect_problem(response, 422, "TOO_MANY_TICKERS")
+    assert "names 1,000 tickers, 100 are allowed" in document["detail"]
+
+
+@pytest.mark.parametrize(
+    "content,reason,status",
+    [
+        (b"", "INVALID_JSON", 400),
+        (b"[]", "INVALID_JSON", 400),
+        (b'{"tickers": ["AAPL"], "tickers": ["MSFT"]}', "INVALID_JSON", 400),
+        (b"\xff", "INVALID_JSON", 400),
+        (b"[" * 10_000, "INVALID_JSON", 400),
+    ],
+)
+async def test_a_body_that_is_no_json_object_is_refused(
+    client: httpx.AsyncClient, content: bytes, reason: str, status: int
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = await client.post("/predict", content=content, headers=headers)
+    expect_problem(response, status, reason)
+
+
+async def test_a_page_of_another_site_gets_nothing_in(client: httpx.AsyncClient) -> None:
+    response = await client.post("/admin/reload", content=b"{}")
+    expect_problem(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+    response = await client.get("/models", headers={"Host": "evil.example"})
+    expect_problem(response, 421, "WRONG_HOST")
+
+
+@pytest.mark.parametrize(
+    "method,path,status,reason",
+    [
+        ("GET", "/", 404, "NOT_FOUND"),
+        ("GET", "/predict", 405, "METHOD_NOT_ALLOWED"),
+        ("GET", "/docs", 404, "NOT_FOUND"),
+        ("GET", "/explain", 400, "INVALID_PARAMETER"),
+        ("GET", "/explain?ticker=AAPL&ticker=MSFT&x=1", 400, "INVALID_PARAMETER"),
+        ("GET", "/explain?ticker=..%2F", 400, "INVALID_PARAMETER"),
+        ("GET", "/explain?ticker=NOPE", 404, "UNKNOWN_TICKER"),
+    ],
+)
+async def test_a_wrong_path_method_or_parameter_is_a_problem(
+    client: httpx.AsyncClient, method: str, path: str, status: int, reason: str
+) -> None:
+    expect_problem(await client.request(method, path), status, reason)
+
+
+async def test_an_id_that_is_none_is_refused(client: httpx.AsyncClient) -> None:
+    for bad in ("", "a b", "x" * 65):
+        response = await client.post(
+            "/predict", json={"tickers": ["AAPL"]}, headers={"X-Request-Id": bad}
+        )
+        document = expect_problem(response, 400, "INVALID_PARAMETER")
+        assert document["pointer"] == "header:X-Request-Id"
+
+
+async def test_a_request_for_other_definitions_is_refused(client: httpx.AsyncClient) -> None:
+    same = {"tickers": ["AAPL"], "fingerprint": fingerprint(V1)}
+    assert (await client.post("/predict", json=same)).status_code == 200
+    other = same | {"fingerprint": "0" * 64}
+    document = expect_problem(await client.post("/predict", json=other), 409, "OTHER_FINGERPRINT")
+    assert document["fingerprint"] == fingerprint(V1)
+
+
+# --- the log
+
+
+async def test_when_no_more_predictions_may_wait_requests_are_refused_and_counted(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    world.sink.room = 2
+    for _ in range(2):
+        assert (await client.post("/predict", json={"tickers": ["AAPL"]})).status_code == 200
+    response = await client.post("/predict", json={"tickers": ["AAPL"]})
+    assert expect_problem(response, 503, "LOG_UNAVAILABLE")["detail"].startswith("2 predictions")
+    assert world.metric("outcry_inference_requests_refused_unrecorded_total") == 1
+    features = {"features": INPUTS}
+    assert (await client.post("/predict/vector", json=features)).status_code == 200
+    world.sink.room = 3
+    assert (await client.post("/predict", json={"tickers": ["AAPL"]})).status_code == 200
+
+
+# --- no model, canary, shadow
+
+
+async def test_without_a_model_it_is_alive_and_says_the_next_step(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path)
+    world.reloader.check()
+    async with world.client() as client:
+        assert (await client.get("/health")).status_code == 200
+        ready = await client.get("/ready")
+        assert ready.status_code == 503
+        assert ready.json()["status"] == "no_model"
+        assert "outcry models promote" in ready.json()["next_step"]
+        response = await client.post("/predict", json={"tickers": ["AAPL"]})
+        assert "outcry train" in expect_problem(response, 503, "NO_MODEL")["detail"]
+        world.registry.add(1)
+        world.serve(1)
+        ready = await client.get("/ready")
+        assert (ready.status_code, ready.json()["model"]["version"]) == (200, 1)
+    world.close()
+
+
+async def test_a_canary_answers_its_share_and_always_the_same_requests(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path, inference_canary_percent=20)
+    for version in (1, 2):
+        world.registry.add(version, linear_model(version))
+    world.serve(1)
+    ids = [f"request-{number}" for number in range(100)]
+    asked = {"tickers": ["AAPL"]}
+
+    async def aliases() -> list[str]:
+        return [
+            (await client.post("/predict", json=asked, headers={"X-Request-Id": each})).json()[
+                "model"
+            ]["alias"]
+            for each in ids
+        ]
+
+    async with world.client() as client:
+        assert set(await aliases()) == {"champion"}
+        world.serve(2, Alias.CHALLENGER)
+        found = await aliases()
+        assert found == await aliases()
+    chosen = {each for each, alias in zip(ids, found, strict=True) if alias == "challenger"}
+    assert chosen == {each for each in ids if crc32(each.encode()) % 100 < 20}
+    assert 10 <= len(chosen) <= 30
+    world.close()
+
+
+async def test_a_shadow_sees_the_same_rows_and_is_in_no_answer(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    world.registry.add(2, linear_model(2))
+    world.serve(2, Alias.SHADOW)
+    response = await client.post("/predict", json={"tickers": ["AAPL", "MSFT"]})
+    assert response.json()["model"]["version"] == 1
+    assert list(response.json()["predictions"][0]["probabilities"].values()) == expected(world)
+    await eventually(lambda: len(world.sink.taken) == 4)
+    shadows = [p for p in world.sink.predictions if p.is_shadow]
+    assert [(p.ticker, p.model_version) for p in shadows] == [("AAPL", 2), ("MSFT", 2)]
+    assert {p.vector for p in shadows} == {p.vector for p in world.sink.predictions}
+    assert {p.request_id for p in shadows} == {response.json()["request_id"]}
+
+
+async def test_a_shadow_that_fails_or_lags_is_counted_and_touches_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = InferenceWorld(tmp_path, inference_shadow_waiting_max=1)
+    for version in (1, 2):
+        world.registry.add(version, linear_model(version))
+    world.serve(1)
+    world.serve(2, Alias.SHADOW)
+    import threading
+
+    release = threading.Event()
+    shadow = world.slots.all()[Alias.SHADOW].loaded.predictor
+
+    def fail(matrix: object) -> object:
+        release.wait(60)
+        raise RuntimeError(f"planted for {matrix}")
+
+    monkeypatch.setattr(shadow, "probabilities", fail)
+    async with world.client() as client:
+        for _ in range(3):
+            response = await client.post("/predict", json={"tickers": ["AAPL"]})
+            assert response.status_code == 200
+    assert world.metric('outcry_inference_shadow_skipped_total{cause="busy"}') == 2
+    release.set()
+    world.shadow.settle()
+    assert world.metric('outcry_inference_shadow_skipped_total{cause="failed"}') == 1
+    assert not any(p.is_shadow for p in world.sink.predictions)
+    world.close()
+
+
+# --- its description
+
+
+async def test_the_description_names_every_path_and_resolves(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert set(document["paths"]) == {
+        "/predict", "/predict/vector", "/explain", "/models", "/admin/reload", "/health", "/ready",
+    }  # fmt: skip
+    text = json.dumps(document)
+    for part in text.split('"#/components/schemas/')[1:]:
+        assert part.partition('"')[0] in document["components"]["schemas"]
+
+
+async def test_models_in_service_are_shown_with_their_schema(client: httpx.AsyncClient) -> None:
+    view = (await client.get("/models")).json()
+    champion = view["models"]["champion"]
+    assert (champion["version"], champion["columns"]) == (1, list(COLUMNS))
+    assert champion["classes"] == ["down", "flat", "up"]
+    assert champion["fingerprint"] == fingerprint(V1)
+    assert view["refused"] == {}
