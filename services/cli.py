@@ -33,11 +33,10 @@ _EXTRAS: Final = {
     "feast": "online",
     "httpx": "stack",
     "mlflow": "models",
+    "numpy": "tools",
     "psutil": "tools",
     "psycopg": "tools",
     "pyarrow": "tools",
-    "sqlalchemy": "models",
-    "xgboost": "models",
 }
 """Which part of the product brings a library that a room alone does not need."""
 
@@ -55,7 +54,10 @@ def outcry() -> None:
     """An exchange on one Kafka log. Start it with `outcry up`; `outcry demo` shows all of it."""
 
 
-for tool in (stack, demo, operate, market, history, features, models, proof, ledger, bench):
+for tool in (
+    stack, demo, operate, market, history, features, learning, models, pipeline, proof, ledger,
+    bench,
+):  # fmt: skip
     tool.register(app)
 
 
