@@ -37,6 +37,8 @@ _EXTRAS: Final = {
     "psutil": "tools",
     "psycopg": "tools",
     "pyarrow": "tools",
+    "sqlalchemy": "models",
+    "xgboost": "models",
 }
 """Which part of the product brings a library that a room alone does not need."""
 
