@@ -201,7 +201,7 @@ def reload_service(url: str) -> dict[str, Any]:
         PipelineError: it does not answer, or refuses the champion.
     """
     try:
-        answer = httpx.post(f"{url}/admin/reload", timeout=RELOAD_S)
+        answer = httpx.post(f"{url}/admin/reload", json={}, timeout=RELOAD_S)
     except httpx.HTTPError as error:
         raise PipelineError(
             f"step reload: the inference service at {url} does not answer ({error}); start it"
@@ -211,7 +211,14 @@ def reload_service(url: str) -> dict[str, Any]:
         raise PipelineError(
             f"step reload: the inference service answered {answer.status_code}: {answer.text[:300]}"
         )
-    return {"reloaded": True, "answer": answer.json()}
+    outcomes = {one["alias"]: one for one in answer.json()["outcomes"]}
+    champion = outcomes["champion"]
+    if champion["outcome"] in {"refused", "registry_away"}:
+        raise PipelineError(
+            f"step reload: the inference service keeps its model ({champion['outcome']}:"
+            f" {champion['reason']}, {champion['detail']})"
+        )
+    return {"reloaded": True, "champion": champion["outcome"], "serving": champion["version"]}
 
 
 def _content(lake: Lake, dataset: str) -> str:

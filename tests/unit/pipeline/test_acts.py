@@ -1,0 +1,195 @@
+"""Outcry's own steps, on a small lake: from trades to a registered model."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from services.featuresets import SETS
+from services.lake.files import read_file, write_file
+from services.lake.places import Lake
+from services.lake.schemas import feature_schema
+from services.models.registry import Registry
+from services.tools.bench.feature_flow import make_trades
+from services.tools.history.errors import HistoryError
+from services.tools.pipeline.acts import reload_service, steps_of
+from services.tools.pipeline.errors import PipelineError, StepFailedError
+from services.tools.pipeline.order import GivenFile, PipelineOrder
+from services.tools.pipeline.steps import Done, run_steps
+from services.trainer.dataset import DatasetPlan
+from services.trainer.service import TrainingPlan
+from tests.support.markets import put_trades
+
+SET = SETS["microstructure_v1"]
+NAMES = [
+    "ingest", "backfill", "parity", "dataset", "train", "evaluate", "register", "promote", "reload",
+]  # fmt: skip
+
+
+def fill(home: Path, count: int = 6_000) -> Lake:
+    lake = Lake(home)
+    for number, ticker in enumerate(("AAPL", "MSFT")):
+        put_trades(lake, ticker, make_trades(number, count, 300_000))
+    return lake
+
+
+def order_of(home: Path, *files: GivenFile) -> PipelineOrder:
+    plan = TrainingPlan(DatasetPlan(SET.name), "majority", budget=1)
+    return PipelineOrder(home, plan, files)
+
+
+def run(order: PipelineOrder) -> dict[str, Done]:
+    def silent(_line: str) -> None:
+        pass
+
+    done = run_steps(order.home / "pipeline" / "one", steps_of(order, silent), silent)
+    return {item.record.step: item for item in done}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Done]]:
+    home = tmp_path_factory.mktemp("pipeline")
+    fill(home)
+    return home, run(order_of(home))
+
+
+def test_trades_become_a_registered_model_and_a_poor_one_is_not_promoted(
+    first: tuple[Path, dict[str, Done]],
+) -> None:
+    home, done = first
+    assert list(done) == NAMES
+    outputs = {name: item.record.outputs for name, item in done.items()}
+    assert outputs["backfill"]["computed"] == outputs["parity"]["matched"]["lake"] > 1_000
+    assert outputs["train"]["dataset_sha256"] == outputs["dataset"]["sha256"]
+    assert not outputs["evaluate"]["beats_baseline"]
+    assert not outputs["promote"]["promoted"]
+    assert "a gate is closed: baseline" in outputs["promote"]["why"]
+    assert outputs["reload"] == {"reloaded": False, "why": "no inference service was named"}
+    registry = Registry(home)
+    assert [version.version for version in registry.versions()] == [outputs["register"]["version"]]
+    assert registry.alias() is None
+
+
+def test_a_run_that_is_taken_up_again_does_nothing_twice(
+    first: tuple[Path, dict[str, Done]],
+) -> None:
+    home, done = first
+    again = run(order_of(home))
+    assert all(item.kept for item in again.values())
+    assert {n: i.record for n, i in again.items()} == {n: i.record for n, i in done.items()}
+    assert len(Registry(home).versions()) == 1
+
+
+def test_another_model_is_trained_on_the_same_rows(first: tuple[Path, dict[str, Done]]) -> None:
+    home, _ = first
+    plan = TrainingPlan(DatasetPlan(SET.name), "imbalance", budget=1)
+    done = run(PipelineOrder(home, plan))
+    assert [name for name, item in done.items() if item.kept] == NAMES[:4]
+    assert done["register"].record.outputs["version"] == 2
+
+
+def test_a_row_that_the_trades_do_not_give_stops_the_run_before_anything_is_trained(
+    tmp_path: Path,
+) -> None:
+    lake = fill(tmp_path, 2_000)
+    order = order_of(tmp_path)
+
+    def silent(_line: str) -> None:
+        pass
+
+    run_steps(tmp_path / "pipeline" / "one", steps_of(order, silent)[:2], silent)
+    path = lake.files(f"features/{SET.name}")[0]
+    table = read_file(path, "features")
+    place = table.schema.get_field_index("spread")
+    spreads = table.column(place).to_pylist()
+    spreads[7] = 12.34
+    changed = table.set_column(place, table.schema.field(place), pa.array(spreads, pa.float64()))
+    write_file(path, feature_schema(SET.columns), [changed])
+    with pytest.raises(PipelineError, match="step parity: lake of microstructure_v1: 1 mismatched"):
+        run(order)
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StepFailedError, match="step backfill: the lake has no trades: ingest some"):
+        run(order_of(tmp_path))
+
+
+def test_a_file_that_is_no_trade_file_stops_the_run_and_names_itself(tmp_path: Path) -> None:
+    path = tmp_path / "weather.csv"
+    path.write_text("day,rain\n2026-01-05,3\n")
+    with pytest.raises(PipelineError, match=r"step ingest: weather\.csv"):
+        run(order_of(tmp_path, GivenFile("trades", path)))
+    assert not Lake(tmp_path).files("trades")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.csv"
+    with pytest.raises(StepFailedError, match=r"step ingest: .*gone\.csv") as caught:
+        run(order_of(tmp_path, GivenFile("trades", gone)))
+    assert isinstance(caught.value.__cause__, HistoryError)
+
+
+# --- reload --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def service(status: int, document: object) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """An HTTP server that gives one answer, and keeps what it was asked."""
+    asked: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            asked.append((self.path, self.rfile.read(length)))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def outcome(what: str, **more: object) -> dict[str, object]:
+    champion = {"alias": "champion", "outcome": what, "version": 3, "reason": None, "detail": None}
+    return {"outcomes": [{"alias": "shadow", "outcome": "emptied"}, champion | more]}
+
+
+def test_the_service_is_told_and_what_it_serves_is_kept() -> None:
+    with service(200, outcome("loaded")) as (url, asked):
+        assert reload_service(url) == {"reloaded": True, "champion": "loaded", "serving": 3}
+    assert asked == [("/admin/reload", b"{}")]
+
+
+def test_a_service_that_refuses_the_model_is_no_success() -> None:
+    refused = outcome("refused", reason="too_slow", detail="9 ms, the limit is 5 ms")
+    with (
+        service(200, refused) as (url, _),
+        pytest.raises(PipelineError, match=r"keeps its model \(refused: too_slow, 9 ms"),
+    ):
+        reload_service(url)
+
+
+def test_a_service_that_fails_or_is_away_is_said() -> None:
+    with (
+        service(500, {"title": "no"}) as (url, _),
+        pytest.raises(PipelineError, match="answered 500"),
+    ):
+        reload_service(url)
+    with pytest.raises(PipelineError, match="does not answer"):
+        reload_service("http://127.0.0.1:1")
