@@ -8,7 +8,7 @@ probability could become NaN.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -32,19 +32,26 @@ _LEARNER: Final = {
 }  # fmt: skip
 _NUMERIC_TYPES: Final = {"float", "int", "q", "i"}
 _COUNT: Final = re.compile(r"\d{1,9}")
-_BY_NODE: Final = {
-    "base_weights": "f4",
-    "default_left": "u1",
-    "left_children": "i4",
-    "loss_changes": "f4",
-    "parents": "i4",
-    "right_children": "i4",
-    "split_conditions": "f4",
-    "split_indices": "i4",
-    "split_type": "u1",
-    "sum_hessian": "f4",
+_BY_NODE: Final[Mapping[str, np.dtype[Any]]] = {
+    "base_weights": np.dtype(">f4"),
+    "default_left": np.dtype(">u1"),
+    "left_children": np.dtype(">i4"),
+    "loss_changes": np.dtype(">f4"),
+    "parents": np.dtype(">i4"),
+    "right_children": np.dtype(">i4"),
+    "split_conditions": np.dtype(">f4"),
+    "split_indices": np.dtype(">i4"),
+    "split_type": np.dtype(">u1"),
+    "sum_hessian": np.dtype(">f4"),
 }
 """Each array of a tree that has an item a node, and its type."""
+_CHECKED: Final = (
+    "left_children", "parents", "right_children", "split_conditions", "split_indices",
+    "split_type", "sum_hessian",
+)  # fmt: skip
+"""Those that loading, predicting and explaining follow."""
+_NO_PARENT: Final = 0x7FFFFFFF
+"""What a root says."""
 _OF_CATEGORIES: Final = (
     "categories", "categories_nodes", "categories_segments", "categories_sizes",
 )  # fmt: skip
@@ -136,51 +143,64 @@ def _check_trees(model: dict[str, Any], columns: int) -> None:
         raise _NotOursError("its rounds do not hold its trees")
     if model["cats"]["enc"]:
         raise _NotOursError("it has categories")
-    margin = 0.0
-    for place, tree in enumerate(trees):
-        try:
-            margin += _check_tree(tree, columns)
-        except _NotOursError as error:
-            raise _NotOursError(f"in tree {place}, {error}") from error
-    if not margin < MARGIN_MAX:
+    if count:
+        _check_nodes(trees, columns)
+
+
+def _check_nodes(trees: Sequence[dict[str, Any]], columns: int) -> None:
+    """All nodes of all trees in one table, in which a tree's own begin at its root."""
+    counts = np.array([_check_arrays(place, tree) for place, tree in enumerate(trees)], np.int64)
+    table = {name: np.concatenate([tree[name] for tree in trees]) for name in _CHECKED}
+    roots = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    own_count, own_root = np.repeat(counts, counts), np.repeat(roots, counts)
+    left, right = table["left_children"], table["right_children"]
+    is_inner = left != -1
+    if table["split_type"].any():
+        raise _NotOursError("a split is of another kind")
+    if ((right != -1) != is_inner).any():
+        raise _NotOursError("a node has one child")
+    split = table["split_indices"][is_inner]
+    if ((split < 0) | (split >= columns)).any():
+        raise _NotOursError("a split is by an input that there is not")
+    for child in (left, right):
+        if (is_inner & ((child <= 0) | (child >= own_count))).any():
+            raise _NotOursError("a child is no node of its tree")
+    own_index = np.arange(len(left)) - own_root
+    parents = table["parents"]
+    is_root = own_index == 0
+    if (np.where(is_root, parents != _NO_PARENT, (parents < 0) | (parents >= own_index))).any():
+        raise _NotOursError("a parent is no node before its child")
+    for child in (left, right):
+        if (parents[(child + own_root)[is_inner]] != own_index[is_inner]).any():
+            raise _NotOursError("a child has another parent")
+    _check_paths(roots, left + own_root, right + own_root, is_inner)
+    numbers = table["split_conditions"]
+    if not (np.isfinite(numbers).all() and np.isfinite(table["sum_hessian"]).all()):
+        raise ModelRefusedError(Refusal.WRONG_PROBABILITIES, "a number in a tree is not finite")
+    leaves = np.where(is_inner, 0.0, np.abs(numbers.astype(np.float64)))
+    if not np.maximum.reduceat(leaves, roots).sum() < MARGIN_MAX:
         raise ModelRefusedError(Refusal.WRONG_PROBABILITIES, "its leaves can add up to infinity")
 
 
-def _check_tree(tree: dict[str, Any], columns: int) -> float:
-    """The largest number of a leaf, or of a split."""
+def _check_arrays(place: int, tree: dict[str, Any]) -> int:
+    """How many nodes a tree has: as many as each of its arrays has items."""
     parameters = tree["tree_param"]
     count = _count(parameters["num_nodes"])
-    if parameters["size_leaf_vector"] not in {"0", "1"} or tree["split_type"].any():
-        raise _NotOursError("a leaf or a split is of another kind")
+    if not count or parameters["size_leaf_vector"] not in {"0", "1"}:
+        raise _NotOursError(f"tree {place} has no nodes, or leaves of another kind")
     if any(len(tree[name]) for name in _OF_CATEGORIES):
-        raise _NotOursError("there are categories")
-    for name, kind in _BY_NODE.items():
-        array = tree[name]
-        if array.dtype != np.dtype(f">{kind}") or len(array) != count or not count:
-            raise _NotOursError(f"{name} is not an item a node")
-    left, right = tree["left_children"], tree["right_children"]
-    is_inner = left != -1
-    if ((right != -1) != is_inner).any():
-        raise _NotOursError("a node has one child")
-    split = tree["split_indices"][is_inner]
-    if ((split < 0) | (split >= columns)).any():
-        raise _NotOursError("a split is by an input that there is not")
-    children = np.concatenate((left[is_inner], right[is_inner]))
-    if ((children <= 0) | (children >= count)).any():
-        raise _NotOursError("a child is no node")
-    _check_paths(left, right)
-    numbers = tree["split_conditions"]
-    if not (np.isfinite(numbers).all() and np.isfinite(tree["sum_hessian"]).all()):
-        raise ModelRefusedError(Refusal.WRONG_PROBABILITIES, "a number in a tree is not finite")
-    leaves = np.abs(numbers[~is_inner].astype(np.float64))
-    return float(leaves.max(initial=0.0))
+        raise _NotOursError(f"tree {place} has categories")
+    for name, dtype in _BY_NODE.items():
+        if tree[name].dtype != dtype or len(tree[name]) != count:
+            raise _NotOursError(f"in tree {place}, {name} is not an item a node")
+    return count
 
 
-def _check_paths(left: Numbers, right: Numbers) -> None:
-    """Level by level from the root: a node that is met again makes a level too wide or too deep."""
-    level = np.zeros(1, np.intp)
+def _check_paths(roots: Numbers, left: Numbers, right: Numbers, is_inner: Numbers) -> None:
+    """Level by level from the roots: nodes met again make a level too wide or a path too long."""
+    level = roots
     for _ in range(TREE_DEPTH_MAX):
-        level = level[left[level] != -1]
+        level = level[is_inner[level]]
         if not len(level):
             return
         level = np.concatenate((left[level], right[level]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import msgspec
 import numpy as np
 
+from services.models.booster_call import BoosterCall
 from services.models.classes import CLASS_NAMES, FLAT
 from services.models.manifest import Kind
 from services.models.vector import Matrix
@@ -153,11 +154,11 @@ class XGBoostPredictor:
         booster.set_param({"nthread": 1})
         self.booster: Final = booster
         self._width: int = booster.num_features()
+        self._call = BoosterCall(booster)
 
     def probabilities(self, matrix: Matrix) -> Matrix:
         check_rows(matrix, self._width)
-        answer = self.booster.inplace_predict(matrix, validate_features=False)
-        return np.asarray(answer, np.float64).reshape(len(matrix), CLASSES)
+        return self._call(matrix)
 
     def contributions(self, matrix: Matrix) -> np.ndarray[tuple[int, int, int], Any]:
         from xgboost import DMatrix  # noqa: PLC0415 - it takes seconds

@@ -19,15 +19,16 @@ type Decoded = Any
 DEPTH_MAX: Final = 12
 """XGBoost's own files have 7."""
 
-_TYPES: Final[Mapping[bytes, np.dtype[Any]]] = {
-    b"i": np.dtype(">i1"),
-    b"U": np.dtype(">u1"),
-    b"I": np.dtype(">i2"),
-    b"l": np.dtype(">i4"),
-    b"L": np.dtype(">i8"),
-    b"d": np.dtype(">f4"),
-    b"D": np.dtype(">f8"),
+_TYPES: Final[Mapping[int, np.dtype[Any]]] = {
+    ord("i"): np.dtype(">i1"),
+    ord("U"): np.dtype(">u1"),
+    ord("I"): np.dtype(">i2"),
+    ord("l"): np.dtype(">i4"),
+    ord("L"): np.dtype(">i8"),
+    ord("d"): np.dtype(">f4"),
+    ord("D"): np.dtype(">f8"),
 }
+_OBJECT, _OBJECT_END, _ARRAY, _ARRAY_END, _TEXT, _LONG, _TYPE, _COUNT = map(ord, "{}[]SL$#")
 _LENGTH: Final = struct.Struct(">q")
 
 
@@ -42,7 +43,10 @@ def decode_ubjson(data: bytes) -> dict[str, Any]:
         UbjsonError: see there.
     """
     decoder = _Decoder(data)
-    found = decoder.value(0)
+    try:
+        found = decoder.value(0)
+    except (IndexError, struct.error) as error:
+        raise UbjsonError(f"it ends at byte {len(data):,}, in the middle") from error
     if decoder.place != len(data):
         raise UbjsonError(f"{len(data) - decoder.place:,} bytes follow its end")
     if not isinstance(found, dict):
@@ -51,6 +55,8 @@ def decode_ubjson(data: bytes) -> dict[str, Any]:
 
 
 class _Decoder:
+    """Reads on from `place`; past the end it raises IndexError or struct.error."""
+
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.place = 0
@@ -58,20 +64,21 @@ class _Decoder:
     def value(self, depth: int) -> Decoded:
         if depth > DEPTH_MAX:
             raise UbjsonError(f"deeper than {DEPTH_MAX} levels at byte {self.place:,}")
-        marker = self._take(1)
-        if marker == b"{":
-            return self._object(depth)
-        if marker == b"[":
+        marker = self._data[self.place]
+        self.place += 1
+        if marker == _ARRAY:
             return self._array(depth)
-        if marker == b"S":
+        if marker == _TEXT:
             return self._text()
+        if marker == _OBJECT:
+            return self._object(depth)
         if marker in _TYPES:
-            return self._numbers(marker, 1)[0].item()
-        raise UbjsonError(f"unknown marker {marker!r} at byte {self.place - 1:,}")
+            return self._numbers(_TYPES[marker], 1)[0].item()
+        raise UbjsonError(f"unknown marker {chr(marker)!r} at byte {self.place - 1:,}")
 
     def _object(self, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        while self._peek() != b"}":
+        while self._data[self.place] != _OBJECT_END:
             name = self._text()
             if name in found:
                 raise UbjsonError(f"the name {name[:40]!r} stands twice in an object")
@@ -80,51 +87,47 @@ class _Decoder:
         return found
 
     def _array(self, depth: int) -> Decoded:
-        kind = b""
-        if self._peek() == b"$":
-            self.place += 1
-            kind = self._take(1)
+        dtype = None
+        if self._data[self.place] == _TYPE:
+            kind = self._data[self.place + 1]
             if kind not in _TYPES:
-                raise UbjsonError(f"unknown type {kind!r} at byte {self.place - 1:,}")
-        if self._peek() == b"#":
+                raise UbjsonError(f"unknown type {chr(kind)!r} at byte {self.place + 1:,}")
+            dtype = _TYPES[kind]
+            self.place += 2
+        if self._data[self.place] == _COUNT:
             self.place += 1
             count = self._length()
-            if kind:
-                return self._numbers(kind, count)
+            if dtype is not None:
+                return self._numbers(dtype, count)
             return [self.value(depth + 1) for _ in range(count)]
-        if kind:
+        if dtype is not None:
             raise UbjsonError(f"a typed array without a count at byte {self.place:,}")
         found = []
-        while self._peek() != b"]":
+        while self._data[self.place] != _ARRAY_END:
             found.append(self.value(depth + 1))
         self.place += 1
         return found
 
     def _text(self) -> str:
+        length = self._length()
+        begin, self.place = self.place, self.place + length
         try:
-            return self._take(self._length()).decode("utf-8")
+            return self._data[begin : self.place].decode("utf-8")
         except UnicodeDecodeError as error:
             raise UbjsonError(f"text that is no UTF-8 before byte {self.place:,}") from error
 
     def _length(self) -> int:
-        if self._take(1) != b"L":
-            raise UbjsonError(f"a length of another type at byte {self.place - 1:,}")
-        length: int = _LENGTH.unpack(self._take(_LENGTH.size))[0]
+        if self._data[self.place] != _LONG:
+            raise UbjsonError(f"a length of another type at byte {self.place:,}")
+        length: int = _LENGTH.unpack_from(self._data, self.place + 1)[0]
+        self.place += 1 + _LENGTH.size
         # Each item has a byte at least: no list is begun that the file can't hold.
         if not 0 <= length <= len(self._data) - self.place:
             raise UbjsonError(f"a length of {length:,} at byte {self.place:,} passes its end")
         return length
 
-    def _numbers(self, kind: bytes, count: int) -> Numbers:
-        dtype = _TYPES[kind]
-        return np.frombuffer(self._take(count * dtype.itemsize), dtype)
-
-    def _peek(self) -> bytes:
-        return self._data[self.place : self.place + 1]
-
-    def _take(self, count: int) -> bytes:
-        taken = self._data[self.place : self.place + count]
-        if len(taken) != count:
-            raise UbjsonError(f"it ends at byte {len(self._data):,}, in the middle")
-        self.place += count
-        return taken
+    def _numbers(self, dtype: np.dtype[Any], count: int) -> Numbers:
+        begin, self.place = self.place, self.place + count * dtype.itemsize
+        if self.place > len(self._data):
+            raise IndexError
+        return np.frombuffer(self._data, dtype, count, begin)

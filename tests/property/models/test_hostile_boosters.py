@@ -39,7 +39,7 @@ def test_changed_bytes_are_refused_or_give_probabilities(changes: list[tuple[int
 
 @given(data=st.binary(max_size=300))
 def test_any_bytes_are_refused(data: bytes) -> None:
-    assert loaded(data) is Refusal.NOT_NATIVE
+    assert loaded(data) in {Refusal.NOT_NATIVE, Refusal.DAMAGED}
     assert loaded(DATA[:9] + data) is Refusal.DAMAGED
     assert loaded(DATA[:2_000] + data) is Refusal.DAMAGED
 

@@ -64,8 +64,9 @@ def _chain(found: dict[str, Any]) -> None:
         tree[name] = np.zeros(count, ">f4")
     for name in ("default_left", "split_type"):
         tree[name] = np.zeros(count, ">u1")
-    for name in ("parents", "split_indices"):
-        tree[name] = np.zeros(count, ">i4")
+    tree["split_indices"] = np.zeros(count, ">i4")
+    tree["parents"] = ((np.arange(count) - 1) // 2 * 2).astype(">i4")
+    tree["parents"][0] = 0x7FFFFFFF
     tree["left_children"], tree["right_children"] = left, right
     tree["tree_param"]["num_nodes"] = str(count)
 
@@ -102,6 +103,11 @@ def _tree_param(name: str, value: object) -> Forgery:
         (set_node("left_children", 0, -1), Refusal.DAMAGED),
         (set_node("left_children", 1, 1), Refusal.DAMAGED),
         (_chain, Refusal.DAMAGED),
+        # XGBoost's loader follows parents, and crashes where they lead out of the table.
+        (set_node("parents", 2, 1_000_000), Refusal.DAMAGED),
+        (set_node("parents", 2, -5), Refusal.DAMAGED),
+        (set_node("parents", 3, 2), Refusal.DAMAGED),
+        (set_node("parents", 0, 0), Refusal.DAMAGED),
         # Inputs and classes that there are not.
         (set_node("split_indices", 0, 10_000), Refusal.DAMAGED),
         (set_node("split_indices", 0, -1), Refusal.DAMAGED),
@@ -175,11 +181,12 @@ def _length(count: int) -> bytes:
         (b"S" + _length(2**40), "passes its end"),
         (b"S" + _length(1) + b"\xff", "no UTF-8"),
         (b"[$Z#" + _length(4), "unknown type"),
-        (b"[$d", "without a count"),
+        (b"[$d]", "without a count"),
         (b"[[[[[[[[[[[[[[[[", "deeper than"),
         (b"[#l\x00\x00\x00\x01", "a length of another type"),
         (b"H", "unknown marker"),
         (b"", "in the middle"),
+        (b"[$d", "in the middle"),
     ],
 )
 def test_what_is_no_whole_ubjson_is_refused_where_it_breaks(text: bytes, cause: str) -> None:

@@ -1,6 +1,7 @@
 """Each form answers alike for one row and for many, and sums to one."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -68,6 +69,26 @@ def test_a_row_that_no_vector_can_be_is_a_broken_invariant(
 ) -> None:
     with pytest.raises(AssertionError):
         make().probabilities(matrix)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 1_000])
+def test_trees_answer_as_xgboosts_own_call_does(count: int) -> None:
+    model, matrix = xgboost_model(rounds=20), rows(2 * count, seed=9)
+    for given in (matrix[:count], matrix[::2], np.asfortranarray(matrix), matrix[:, ::-1]):
+        own = model.booster.inplace_predict(given, validate_features=False)
+        assert model.probabilities(given).tobytes() == own.astype(np.float64).tobytes()
+
+
+def test_threads_that_ask_at_once_get_each_their_own_answer() -> None:
+    model, matrix = xgboost_model(rounds=20), rows(64)
+    expected = model.probabilities(matrix)
+
+    def ask(place: int) -> bool:
+        answers = [model.probabilities(matrix[place : place + 1]) for _ in range(200)]
+        return all(answer.tobytes() == expected[place].tobytes() for answer in answers)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(64)))
 
 
 def test_a_linear_model_is_the_softmax_of_its_standardised_inputs() -> None:
