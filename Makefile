@@ -48,6 +48,13 @@ up: setup ## Start Kafka, registry, PostgreSQL and every room in the background
 down: setup ## Stop them; the data stays in .outcry
 	@$(OUTCRY) down
 
+##@ Models
+
+.PHONY: train
+train: setup ## Train, evaluate and register a model on the lake (MODEL=logistic SEED=1 MANIFEST=file)
+	@$(OUTCRY) train $(if $(MODEL),--model $(MODEL)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MANIFEST),--from-manifest $(MANIFEST))
+
 ##@ Checks
 
 # Two processes, since tests on the stack wait a good part of their time: for sessions to time

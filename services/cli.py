@@ -15,6 +15,7 @@ from services.tools.demo import commands as demo
 from services.tools.features import commands as features
 from services.tools.history import commands as history
 from services.tools.learning import models_commands as models
+from services.tools.learning import train_commands as training
 from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
 from services.tools.operate import commands as operate
@@ -32,12 +33,15 @@ _EXTRAS: Final = {
     "faust": "features",
     "feast": "online",
     "httpx": "stack",
+    "matplotlib": "trainer",
     "mlflow": "models",
     "numpy": "tools",
     "psutil": "tools",
     "psycopg": "tools",
     "pyarrow": "tools",
+    "sklearn": "trainer",
     "sqlalchemy": "models",
+    "threadpoolctl": "trainer",
     "xgboost": "models",
 }
 """Which part of the product brings a library that a room alone does not need."""
@@ -57,7 +61,7 @@ def outcry() -> None:
 
 
 for tool in (
-    stack, demo, operate, market, history, features, learning, models, pipeline, proof, ledger,
+    stack, demo, operate, market, history, features, learning, training, models, proof, ledger,
     bench,
 ):  # fmt: skip
     tool.register(app)

@@ -64,7 +64,7 @@ def test_a_wheel_carries_the_code_and_none_of_the_tests(installed: Path) -> None
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_installs_alone_with_its_extra(part: str) -> None:
-    extras = {"stack", "tools", "online", "models"} if part == "tools" else {part}
+    extras = {"stack", "tools", "online", "models", "trainer"} if part == "tools" else {part}
     missing = imported_distributions(f"services.{part}") - promised(extras)
     assert not missing, f"not in pyproject.toml's extra {' or '.join(sorted(extras))}: {missing}"
 
