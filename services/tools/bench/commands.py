@@ -220,37 +220,34 @@ def bench_features(
         Console().print(features_table(figures))
 
 
-@app.command("join")
-def bench_join(
+@app.command("training")
+def bench_training(
     *,
-    labels: Annotated[int, typer.Option(min=1, help="Tickers and times to ask for.")] = 1_000_000,
-    rows: Annotated[int, typer.Option(min=1_000, help="Of features in the lake.")] = 10_000_000,
-    feast_labels: Annotated[
-        int, typer.Option(min=0, help="The first of them, for Feast; 0: without Feast.")
-    ] = 1_000,
+    rows: Annotated[int, typer.Option(min=5_000, help="Over all tickers.")] = 1_000_000,
+    tickers: Annotated[int, typer.Option(min=1)] = 5,
+    model: Annotated[str, typer.Option(help="As in `outcry train`.")] = "xgboost",
+    seed: Annotated[int, typer.Option(help="Of trades and training.")] = 7,
+    budget: Annotated[
+        int, typer.Option(min=1, help="How many parameters are tried for each fit.")
+    ] = 1,
     repeats: Annotated[int, typer.Option(min=1)] = 3,
-    seed: Annotated[int, typer.Option(help="Of rows and labels.")] = 7,
-    folder: Annotated[
-        Path | None, typer.Option(help="Keep the lake here, and use it again the next time.")
-    ] = None,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Features as of labels' times from a lake, beside Polars and Feast's DuckDB store."""
+    """Time and memory of a training run over a lake, beside one fit by scikit-learn."""
     import msgspec
     from rich.console import Console
 
-    from services.tools.bench.join import JoinOrder, join_table, run_join_bench
+    from services.tools.bench.training import run_training_bench, training_table
 
-    order = JoinOrder(folder, rows, labels, min(feast_labels, labels), repeats, seed)
-    try:
-        with Console(stderr=True).status("") as status:
-            figures = run_join_bench(order, status.update)
-    except FileExistsError as error:
-        raise typer.BadParameter(f"--folder: {error}") from None
+    progress = Console(stderr=True)
+    figures = run_training_bench(
+        rows, tickers, model.replace("-", "_"), seed, budget, repeats,
+        lambda line: progress.print(f"[dim]{line}"),
+    )  # fmt: skip
     if json:
-        typer.echo(msgspec.json.encode(figures, enc_hook=str))
+        typer.echo(msgspec.json.encode(figures))
     else:
-        Console().print(join_table(figures))
+        Console().print(training_table(figures))
 
 
 @app.command("cold-start")
