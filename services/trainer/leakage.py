@@ -95,6 +95,7 @@ def require_no_leak(checks: Sequence[LeakCheck]) -> None:
 def check_gaps(dataset: Dataset, folds: Sequence[Fold]) -> LeakCheck:
     """The first check."""
     horizon_us = dataset.plan.horizon_s * SECOND_US
+    needed_us = horizon_us + dataset.longest_window_s * SECOND_US
     shortest_us: int | None = None
     for number, fold in enumerate(folds, 1):
         segments = {"train": fold.train, "validation": fold.validation, "test": fold.test}
@@ -104,16 +105,15 @@ def check_gaps(dataset: Dataset, folds: Sequence[Fold]) -> LeakCheck:
             gap_us = int(dataset.grid_time_us[later].min()) - last_us
             shortest_us = gap_us if shortest_us is None else min(shortest_us, gap_us)
             where = f"fold {number}: {later_name} begins {_s(gap_us)} after {name} ends"
-            if gap_us <= horizon_us:
-                return _failed("gaps", f"{where}, within the horizon of its labels", dataset)
-            if gap_us < dataset.gap_us:
-                return _failed("gaps", f"{where}, and {_s(dataset.gap_us)} are needed", dataset)
+            if gap_us < needed_us:
+                why = ", within the horizon of its labels" if gap_us <= horizon_us else ""
+                return _failed("gaps", f"{where}{why}; {_s(needed_us)} are needed", dataset)
     twice = _tested_twice(folds)
     if twice:
         return _failed("gaps", f"{twice:,} rows are tested in two folds", dataset)
     if shortest_us is None:
         return LeakCheck("gaps", "not checkable", "there are no folds", 0, len(dataset))
-    detail = f"{len(folds)} folds, shortest gap {_s(shortest_us)} of {_s(dataset.gap_us)} needed"
+    detail = f"{len(folds)} folds, shortest gap {_s(shortest_us)} of {_s(needed_us)} needed"
     return LeakCheck("gaps", "passed", detail, len(dataset))
 
 

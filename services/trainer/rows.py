@@ -47,7 +47,8 @@ def rows_of_table(table: "pa.Table", feature_set: FeatureSet[Any]) -> Rows:
     names = encoded.dictionary.to_pylist() if table.num_rows else []
     assert len(names) <= TICKERS_MAX, f"{len(names)} tickers"
     tickers = tuple(sorted(names))
-    rank = np.array([tickers.index(name) for name in names], dtype=np.int16)
+    places = {name: place for place, name in enumerate(tickers)}
+    rank = np.array([places[name] for name in names], dtype=np.int16)
     ticker = rank[encoded.indices.to_numpy()] if names else np.zeros(0, dtype=np.int16)
     grid_time_us, created_us, trade_offset = (
         table.column(name).cast(pa.int64()).to_numpy()
