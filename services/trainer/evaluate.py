@@ -20,7 +20,7 @@ from services.trainer.baselines import CHANCE, PLAIN, drawn_classes
 from services.trainer.dataset import Dataset
 from services.trainer.errors import PlanError
 from services.trainer.fit import DEFAULTS, LOGISTIC, Fitted, fit_model, part_of, search
-from services.trainer.intervals import Resampled, resample
+from services.trainer.intervals import Blocks, Resampled, blocks_of, resample
 from services.trainer.metrics import (
     CLASSES,
     METRICS,
@@ -49,7 +49,7 @@ class Predicted:
     probabilities: Floats
     said: Ints
     sums: Floats
-    """By grid time, see `metrics`."""
+    """By unit of time (`intervals.Blocks`), see `metrics`."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Evaluation:
     """Of each row, from 0."""
     truth: Truth
     predicted: tuple[Predicted, ...]
-    """The model first, then the baselines, then other models."""
+    """The model first."""
     fits: tuple[Fitted, ...]
     """Of the model, fold by fold."""
     metrics: Metrics
@@ -116,6 +116,9 @@ def evaluate(
         PlanError: there is no such model.
         TooLittleDataError: the tests are too short for intervals.
     """
+    rows = np.concatenate([fold.test for fold in folds])
+    truth = truth_of(dataset, rows)
+    blocks = blocks_of(len(np.unique(truth.time_us)), dataset.gap_us // 1_000_000)
     said: dict[str, list[tuple[Floats, Ints]]] = {}
     states: dict[str, bool] = {}
     fits: list[Fitted] = []
@@ -132,14 +135,11 @@ def evaluate(
         drawn = drawn_classes(dataset.label[fold.train], len(fold.test), seed + number)
         said.setdefault(CHANCE, []).append((np.eye(CLASSES)[drawn], drawn))
         states[CHANCE] = False
-    rows = np.concatenate([fold.test for fold in folds])
-    truth = truth_of(dataset, rows)
     predicted = tuple(
-        _pooled(name, parts, truth, states=states[name]) for name, parts in said.items()
+        _pooled(name, parts, truth, blocks, states=states[name]) for name, parts in said.items()
     )
     tell(f"{len(rows):,} test rows: drawing intervals")
-    block_times = dataset.gap_us // 1_000_000
-    drawn_scores = resample([(p.name, p.sums) for p in predicted], block_times, seed)
+    drawn_scores = resample([(p.name, p.sums) for p in predicted], blocks, seed)
     compared = {p.name: _comparison(drawn_scores, model, p) for p in predicted if p.name != model}
     return Evaluation(
         rows,
@@ -194,11 +194,12 @@ def _baselines(model: str, dataset: Dataset, fold: Fold, seed: int) -> dict[str,
 
 
 def _pooled(
-    name: str, parts: Sequence[tuple[Floats, Ints]], truth: Truth, *, states: bool
+    name: str, parts: Sequence[tuple[Floats, Ints]], truth: Truth, blocks: Blocks, *, states: bool
 ) -> Predicted:
     probabilities = np.concatenate([part for part, _ in parts])
     said = np.concatenate([classes for _, classes in parts])
-    return Predicted(name, states, probabilities, said, sums_by_time(truth, probabilities, said))
+    sums = blocks.grouped(sums_by_time(truth, probabilities, said))
+    return Predicted(name, states, probabilities, said, sums)
 
 
 def _metrics(drawn: Resampled, predicted: Predicted) -> Metrics:

@@ -5,7 +5,7 @@ import pytest
 
 from services.trainer.arrays import Floats
 from services.trainer.errors import TooLittleDataError
-from services.trainer.intervals import resample
+from services.trainer.intervals import Resampled, blocks_of, resample
 from services.trainer.metrics import CLASSES, Truth, sums_by_time
 
 BLOCK_TIMES = 20
@@ -20,10 +20,18 @@ def sticky(seed: int, times: int, length: int) -> Floats:
     return sums_by_time(truth, np.tile(np.eye(CLASSES)[2], (times, 1)))
 
 
+def drawn_from(
+    sums: dict[str, Floats], block_times: int, seed: int, repeats: int = 200
+) -> Resampled:
+    blocks = blocks_of(len(next(iter(sums.values()))), block_times)
+    grouped = [(name, blocks.grouped(of_name)) for name, of_name in sums.items()]
+    return resample(grouped, blocks, seed, repeats)
+
+
 def test_the_same_seed_draws_the_same_intervals_and_another_others() -> None:
     sums = sticky(1, 500, 10)
     again = [
-        resample([("model", sums)], BLOCK_TIMES, seed, repeats=50).interval("model", "pnl_per_row")
+        drawn_from({"model": sums}, BLOCK_TIMES, seed, 50).interval("model", "pnl_per_row")
         for seed in (3, 3, 4)
     ]
     assert again[0] == again[1] != again[2]
@@ -36,7 +44,7 @@ def test_blocks_hold_the_truth_where_single_seconds_do_not(
     # The true profit is 0, and each second is like the ten beside it.
     held = 0
     for seed in range(40):
-        drawn = resample([("m", sticky(seed, 1_000, 10))], block_times, seed, repeats=200)
+        drawn = drawn_from({"m": sticky(seed, 1_000, 10)}, block_times, seed)
         interval = drawn.interval("m", "pnl_per_row")
         held += interval.low <= 0 <= interval.high
     assert fewest <= held <= most
@@ -49,11 +57,11 @@ def test_a_difference_on_the_same_rows_is_surer_than_either_score() -> None:
     better = np.where(chance.random(2_000) < 0.02, label, said)
     times = np.arange(2_000) * 1_000_000
     truth = Truth(times, label, label.astype(np.int64), label.astype(np.int64))
-    both = [
-        (name, sums_by_time(truth, np.eye(CLASSES)[classes]))
+    both = {
+        name: sums_by_time(truth, np.eye(CLASSES)[classes])
         for name, classes in (("better", better), ("worse", said))
-    ]
-    drawn = resample(both, BLOCK_TIMES, seed=1)
+    }
+    drawn = drawn_from(both, BLOCK_TIMES, seed=1)
     difference = drawn.difference("better", "worse", "macro_f1")
     alone = drawn.interval("better", "macro_f1")
     assert 0 < difference.low < difference.value < difference.high
@@ -63,4 +71,15 @@ def test_a_difference_on_the_same_rows_is_surer_than_either_score() -> None:
 
 def test_too_few_seconds_for_ten_blocks_are_refused() -> None:
     with pytest.raises(TooLittleDataError, match=r"199 distinct seconds.*10 blocks of 20 s"):
-        resample([("model", sticky(1, 199, 10))], BLOCK_TIMES, seed=1)
+        blocks_of(199, BLOCK_TIMES)
+
+
+@pytest.mark.parametrize("block_times,times", [(70, 705), (20, 200), (7, 71), (1, 10)])
+def test_blocks_are_as_long_as_asked_and_no_sum_is_lost(block_times: int, times: int) -> None:
+    blocks = blocks_of(times, block_times)
+    assert blocks.unit_times * blocks.block_units >= block_times
+    assert blocks.unit_times * (blocks.block_units - 1) < block_times
+    sums = np.arange(2.0 * times).reshape(times, 2)
+    grouped = blocks.grouped(sums)
+    assert len(grouped) == -(-times // blocks.unit_times)
+    assert grouped.sum(axis=0).tolist() == sums.sum(axis=0).tolist()
