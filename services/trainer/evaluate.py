@@ -13,12 +13,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from services.models.classes import CLASS_NAMES
 from services.models.manifest import Comparison, Estimate, Metrics
 from services.models.predictors import Predictor
 from services.trainer.arrays import Floats, Ints
 from services.trainer.baselines import CHANCE, PLAIN, drawn_classes
 from services.trainer.dataset import Dataset
-from services.trainer.errors import PlanError
+from services.trainer.errors import PlanError, TooLittleDataError
 from services.trainer.fit import DEFAULTS, LOGISTIC, Fitted, fit_model, part_of, search
 from services.trainer.intervals import Blocks, Resampled, blocks_of, resample
 from services.trainer.metrics import (
@@ -114,8 +115,9 @@ def evaluate(
 
     Raises:
         PlanError: there is no such model.
-        TooLittleDataError: the tests are too short for intervals.
+        TooLittleDataError: the tests are too short for intervals, or a fold has one class.
     """
+    require_classes(dataset, folds)
     rows = np.concatenate([fold.test for fold in folds])
     truth = truth_of(dataset, rows)
     blocks = blocks_of(len(np.unique(truth.time_us)), dataset.gap_us // 1_000_000)
@@ -151,6 +153,22 @@ def evaluate(
         tuple(c for name, c in compared.items() if name not in (others or {})),
         tuple(c for name, c in compared.items() if name in (others or {})),
     )
+
+
+def require_classes(dataset: Dataset, folds: Sequence[Fold]) -> None:
+    """Refuse folds in which there is nothing to learn.
+
+    Raises:
+        TooLittleDataError: all training rows of one are of one class.
+    """
+    for number, fold in enumerate(folds, 1):
+        there = np.unique(dataset.label[fold.train])
+        if len(there) < 2:
+            only = CLASS_NAMES[int(there[0])] if len(there) else "of no class"
+            raise TooLittleDataError(
+                f"all {len(fold.train):,} training rows of fold {number} are {only}: there is"
+                " nothing to learn; take fewer folds, more history, or a longer horizon"
+            )
 
 
 def truth_of(dataset: Dataset, rows: Ints) -> Truth:

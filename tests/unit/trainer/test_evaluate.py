@@ -1,5 +1,6 @@
 """What an evaluation reports: pooled tests, parts of them, and a champion on the same rows."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -86,8 +87,6 @@ def test_the_input_with_the_signal_is_the_most_important(
 
 
 def test_a_set_without_a_rules_column_has_that_baseline_not(dataset: Dataset) -> None:
-    from dataclasses import replace
-
     kept = [n for n, name in enumerate(dataset.columns) if name != "queue_imbalance"]
     narrow = replace(
         dataset, columns=tuple(dataset.columns[n] for n in kept), inputs=dataset.inputs[:, kept]
@@ -100,6 +99,15 @@ def test_a_test_too_short_for_intervals_is_refused() -> None:
     small = dataset_of_table(moved_market(1_600), PLAN)
     with pytest.raises(TooLittleDataError, match=r"an interval needs 10 blocks of 70 s"):
         evaluate(small, walk_forward(small, folds=1), "majority", 1, 1)
+
+
+def test_a_fold_whose_training_has_one_class_is_refused(dataset: Dataset) -> None:
+    folds = walk_forward(dataset)
+    label = dataset.label.copy()
+    label[folds[0].train] = 1
+    quiet = replace(dataset, label=label)
+    with pytest.raises(TooLittleDataError, match=r"training rows of fold 1 are flat"):
+        evaluate(quiet, folds, "logistic", 1, 1)
 
 
 def test_an_unknown_model_is_refused(dataset: Dataset) -> None:
