@@ -14,12 +14,14 @@ from services.tools.bench import commands as bench
 from services.tools.demo import commands as demo
 from services.tools.features import commands as features
 from services.tools.history import commands as history
+from services.tools.learning import commands as learning
 from services.tools.learning import models_commands as models
 from services.tools.learning import train_commands as training
 from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
 from services.tools.operate import commands as operate
 from services.tools.operate.errors import OperateError
+from services.tools.pipeline import commands as pipeline
 from services.tools.proof import commands as proof
 from services.tools.stack import commands as stack
 from services.tools.stack.errors import StackError
@@ -61,8 +63,8 @@ def outcry() -> None:
 
 
 for tool in (
-    stack, demo, operate, market, history, features, learning, training, models, proof, ledger,
-    bench,
+    stack, demo, operate, market, history, features, learning, training, models, pipeline,
+    proof, ledger, bench,
 ):  # fmt: skip
     tool.register(app)
 

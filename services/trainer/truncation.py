@@ -21,7 +21,7 @@ from services.featuresets.grid import SECOND_US
 from services.featuresets.ticks import Tick
 from services.lake.files import read_file
 from services.lake.places import Lake, day_of
-from services.lake.ticks import ticks_of
+from services.lake.ticks import ticks_of, with_sides
 from services.trainer.arrays import Bools, Ints
 from services.trainer.dataset import MID, MID_SCALE, Dataset
 
@@ -156,7 +156,7 @@ class _History:
 
     def _day(self, day: date) -> "tuple[pa.Table, Ints]":
         if day not in self._loaded:
-            table = read_file(self._lake.trades(self._ticker, day), "trades")
+            table = with_sides(read_file(self._lake.trades(self._ticker, day), "trades"))
             times: Ints = table.column("time").cast(pa.int64()).to_numpy()
             self._loaded[day] = (table, times)
             if len(self._loaded) > _DAYS_IN_MEMORY:

@@ -13,7 +13,6 @@ from services.featuresets.definitions import FeatureSet
 from services.featuresets.ticks import Tick
 from services.lake.places import Lake
 from services.lake.reading import read_bars
-from services.lake.ticks import read_ticks
 from services.runtime.ports import LogReader, TopicPartition
 from services.wire.codec import Codec, Decoded, UndecodableError
 from services.wire.topics import TRADES
@@ -125,18 +124,8 @@ class _Folds:
         self._feature_set = feature_set
         self._folds: dict[str, Any] = {}
 
-    Raises:
-        LakeError: a file is damaged or another's.
-    """
-    for tick in read_ticks(lake, ticker):
-        yield Fed(ticker, tick, tick.time_us)
-
-
-def expected_rows(feature_set: FeatureSet[Any], inputs: Iterator[Fed]) -> Iterator[ExpectedRow]:
-    """The rows that follow from the inputs, each ticker with a fold of its own."""
-    folds: dict[str, Any] = {}
-    for fed in inputs:
-        fold = folds.get(fed.ticker)
+    def step(self, fed: Fed) -> Iterator[ExpectedRow]:
+        fold = self._folds.get(fed.ticker)
         if fold is None:
             fold = self._folds[fed.ticker] = self._feature_set.new_fold()
         for index, row in enumerate(fold.step(fed.given)):

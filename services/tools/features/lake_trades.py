@@ -18,8 +18,8 @@ from services.featuresets.grid import SECOND_US
 from services.featuresets.ticks import Tick
 from services.lake.files import open_file, read_batches, read_file
 from services.lake.places import Lake, day_bounds_us
+from services.lake.sides import TickRule
 from services.tools.features.backfill import Days
-from services.tools.history.sides import TickRule
 from services.tools.vectorfold.columns import RowColumns, TradeColumns
 from services.tools.vectorfold.fold import fold_columns
 from services.tools.vectorfold.integers import Ints

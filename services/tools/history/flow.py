@@ -23,9 +23,9 @@ from services.domain.ids import make_order_id
 from services.lake.errors import LakeError
 from services.lake.files import read_batches
 from services.lake.places import Lake
+from services.lake.sides import TickRule
 from services.tools.history.errors import HistoryError
 from services.tools.history.session import PLACE, REDUCE
-from services.tools.history.sides import TickRule
 from services.tools.market.lobster import ACCOUNT
 
 

@@ -1,12 +1,14 @@
 """The steps that make feature rows, and hold them against the fold once more."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from services.featuresets import SETS
 from services.lake.places import Lake
+from services.lake.ticks import read_ticks
 from services.runtime.ports import TopicPartition
 from services.tools.features.backfill import Days
-from services.tools.features.inputs import bars_from_lake, expected_rows, trades_from_lake
+from services.tools.features.inputs import Fed, bars_from_lake, expected_rows
 from services.tools.features.parity import Tally
 from services.tools.features.run import (
     backfill_from_lake,
@@ -75,12 +77,17 @@ def hold_parity(lake: Lake, order: PipelineOrder) -> Values:
 def _compare_history(lake: Lake, name: str) -> Tally:
     feature_set = SETS[name]
     of_trades = feature_set.source == "trades"
-    dataset, feed = ("trades", trades_from_lake) if of_trades else ("bars/1d", bars_from_lake)
+    dataset, feed = ("trades", _trades) if of_trades else ("bars/1d", bars_from_lake)
     expected = Expected()
     for ticker in lake.tickers(dataset):
         for row in expected_rows(feature_set, feed(lake, ticker)):
             expected.note(feature_set, row)
     return compare_lake(lake, feature_set, expected)
+
+
+def _trades(lake: Lake, ticker: str) -> Iterator[Fed]:
+    """One by one, where a backfill takes whole columns."""
+    return (Fed(ticker, tick, tick.time_us) for tick in read_ticks(lake, ticker))
 
 
 def _first_difference(tallies: list[Tally]) -> str:

@@ -12,11 +12,11 @@ from services.domain.controls import SetMark
 from services.domain.events import ExecutionReport, Trade
 from services.lake.files import read_file
 from services.lake.places import Lake
+from services.lake.sides import TickRule
 from services.tools.history.deployment import StreamDeployment, stream_genesis
 from services.tools.history.flow import Days, Print, opening_mark, plan, prints
 from services.tools.history.ingest import ingest_file
 from services.tools.history.session import SessionAsked, ingest_session
-from services.tools.history.sides import TickRule
 from services.tools.history.source import Asked
 from services.tools.history.stream import compare
 from services.tools.market.genesis import replay_controls
