@@ -144,6 +144,12 @@ class OnlineFeatures:
             for place, ticker in enumerate(tickers)
         ]
 
+    def _require_known(self, service: FeatureService) -> None:
+        """Look into the registry as it is now. Raises as `service`."""
+        with contextlib.suppress(OSError):  # without a registry the first error says it all
+            self._store.refresh_registry()  # type: ignore[no-untyped-call]  # Feast's
+            self.service(service.name)
+
     def reader(self, name: str) -> "FeatureReader":
         """For who asks hundreds of times a second: all that a read needs, looked up once.
 

@@ -28,6 +28,7 @@ HOUSE = {
     "lake/__init__.py": "",
     "matcher/__init__.py": "",
     "matcher/service.py": "",
+    "door/__init__.py": "",
     "features/__init__.py": "",
     "featuresets/__init__.py": "",
     "materializer/__init__.py": "",

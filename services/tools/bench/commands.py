@@ -220,6 +220,39 @@ def bench_features(
         Console().print(features_table(figures))
 
 
+@app.command("join")
+def bench_join(
+    *,
+    labels: Annotated[int, typer.Option(min=1, help="Tickers and times to ask for.")] = 1_000_000,
+    rows: Annotated[int, typer.Option(min=1_000, help="Of features in the lake.")] = 10_000_000,
+    feast_labels: Annotated[
+        int, typer.Option(min=0, help="The first of them, for Feast; 0: without Feast.")
+    ] = 1_000,
+    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    seed: Annotated[int, typer.Option(help="Of rows and labels.")] = 7,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep the lake here, and use it again the next time.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Features as of labels' times from a lake, beside Polars and Feast's DuckDB store."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.join import JoinOrder, join_table, run_join_bench
+
+    order = JoinOrder(folder, rows, labels, min(feast_labels, labels), repeats, seed)
+    try:
+        with Console(stderr=True).status("") as status:
+            figures = run_join_bench(order, status.update)
+    except FileExistsError as error:
+        raise typer.BadParameter(f"--folder: {error}") from None
+    if json:
+        typer.echo(msgspec.json.encode(figures, enc_hook=str))
+    else:
+        Console().print(join_table(figures))
+
+
 @app.command("training")
 def bench_training(
     *,
