@@ -16,7 +16,7 @@ from services.tools.proof.chaos.run import Run, open_run
 from services.tools.proof.chaos.scenarios import kill_rooms
 from services.tools.proof.chaos.site import Site
 from services.tools.proof.chaos.timeline import lines_since, mark
-from services.tools.proof.chaos.twins import SAME, twin_rooms
+from services.tools.proof.chaos.twins import OTHER, SAME, twin_rooms
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
 from services.tools.stack.rooms import TRADING_ROOMS
 from services.tools.stack.stack import RoomSet
@@ -72,8 +72,11 @@ def test_of_two_rooms_with_one_identity_no_record_of_the_loser_is_readable(
 ) -> None:
     with run.under_load("twins"):
         twin_rooms(run, folder, rooms=("risk",), instances=(SAME,), fight_s=4.0)
+        # And of two with different ones each writes its own share.
+        twin_rooms(run, folder, rooms=("matcher",), instances=(OTHER,), fight_s=2.0)
     assert run.account.faults == []
     assert any("fenced" in event for event in run.account.events)
+    assert any("a twin of another identity: took over" in event for event in run.account.events)
 
 
 def test_the_whole_log_is_sound_after_all_of_it(run: Run) -> None:

@@ -112,12 +112,12 @@ def test_a_room_killed_in_mid_flow_loses_and_repeats_nothing(
     assert_nothing_lost(path)
 
 
-def test_a_killed_broker_loses_and_repeats_nothing(
-    path: TradingPath, flow: Flow, stack_infra: StackInfra
+@pytest.mark.parametrize("victim", ["kafka", "postgres"])
+def test_killed_infrastructure_loses_and_repeats_nothing(
+    path: TradingPath, flow: Flow, stack_infra: StackInfra, victim: str
 ) -> None:
-    """PostgreSQL and the registry: tests/chaos."""
     flow.publish(COMMANDS // 4)
-    wait_until_back(stack_infra.stack, kill(stack_infra.stack, "kafka"))
+    wait_until_back(stack_infra.stack, kill(stack_infra.stack, victim))
     flow.publish(COMMANDS // 4)
     assert_nothing_lost(path)
 
