@@ -62,7 +62,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def streamed(
-    infra: StackInfra, lake: Lake, prefix: str, speed: float = 0, interrupt_at: int | None = None
+    infra: StackInfra, lake: Lake, prefix: str, interrupt_at: int | None = None
 ) -> Streamed:
     """Stream all of the lake; `interrupt_at`: Ctrl-C after so many commands."""
     tickers = lake.tickers("trades")
@@ -76,7 +76,7 @@ def streamed(
             raise KeyboardInterrupt
 
     with open_stream_deployment(infra.settings, prefix, marks) as place:
-        return stream(place, lake, tickers, ALWAYS, speed, interrupt)
+        return stream(place, lake, tickers, ALWAYS, 0, interrupt)
 
 
 def test_a_stream_that_was_interrupted_goes_on_and_prints_what_the_lake_has(
@@ -105,18 +105,6 @@ def test_a_stream_that_was_interrupted_goes_on_and_prints_what_the_lake_has(
             stream(place, lake, tickers, ALWAYS, 0)
 
 
-def test_a_stream_keeps_the_pace_and_another_set_of_tickers_needs_another_prefix(
-    stack_infra: StackInfra, lake: Lake
-) -> None:
-    paced = streamed(stack_infra, lake, "history-b.", speed=1e5)  # a day in about a second
-    assert paced.holds, paced
-    with (
-        pytest.raises(RefusedError, match="another genesis"),
-        open_stream_deployment(stack_infra.settings, "history-b.", {"AAPL": 1}),
-    ):
-        pass
-
-
 def outcry(*arguments: str) -> dict[str, Any]:
     result = CliRunner().invoke(app, [*arguments, "--json"])
     assert result.exit_code == 0, result.output
@@ -127,7 +115,10 @@ def outcry(*arguments: str) -> dict[str, Any]:
 def test_the_commands_give_the_same_features_of_a_history_streamed_and_backfilled(
     stack_infra: StackInfra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session, and bare trades whose sides the tick rule tells in the stream and in the lake."""
+    """A session, and bare trades whose sides the tick rule tells in the stream and in the lake.
+
+    The stream keeps a pace, a day in about a second; another set of tickers needs another prefix.
+    """
     monkeypatch.setenv("OUTCRY_PORT_BASE", str(stack_infra.settings.port_base))
     monkeypatch.setenv("OUTCRY_HOME", str(stack_infra.settings.home))
     message, _ = write_session(make_session(3, 300, 5), tmp_path, "AAPL")
@@ -142,7 +133,7 @@ def test_the_commands_give_the_same_features_of_a_history_streamed_and_backfille
     outcry("history", "ingest", "trades", str(path))
     both = ("--ticker", "AAPL", "--ticker", "MSFT")
     said = outcry(
-        "history", "stream", *both, "--speed", "0", "--prefix", "history-c.", "--room", "features"
+        "history", "stream", *both, "--speed", "1e5", "--prefix", "history-c.", "--room", "features"
     )
     assert said["holds"], said
     assert said["trades_expected"] == said["trades_equal"] > 170
@@ -152,6 +143,11 @@ def test_the_commands_give_the_same_features_of_a_history_streamed_and_backfille
     assert live == history
     signed = V1.columns.index("signed_volume_60s")
     assert any(row[signed] for (ticker, _), row in history.items() if ticker == "MSFT")
+    with (
+        pytest.raises(RefusedError, match="another genesis"),
+        open_stream_deployment(stack_infra.settings, "history-c.", {"AAPL": 1}),
+    ):
+        pass
 
 
 def streamed_rows(infra: StackInfra, prefix: str) -> Rows:
