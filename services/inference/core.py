@@ -5,8 +5,8 @@ Nothing is ever filled in. A row is fit to be predicted from, or it is not and s
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from hashlib import blake2b
 from typing import Final
-from zlib import crc32
 
 import msgspec
 
@@ -96,8 +96,12 @@ def judge_row(served: Served, columns: Sequence[str], now_us: int, rule: Freshne
 
 
 def is_canary(request_id: str, percent: int) -> bool:
-    """Whether the challenger answers this request: always the same for the same id."""
-    return crc32(request_id.encode()) % _PERCENT < percent
+    """Whether the challenger answers this request: always the same for the same id.
+
+    By a hash that spreads ids which are counted up too; CRC-32 would not.
+    """
+    digest = blake2b(request_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % _PERCENT < percent
 
 
 def stream_request_id(ticker: str, grid_time_us: int, model: str, version: int) -> str:

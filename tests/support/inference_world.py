@@ -1,13 +1,12 @@
 """Inference without Kafka or MLflow: a registry of folders, a log in memory, Feast on SQLite."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import msgspec
+import numpy as np
 
 from services.domain.origin import Origin
 from services.domain.predictions import Prediction
@@ -16,6 +15,7 @@ from services.inference.app import Inference, make_app
 from services.inference.core import Alias, Freshness
 from services.inference.desk import Desk
 from services.inference.metrics import METRICS
+from services.inference.problems import KINDS
 from services.inference.reload import Reloader
 from services.inference.settings import InferenceSettings
 from services.inference.shadow import Shadow
@@ -48,7 +48,7 @@ class FolderRegistry:
     def add(self, version: int, predictor: Predictor | None = None, **changes: object) -> Path:
         """Write a model under this version."""
         path = self.folder / str(version)
-        put_model(path, predictor, **changes)
+        put_model(path, predictor, None, **changes)
         return path
 
     def aliases(self) -> Mapping[str, int]:
@@ -186,26 +186,29 @@ class InferenceWorld:
         self.shadow.close()
 
 
-def replaced(served: Served, **changes: Any) -> Served:  # noqa: ANN401 - any field's value
-    return msgspec.structs.replace(served, **changes)
-
-
-class SlowPredictor:
-    """A predictor that takes its time, or waits for a test."""
-
-    kind: Final = "linear"
-
-    def __init__(self, inner: Any, wait_s: float) -> None:  # noqa: ANN401 - any predictor
-        self.inner = inner
-        self.wait_s = wait_s
-
-    def probabilities(self, matrix: Any) -> Any:  # noqa: ANN401 - numpy's
-        time.sleep(self.wait_s)
-        return self.inner.probabilities(matrix)
-
-
 async def eventually(holds: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Return as soon as it holds; fail after `timeout_s`, generous on purpose."""
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0.005)
+
+
+def expect_problem(response: httpx.Response, status: int, reason: str) -> dict[str, Any]:
+    """The answer's problem document, which is this one."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert (document["status"], document["reason"]) == (status, reason)
+    assert document["type"] == f"urn:outcry:problem:{reason.lower().replace('_', '-')}"
+    assert document["title"] == KINDS[reason].title
+    assert ("retry-after" in response.headers) == (KINDS[reason].retry_after_s is not None)
+    return document
+
+
+def expected(world: InferenceWorld, features: dict[str, float] = INPUTS) -> list[float]:
+    """What the champion's folder says of these features, read by itself."""
+    version = world.registry.named[Alias.CHAMPION]
+    model = read_model(world.registry.folder / str(version))
+    vector = [features[name] for name in model.manifest.columns]
+    answer: list[float] = model.predictor.probabilities(np.array([vector]))[0].tolist()
+    return answer

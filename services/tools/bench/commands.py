@@ -161,6 +161,38 @@ def bench_features_live(
         Console().print(live_table(report))
 
 
+@app.command("inference")
+def bench_inference(
+    *,
+    rate: Annotated[int, typer.Option(min=1, help="Requests a second, open-loop.")] = 200,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each load.")] = 30.0,
+    reloads: Annotated[int, typer.Option(min=1, help="Under load.")] = 20,
+    reference_rate: Annotated[
+        int, typer.Option(min=1, help="At which Feast's and MLflow's servers are asked.")
+    ] = 20,
+    reference: Annotated[bool, typer.Option(help="Measure them too.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Predictions over HTTP from the online store, also during hot reloads, on its own stack."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.inference import (
+        InferenceOrder,
+        inference_table,
+        run_inference_bench,
+    )
+
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
+        order = InferenceOrder(Path(home), rate, seconds, reloads, reference_rate, reference)
+        report = run_inference_bench(order, lambda line: progress.print(f"[dim]{line}"))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        Console().print(inference_table(report))
+
+
 @app.command("audit")
 def bench_audit(
     *,

@@ -1,0 +1,207 @@
+"""What `outcry bench inference` measures: the room, rows, models, and the reference's servers."""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from services.featuresets import SETS
+from services.featuresets.fingerprint import fingerprint
+from services.models.artifact import write_model
+from services.models.classes import HORIZON_S, model_name
+from services.models.manifest import Estimate, LabelRule, Metrics, ModelManifest, TrainingData
+from services.models.predictors import XGBoostPredictor
+from services.models.registry import Registry
+from services.models.vector import inputs_of
+from services.online.features import OnlineFeatures
+from services.online.rows import OnlineRow
+from services.tools.stack.plan import Addresses
+
+FEATURE_SET: Final = "microstructure_v1"
+TICKERS: Final = ("AAPL", "MSFT", "GOOGL", "TSLA", "NVDA")
+ROUNDS: Final = 150
+_ROWS: Final = 5_000
+_READY_S: Final = 120.0
+_LAST_S: Final = 10.0
+
+
+def make_booster(seed: int) -> Any:  # noqa: ANN401 - XGBoost's
+    """Trees of a served model's size, over noise: what they say does not matter here."""
+    import xgboost
+
+    columns = inputs_of(SETS[FEATURE_SET])
+    inputs = np.random.default_rng(seed).normal(size=(_ROWS, len(columns)))
+    label = np.digitize(inputs[:, 0] + 0.3 * inputs[:, 1], (-0.5, 0.5))
+    rows = xgboost.DMatrix(inputs, label=label, feature_names=list(columns), nthread=1)
+    parameters = {
+        "objective": "multi:softprob", "num_class": 3, "tree_method": "hist", "nthread": 1,
+        "max_depth": 5, "seed": seed,
+    }  # fmt: skip
+    return xgboost.train(parameters, rows, ROUNDS)
+
+
+def register(home: Path, booster: Any, seed: int) -> int:  # noqa: ANN401 - XGBoost's
+    """Write the model and put it into the registry; its version."""
+    columns = inputs_of(SETS[FEATURE_SET])
+    nothing = Estimate(0.0, 0.0, 0.0)
+    manifest = ModelManifest(
+        kind="xgboost",
+        name=model_name(HORIZON_S),
+        feature_set=FEATURE_SET,
+        fingerprint=fingerprint(SETS[FEATURE_SET]),
+        columns=columns,
+        label=LabelRule(HORIZON_S),
+        data=TrainingData("0" * 64, _ROWS, 0, 0, {}, 0, 0),
+        seed=seed,
+        parameters={"rounds": ROUNDS},
+        libraries={},
+        code_version="bench",
+        metrics=Metrics(nothing, nothing, nothing),
+    )
+    golden = np.random.default_rng(seed + 1).normal(size=(16, len(columns)))
+    folder = home / f"bench-model-{seed}"
+    write_model(folder, XGBoostPredictor(booster), manifest, golden)
+    return Registry(home).register(folder)
+
+
+def promote(home: Path, version: int) -> None:
+    """Make it the champion, whatever the gates of quality say of noise."""
+    Registry(home).promote(version, force=True, why="bench")
+
+
+@contextmanager
+def fresh_rows(home: Path) -> Iterator[None]:
+    """Rows of five tickers online, and new ones every second from a process of their own."""
+    OnlineFeatures(home).declare()
+    context = multiprocessing.get_context("spawn")
+    writer = context.Process(target=_write_rows, args=(home,), daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        writer.kill()
+        writer.join()
+
+
+def _write_rows(home: Path) -> None:
+    online, feature_set = OnlineFeatures(home), SETS[FEATURE_SET]
+    chance = np.random.default_rng(3)
+    while True:
+        now_us = int(time.time()) * 1_000_000
+        rows = [
+            OnlineRow(
+                ticker,
+                now_us,
+                now_us,
+                tuple(chance.normal(size=len(feature_set.features)).tolist()),
+            )
+            for ticker in TICKERS
+        ]
+        online.write(feature_set, rows)
+        time.sleep(1.0)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def room(home: Path, addresses: Addresses, prefix: str) -> Iterator[int]:
+    """`python -m services.inference` as the stack runs it; the port it answers on."""
+    port, metrics_port = free_port(), free_port()
+    env = {
+        "OUTCRY_HOME": str(home),
+        "OUTCRY_KAFKA_BOOTSTRAP": addresses.kafka_bootstrap,
+        "OUTCRY_REGISTRY_URL": addresses.registry_url,
+        "OUTCRY_TOPIC_PREFIX": prefix,
+        "OUTCRY_INFERENCE_PORT": str(port),
+        "OUTCRY_METRICS_PORT": str(metrics_port),
+        "OUTCRY_LOG_LEVEL": "WARNING",
+    }
+    with _process(home / "inference.log", [sys.executable, "-m", "services.inference"], env):
+        wait_until_ok(f"http://127.0.0.1:{port}/ready", home / "inference.log")
+        yield port
+
+
+@contextmanager
+def feast_server(home: Path) -> Iterator[int]:
+    """Feast's own feature server on the same store, one worker."""
+    port = free_port()
+    command = [
+        str(Path(sys.executable).with_name("feast")), "-c", str(home / "feast"), "serve",
+        "-h", "127.0.0.1", "-p", str(port), "-w", "1", "--no-access-log",
+    ]  # fmt: skip
+    with _process(home / "feast.log", command, {"FEAST_USAGE": "False"}):
+        wait_until_ok(f"http://127.0.0.1:{port}/health", home / "feast.log")
+        yield port
+
+
+@contextmanager
+def mlflow_server(home: Path, booster: Any) -> Iterator[int]:  # noqa: ANN401 - XGBoost's
+    """MLflow's own scoring server with the same trees, one worker."""
+    import mlflow.xgboost
+
+    folder = home / "mlflow-model"
+    mlflow.xgboost.save_model(booster, str(folder), pip_requirements=["xgboost-cpu"])
+    port = free_port()
+    command = [
+        str(Path(sys.executable).with_name("mlflow")), "models", "serve", "-m", str(folder),
+        "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "-w", "1",
+    ]  # fmt: skip
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with _process(home / "mlflow.log", command, {"PATH": path}):
+        wait_until_ok(f"http://127.0.0.1:{port}/ping", home / "mlflow.log")
+        yield port
+
+
+@contextmanager
+def _process(log: Path, command: list[str], env: Mapping[str, str]) -> Iterator[None]:
+    with log.open("wb") as output:
+        started = subprocess.Popen(
+            command,
+            env=os.environ | env,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        # With what it started: both reference servers run their worker in a process of its own.
+        with_children = os.getpgid(started.pid)
+        os.killpg(with_children, 15)
+        try:
+            started.wait(_LAST_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(with_children, 9)
+            started.wait()
+
+
+def wait_until_ok(url: str, log: Path) -> None:
+    """Wait until it answers with 200.
+
+    Raises:
+        TimeoutError: it does not; the message has the end of its log.
+    """
+    deadline_s = time.monotonic() + _READY_S
+    while time.monotonic() < deadline_s:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a URL of our own
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    end = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+    raise TimeoutError(f"{url} does not answer with 200; its log ends:\n{end}")

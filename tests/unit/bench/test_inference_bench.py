@@ -1,0 +1,89 @@
+"""The benchmark's generator: it counts what fails, and time begins when a request was due."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from rich.console import Console
+
+from services.tools.bench.inference import (
+    FIVE,
+    ONE,
+    OURS_SLOWLY,
+    REFERENCE,
+    RELOADED,
+    InferenceReport,
+    inference_table,
+)
+from services.tools.bench.inference_load import Line, Load, at_percent, offer
+
+
+@asynccontextmanager
+async def server(*, fails_every: int = 0, wait_s: float = 0.0) -> AsyncIterator[int]:
+    """Answers each request on a port, every so many with 503."""
+    asked = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            length = int(head.lower().partition(b"content-length:")[2].split()[0])
+            await reader.readexactly(length)
+            asked += 1
+            await asyncio.sleep(wait_s)
+            status = b"503" if fails_every and asked % fails_every == 0 else b"200"
+            writer.write(b"HTTP/1.1 " + status + b" x\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    async def until_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await answer(reader, writer)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    listening = await asyncio.start_server(until_closed, "127.0.0.1", 0)
+    async with listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+async def ask(lines: Sequence[Line]) -> bool:
+    return (await lines[0].post("/predict", b"{}"))[0] == 200
+
+
+async def test_what_is_not_answered_with_200_is_counted_as_failed() -> None:
+    async with server(fails_every=5) as port:
+        load = await offer("planted", ask, [port], 200, 0.25)
+    assert (load.requests, load.failed) == (50, 10)
+
+
+async def test_a_server_that_is_not_there_fails_every_request() -> None:
+    async with server() as port:
+        pass
+    load = await offer("gone", ask, [port], 100, 0.1)
+    assert load.failed == load.requests == 10
+
+
+async def test_who_falls_behind_shows_it_in_every_later_request() -> None:
+    # 32 lines of 100 ms each answer 320 a second; 640 are due, so the last waits a second.
+    async with server(wait_s=0.1) as port:
+        load = await offer("behind", ask, [port], 640, 1.0)
+    assert load.failed == 0
+    assert load.p99_ms > 800
+
+
+@pytest.mark.parametrize("percent,value", [(0, 1), (50, 51), (99, 100), (100, 100)])
+def test_a_percentile_is_one_of_the_values(percent: int, value: int) -> None:
+    assert at_percent([float(each) for each in range(1, 101)], percent) == value
+
+
+def test_the_table_compares_what_was_measured() -> None:
+    loads = [
+        Load(name, 200, 100, 0, p50, p50, 4 * p50, 9.0, 0.1)
+        for name, p50 in ((ONE, 2.0), (FIVE, 2.5), (RELOADED, 3.0), (OURS_SLOWLY, 1.0),
+                          (REFERENCE, 10.0))
+    ]  # fmt: skip
+    console = Console(width=200, record=True)
+    console.print(inference_table(InferenceReport(tuple(loads), 20)))
+    text = " ".join(console.export_text().split())
+    assert "five tickers 1.25x of one (p50); 20 reloads, p99 1.50x" in text
+    assert "the reference's p99 is 10.0x ours" in text
