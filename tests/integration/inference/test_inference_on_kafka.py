@@ -15,14 +15,18 @@ from confluent_kafka import Producer
 from services.domain.origin import FEATURES as FROM_FEATURES
 from services.domain.origin import NOWHERE
 from services.domain.predictions import REQUESTED, STREAMED, Prediction
+from services.inference.predictions import PredictionLog
+from services.inference.rows_source import KafkaRows
+from services.inference.stream import Stream
 from services.models.registry import Registry
 from services.online.features import OnlineFeatures
 from services.online.rows import OnlineRow
 from services.runtime.kafka_admin import create_topics
+from services.runtime.room import ProcessPacer
 from services.wire.codec import Decoded
 from services.wire.topics import FEATURES, PREDICTIONS
 from tests.support.feature_world import FeatureProcess, FeatureWorld
-from tests.support.inference_world import INPUTS
+from tests.support.inference_world import INPUTS, InferenceWorld
 from tests.support.model_kit import COLUMNS, V1, linear_model, put_model, xgboost_model
 from tests.support.row_log import SECOND_US, feature_row, origin_of
 from tests.support.stack_fixture import StackInfra
@@ -31,6 +35,35 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 HORIZON: Final = "direction_10s"
+START_US: Final = 1_790_000_000 * SECOND_US
+
+
+def put_rows(world: FeatureWorld, first_us: int, rows: int) -> None:
+    """Rows of AAPL on the topic, as the feature room writes them."""
+    producer = Producer({"bootstrap.servers": world.addresses.kafka_bootstrap})
+    for at in range(rows):
+        values = tuple(range(at, at + len(V1.features)))
+        row = feature_row(first_us + at * SECOND_US, ticker="AAPL", values=values)
+        value = world.codec.encode(FEATURES.name, origin_of(row, at), row)
+        producer.produce(world.prefix + FEATURES.name, value, b"AAPL", 0)
+    assert producer.flush(30) == 0
+
+
+def predictions(world: FeatureWorld) -> list[Decoded[Prediction]]:
+    """All that is on the topic."""
+    return [
+        world.codec.decode(PREDICTIONS.name, record.value)
+        for record in world.records(PREDICTIONS.name)
+    ]
+
+
+def streamed_times(world: FeatureWorld) -> set[int]:
+    """Grid times of the rows that the stream predicted from."""
+    return {
+        decoded.payload.grid_time_us
+        for decoded in predictions(world)
+        if decoded.payload.mode == STREAMED
+    }
 
 
 class World(FeatureWorld):
@@ -47,7 +80,6 @@ class World(FeatureWorld):
         for number, predictor in ((1, linear_model(1)), (2, xgboost_model())):
             put_model(folder / f"model-{number}", predictor)
             assert self.registry.register(folder / f"model-{number}") == number
-        self._producer = Producer({"bootstrap.servers": self.addresses.kafka_bootstrap})
 
     def promote(self, version: int) -> None:
         self.registry.promote(version, force=True, why="a test")
@@ -59,14 +91,8 @@ class World(FeatureWorld):
         self.online.write(V1, [OnlineRow(ticker, now_us, now_us, reals) for ticker in tickers])
         return now_us
 
-    def put_rows(self, first_us: int, count: int) -> None:
-        """Rows of AAPL on the topic, as the feature room writes them."""
-        for at in range(count):
-            values = tuple(range(at, at + len(V1.features)))
-            row = feature_row(first_us + at * SECOND_US, ticker="AAPL", values=values)
-            value = self.codec.encode(FEATURES.name, origin_of(row, at), row)
-            self._producer.produce(self.prefix + FEATURES.name, value, b"AAPL", 0)
-        assert self._producer.flush(30) == 0
+    def put_rows(self, first_us: int, rows: int) -> None:
+        put_rows(self, first_us, rows)
 
     def inference(self, **settings: object) -> "InferenceProcess":
         fields: dict[str, object] = {
@@ -76,11 +102,7 @@ class World(FeatureWorld):
         return InferenceProcess(process)
 
     def predictions(self) -> list[Decoded[Prediction]]:
-        """All that is on the topic."""
-        return [
-            self.codec.decode(PREDICTIONS.name, record.value)
-            for record in self.records(PREDICTIONS.name)
-        ]
+        return predictions(self)
 
 
 class InferenceProcess:
@@ -117,18 +139,24 @@ class InferenceProcess:
         )
 
 
-@pytest.fixture
-def world(stack_infra: StackInfra, tmp_path: Path) -> Iterator[World]:
-    made = World(stack_infra, tmp_path)
+@pytest.fixture(scope="module")
+def world(stack_infra: StackInfra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(stack_infra, tmp_path_factory.mktemp("inference"))
     yield made
     made.close()
 
 
+@pytest.fixture(scope="module")
+def process(world: World) -> InferenceProcess:
+    """One for the whole file, since its start takes seconds of CPU; it begins without a model."""
+    made = world.inference(inference_stream=True)
+    made.wait_until_ready()  # for the supervisor: it serves
+    return made
+
+
 def test_a_process_without_a_model_is_up_takes_the_first_and_records_what_it_serves(
-    world: World,
+    world: World, process: InferenceProcess
 ) -> None:
-    process = world.inference()
-    process.wait_until_ready()  # for the supervisor: it serves
     status, ready = process.ask("/ready")
     assert (status, ready["status"]) == (503, "no_model")
     assert process.ask("/predict", {"tickers": ["AAPL"]})[0] == 503
@@ -153,50 +181,25 @@ def test_a_process_without_a_model_is_up_takes_the_first_and_records_what_it_ser
         assert decoded.origin is not None
         assert decoded.origin.topic == NOWHERE
     assert found[second["request_id"], "AAPL"].payload.model_version == 2
-    assert process.process.stop() == 0
 
 
-def test_the_stream_predicts_each_new_row_also_after_a_kill(world: World) -> None:
-    world.promote(1)
-    first_us = 1_790_000_000 * SECOND_US
-    world.put_rows(first_us - 20_000 * SECOND_US, 3)  # history: a new group begins behind it
-    process = world.inference(inference_stream=True)
-    process.wait_until_ready()
-    process.wait_for_champion(1)
-    probes = count(first_us - 10_000 * SECOND_US, SECOND_US)
-
-    def has_begun() -> bool:
-        world.put_rows(next(probes), 1)
-        return bool(world.predictions())
-
-    wait_until(has_begun, "the stream to begin", 120)
-    world.put_rows(first_us, 20)
-    process.process.kill()
-    world.put_rows(first_us + 20 * SECOND_US, 20)
-    process = world.inference(inference_stream=True)
-    process.wait_until_ready()
-    wanted = {first_us + at * SECOND_US for at in range(40)}
-    wait_until(
-        lambda: wanted <= {d.payload.grid_time_us for d in world.predictions()},
-        "a prediction of each row",
-        120,
-    )
-    contents: dict[str, Decoded[Prediction]] = {}
-    for decoded in world.predictions():
-        made = decoded.payload
-        assert made.mode == STREAMED
-        assert decoded.origin is not None
-        assert decoded.origin.topic == FROM_FEATURES
-        assert contents.setdefault(made.request_id, decoded) == decoded, "a repetition differs"
-    assert min(d.payload.grid_time_us for d in contents.values()) >= first_us - 10_000 * SECOND_US
-    assert process.process.stop() == 0
+def test_the_process_predicts_for_rows_of_the_stream_too(
+    world: World, process: InferenceProcess
+) -> None:
+    world.promote(2)
+    process.wait_for_champion(2)
+    world.put_rows(START_US, 5)
+    wanted = {START_US + at * SECOND_US for at in range(5)}
+    wait_until(lambda: wanted <= streamed_times(world), "a prediction of each row", 120)
+    streamed = [d.payload for d in predictions(world) if d.payload.mode == STREAMED]
+    assert {made.model_version for made in streamed} == {2}
 
 
-def test_a_registry_and_an_online_store_that_are_gone_are_told_and_come_back(world: World) -> None:
-    world.promote(1)
-    process = world.inference()
-    process.wait_until_ready()
-    process.wait_for_champion(1)
+def test_a_registry_and_an_online_store_that_are_gone_are_told_and_come_back(
+    world: World, process: InferenceProcess
+) -> None:
+    world.promote(2)
+    process.wait_for_champion(2)
     world.put_online("AAPL")
     database = world.home / "models" / "mlflow.db"
     database.rename(database.with_suffix(".away"))
@@ -211,3 +214,81 @@ def test_a_registry_and_an_online_store_that_are_gone_are_told_and_come_back(wor
     assert "no such table" in problem["detail"]
     assert process.ask("/health")[0] == 200
     assert process.process.stop() == 0
+
+
+class StreamHere:
+    """The stream of another deployment in this process, so that it can die at a chosen step."""
+
+    def __init__(self, infra: StackInfra, folder: Path) -> None:
+        self.feature_world = FeatureWorld(infra.addresses, folder)
+        create_topics(infra.addresses.kafka_bootstrap, self.feature_world.prefix, (PREDICTIONS,))
+        self.parts = InferenceWorld(folder)
+        self.parts.registry.add(1)
+        self.parts.serve(1)
+
+    def begin(self) -> Stream:
+        world = self.feature_world
+        self.log = PredictionLog(world.connection, world.codec, 1_000, self.parts.telemetry)
+        return Stream(
+            self.parts.slots,
+            world.codec,
+            self.log,
+            lambda: KafkaRows(world.connection, "0"),
+            self.parts.telemetry,
+            ProcessPacer(),
+        )
+
+    def end(self, stream: Stream) -> None:
+        stream.close()
+        self.log.close()
+
+
+def test_rows_whose_process_died_before_its_commit_are_predicted_from_again_and_alike(
+    stack_infra: StackInfra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = StreamHere(stack_infra, tmp_path)
+    world = here.feature_world
+    put_rows(world, START_US - 1_000 * SECOND_US, 3)  # history: a new group begins behind it
+    stream = here.begin()
+    probes = count(START_US - 100 * SECOND_US, SECOND_US)
+
+    def has_begun() -> bool:
+        put_rows(world, next(probes), 1)
+        return stream.run_once() > 0
+
+    wait_until(has_begun, "the stream to begin", 120)
+    put_rows(world, START_US, 5)
+
+    def die(_: KafkaRows) -> None:
+        raise SystemExit
+
+    def run_until_dead() -> None:
+        while True:
+            stream.run_once()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KafkaRows, "commit", die)
+        with pytest.raises(SystemExit):
+            run_until_dead()
+    here.end(stream)
+    put_rows(world, START_US + 5 * SECOND_US, 5)
+    stream = here.begin()
+    wanted = {START_US + at * SECOND_US for at in range(10)}
+
+    def is_complete() -> bool:
+        stream.run_once()
+        return wanted <= streamed_times(world)
+
+    wait_until(is_complete, "a prediction of each row", 120)
+    here.end(stream)
+    contents: dict[str, Decoded[Prediction]] = {}
+    found = predictions(world)
+    for decoded in found:
+        assert decoded.origin is not None
+        assert decoded.origin.topic == FROM_FEATURES
+        known = contents.setdefault(decoded.payload.request_id, decoded)
+        assert known == decoded, "a repetition differs"
+    assert len(found) > len(contents), "nothing was repeated: the death did not count"
+    assert min(streamed_times(world)) >= START_US - 100 * SECOND_US
+    here.parts.close()
+    world.close()
