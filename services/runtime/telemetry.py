@@ -5,6 +5,7 @@ a batch, so that a record costs nothing.
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from http import HTTPStatus
@@ -118,7 +119,11 @@ class Telemetry:
 
     def forget(self, name: str, **labels: str) -> None:
         """Show a gauge with these labels no more, until it is set again: it has no value now."""
-        self._gauges[name].remove_by_labels(labels)
+        with warnings.catch_warnings():
+            # Feast, imported in the same process, asks for metrics of several processes; these
+            # values were made without, and are in this process alone.
+            warnings.simplefilter("ignore", UserWarning)
+            self._gauges[name].remove_by_labels(labels)
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Note one value in a histogram."""
