@@ -5,7 +5,7 @@ browsers from guessing, and whatever fails in between becomes a problem document
 """
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -13,7 +13,8 @@ import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.door.problems import DoorReason, ProblemError, door_problem
+from services.door.problems import DoorReason, Kind, ProblemError, door_problem
+from services.runtime.telemetry import Telemetry
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -40,6 +41,10 @@ class DoorPlan(msgspec.Struct, frozen=True):
     """Answered also when it is crowded."""
     when_failed: str
     """For who gets INTERNAL_ERROR: what became of the request, and whether to send it again."""
+    kinds: Mapping[str, Kind]
+    """The room's list of reasons."""
+    when_crowded: str = "nothing was done; send it again shortly"
+    """For who gets OVERLOADED."""
 
 
 class Watch(Protocol):
@@ -53,6 +58,32 @@ class Watch(Protocol):
 
     def failed(self, path: str, error: Exception) -> None:
         """Something failed that nobody expected: log it."""
+
+
+class RequestMetrics(msgspec.Struct, frozen=True):
+    """What a room calls its metrics of requests."""
+
+    under_way: str
+    answered: str
+    seconds: str
+
+
+class TelemetryWatch:
+    """`Watch` that counts and logs."""
+
+    def __init__(self, telemetry: Telemetry, names: RequestMetrics) -> None:
+        self._telemetry = telemetry
+        self._names = names
+
+    def under_way(self, count: int) -> None:
+        self._telemetry.set(self._names.under_way, count)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._telemetry.count(self._names.answered, method=method, route=route, status=str(status))
+        self._telemetry.observe(self._names.seconds, seconds, route=route)
+
+    def failed(self, path: str, error: Exception) -> None:
+        self._telemetry.log.error("request_failed", path=path, exc_info=error)
 
 
 class Guard:
@@ -81,18 +112,19 @@ class Guard:
             self._watch.failed(scope["path"][:200], error)
             if answer.status:
                 raise  # half an answer is out; only closing the connection tells the client
-            problem = door_problem(DoorReason.INTERNAL_ERROR, self._plan.when_failed)
+            problem = door_problem(
+                DoorReason.INTERNAL_ERROR, self._plan.when_failed, kinds=self._plan.kinds
+            )
             await problem.response()(scope, receive, answer.send)
         finally:
             self._under_way -= 1
             self._note(scope, answer.status, time.perf_counter() - begun)
 
     def _admit(self, scope: Scope) -> None:
-        require_own_host(Headers(scope=scope).get("host", ""), self._plan)
-        if self._under_way > self._plan.requests_max and (
-            scope["path"] not in self._plan.health_paths
-        ):
-            raise door_problem(DoorReason.OVERLOADED, "nothing was done; send it again shortly")
+        plan = self._plan
+        require_own_host(Headers(scope=scope).get("host", ""), plan.host, plan.port)
+        if self._under_way > plan.requests_max and scope["path"] not in plan.health_paths:
+            raise door_problem(DoorReason.OVERLOADED, plan.when_crowded, kinds=plan.kinds)
 
     def _note(self, scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", _UNROUTED)
@@ -101,7 +133,7 @@ class Guard:
         self._watch.answered(method, route, status, seconds)
 
 
-def require_own_host(host_header: str, plan: DoorPlan) -> None:
+def require_own_host(host_header: str, own_host: str, port: int) -> None:
     """Refuse requests whose Host is a name that merely resolves to this machine.
 
     A page of another site can point its own name at 127.0.0.1 and then counts as this site for
@@ -111,8 +143,8 @@ def require_own_host(host_header: str, plan: DoorPlan) -> None:
         host = urlsplit(f"//{host_header}").hostname
     except ValueError:
         host = None
-    if host not in (*LOOPBACK_HOSTS, plan.host):
-        raise door_problem(DoorReason.WRONG_HOST, f"ask for http://{plan.host}:{plan.port}")
+    if host not in (*LOOPBACK_HOSTS, own_host):
+        raise door_problem(DoorReason.WRONG_HOST, f"ask for http://{own_host}:{port}")
 
 
 class _Answer:

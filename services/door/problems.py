@@ -138,26 +138,32 @@ def door_problem(
     faults: Sequence[Fault] = (),
     headers: Mapping[str, str] | None = None,
     members: Mapping[str, object] | None = None,
+    kinds: Mapping[str, Kind] = DOOR_KINDS,
 ) -> ProblemError:
-    """The problem of a reason that every door has."""
-    kind = DOOR_KINDS[reason]
+    """The problem of a reason that every door has; `kinds` is the room's list."""
+    kind = kinds[reason]
     return ProblemError(reason, kind, detail, faults=faults, headers=headers, members=members)
 
 
-def problem_of(error: HTTPException) -> ProblemError:
+def problem_of(error: HTTPException, kinds: Mapping[str, Kind] = DOOR_KINDS) -> ProblemError:
     """The problem for what the framework itself raises: unknown paths and wrong methods."""
     if isinstance(error, ProblemError):
         return error
     headers = error.headers or {}
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return door_problem(DoorReason.NOT_FOUND, "no such path; GET /openapi.json lists them")
+            return door_problem(
+                DoorReason.NOT_FOUND, "no such path; GET /openapi.json lists them", kinds=kinds
+            )
         case HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = headers.get("Allow") or headers.get("allow") or "another method"
             return door_problem(
-                DoorReason.METHOD_NOT_ALLOWED, f"use {allowed} on this path", headers=headers
+                DoorReason.METHOD_NOT_ALLOWED,
+                f"use {allowed} on this path",
+                headers=headers,
+                kinds=kinds,
             )
         case _:
             return door_problem(
-                DoorReason.INTERNAL_ERROR, "an error without a name; see the room's log"
+                DoorReason.INTERNAL_ERROR, "an error without a name; see the log", kinds=kinds
             )

@@ -10,14 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from services.gateway import sockets
+from services.door.guard import DoorPlan, Guard, RequestMetrics, TelemetryWatch
+from services.door.problems import problem_of
+from services.gateway import metrics, sockets
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk
-from services.gateway.guard import Guard
 from services.gateway.hub import Hub
 from services.gateway.models import Account, Execution, ProblemDocument, PublicTrade
 from services.gateway.ports import CommandLog
-from services.gateway.problems import problem_of
+from services.gateway.problems import KINDS
 from services.gateway.routes import Gateway, router
 from services.gateway.settings import GatewaySettings
 from services.gateway.sockets import SocketDoor
@@ -40,6 +41,9 @@ channel of the WebSocket, and by GET /orders/{{order_id}}. Every error is a prob
 SOCKET_MODELS: Final = (Execution, Account, PublicTrade)
 """What only the WebSocket sends; described beside the rest."""
 _MS_PER_S: Final = 1_000
+_METRICS: Final = RequestMetrics(
+    metrics.REQUESTS_UNDER_WAY, metrics.REQUESTS, metrics.REQUEST_SECONDS
+)
 
 
 def build_gateway(
@@ -74,7 +78,18 @@ def make_app(gateway: Gateway) -> FastAPI:
     app.include_router(router)
     app.add_api_websocket_route("/ws", _serve_socket)
     app.add_exception_handler(HTTPException, _answer_problem)
-    app.add_middleware(Guard, settings=gateway.settings, telemetry=gateway.telemetry)
+    settings = gateway.settings
+    plan = DoorPlan(
+        host=settings.gateway_host,
+        port=settings.gateway_port,
+        requests_max=settings.gateway_requests_max,
+        health_paths=("/healthz", "/readyz"),
+        when_failed="what became of the request is in the gateway's log; a command may have been"
+        " written, and sending it again under the same id is safe",
+        when_crowded="nothing was written; send it again shortly",
+        kinds=KINDS,
+    )
+    app.add_middleware(Guard, plan=plan, watch=TelemetryWatch(gateway.telemetry, _METRICS))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 
@@ -109,4 +124,4 @@ async def _serve_socket(socket: WebSocket) -> None:
 
 async def _answer_problem(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem_of(error).response()
+    return problem_of(error, KINDS).response()

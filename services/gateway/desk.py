@@ -7,10 +7,11 @@ from zlib import crc32
 from services.domain.commands import CancelAll, ClientCommand, PlaceOrder
 from services.domain.genesis import TICKERS
 from services.domain.ids import make_order_id, ticker_of
+from services.door.problems import ProblemError
 from services.gateway import metrics
 from services.gateway.core.read_model import ReadModel
 from services.gateway.ports import CommandLog, LogUnavailableError, OutcomeUnknownError
-from services.gateway.problems import HttpReason, ProblemError
+from services.gateway.problems import HttpReason, problem
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import Codec
 from services.wire.topics import ORDERS, TICKER_PARTITIONS
@@ -66,7 +67,7 @@ class Desk:
                 and the document says how to find out.
         """
         if self.stopping:
-            raise ProblemError(HttpReason.STOPPING, "nothing was written; send it again shortly")
+            raise problem(HttpReason.STOPPING, "nothing was written; send it again shortly")
         order_id = order_id_of(command)
         if isinstance(command, CancelAll):
             key = command.ticker or command.account
@@ -77,7 +78,7 @@ class Desk:
         try:
             await self._log.append(orders_partition(key), key.encode(), value)
         except LogUnavailableError as error:
-            raise ProblemError(
+            raise problem(
                 HttpReason.LOG_UNAVAILABLE, f"nothing was written ({error}); send it again"
             ) from error
         except OutcomeUnknownError as error:
@@ -94,7 +95,7 @@ def _outcome_unknown(
     members: dict[str, object] = {name: command_id_of(command)}
     if order_id:
         members["order_id"] = order_id
-    return ProblemError(
+    return problem(
         HttpReason.OUTCOME_UNKNOWN,
         f"not confirmed ({error}). Send it again with the same {name}: what is there already is"
         " not done twice. Or ask GET /orders/{order_id} later",

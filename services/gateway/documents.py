@@ -6,6 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from services.domain.reasons import Reason
+from services.door.problems import MEDIA_TYPE, type_of
 from services.gateway.bodies import FIELD_REASONS
 from services.gateway.models import (
     CancelAllRequest,
@@ -16,7 +17,7 @@ from services.gateway.models import (
     ReplaceOrderRequest,
     schema_of,
 )
-from services.gateway.problems import KINDS, MEDIA_TYPE, HttpReason, type_of
+from services.gateway.problems import KINDS, HttpReason
 
 EVERYWHERE: Final = (HttpReason.WRONG_HOST, HttpReason.INTERNAL_ERROR, HttpReason.OVERLOADED)
 """What any path may answer."""

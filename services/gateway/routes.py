@@ -12,6 +12,7 @@ from starlette.responses import Response
 from services.domain.commands import ClientCommand, PlaceOrder
 from services.domain.ids import is_valid_id
 from services.domain.reasons import Reason
+from services.door.problems import Fault, ProblemError
 from services.gateway.bodies import body_of
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk, order_id_of
@@ -39,7 +40,7 @@ from services.gateway.models import (
     Tickers,
 )
 from services.gateway.ports import CommandLog
-from services.gateway.problems import Fault, HttpReason, ProblemError, field_problem
+from services.gateway.problems import HttpReason, field_problem, problem
 from services.gateway.settings import GatewaySettings
 from services.gateway.sockets import ACCOUNT_HEADER, SocketDoor
 from services.gateway.viewer import Viewer
@@ -81,7 +82,7 @@ def account_of(request: Request, _: Annotated[str | None, Depends(_header)]) -> 
     """The account that the request names."""
     named = request.headers.getlist(ACCOUNT_HEADER)
     if not named:
-        raise ProblemError(
+        raise problem(
             HttpReason.ACCOUNT_REQUIRED,
             f"send the header {ACCOUNT_HEADER}",
             headers={"WWW-Authenticate": f'{ACCOUNT_HEADER} realm="outcry"'},
@@ -89,7 +90,7 @@ def account_of(request: Request, _: Annotated[str | None, Depends(_header)]) -> 
     if len(named) > 1 or not is_valid_id(named[0]):
         detail = "one account of 1 to 64 printable ASCII characters without spaces"
         fault = Fault(f"header:{ACCOUNT_HEADER}", HttpReason.INVALID_PARAMETER, detail)
-        raise ProblemError(HttpReason.INVALID_PARAMETER, f"name {detail}", faults=[fault])
+        raise problem(HttpReason.INVALID_PARAMETER, f"name {detail}", faults=[fault])
     return named[0]
 
 
@@ -257,7 +258,7 @@ def _command_id(request: Request, field: str, in_body: str | None) -> str:
     if in_header is not None:
         in_header = in_header.removeprefix('"').removesuffix('"')
         if not is_valid_id(in_header):
-            raise ProblemError(
+            raise problem(
                 HttpReason.INVALID_PARAMETER,
                 f"{IDEMPOTENCY_HEADER}: 1 to 64 printable ASCII characters without spaces",
             )
@@ -305,7 +306,7 @@ async def show_book(here: Here, ticker: str) -> Response:
     if view is None:
         if not here.model.is_caught_up(BOOK.name):
             raise _starting()
-        raise ProblemError(
+        raise problem(
             Reason.UNKNOWN_TICKER.name, f"{ticker[:40]!r} is not traded here; see GET /tickers"
         )
     return _json(view)
@@ -352,14 +353,14 @@ def _health(here: Gateway, status: str) -> View:
 
 
 def _unknown_order(order_id: str) -> ProblemError:
-    return ProblemError(
+    return problem(
         Reason.UNKNOWN_ORDER.name,
         f"no order {order_id[:64]!r} of this account is live or ended recently",
     )
 
 
 def _starting() -> ProblemError:
-    return ProblemError(HttpReason.STARTING, "ask again shortly; GET /readyz says when")
+    return problem(HttpReason.STARTING, "ask again shortly; GET /readyz says when")
 
 
 def _json(view: View, status: int = 200, headers: dict[str, str] | None = None) -> Response:

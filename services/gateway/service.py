@@ -9,14 +9,15 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
-from ipaddress import ip_address
 from typing import Final
 
 import uvicorn
 
+from services.door import serving
+from services.door.serving import QuietServer
 from services.gateway.app import build_gateway, make_app
 from services.gateway.command_log import KafkaCommandLog
 from services.gateway.core.read_model import FEEDS, ReadModel
@@ -24,7 +25,7 @@ from services.gateway.feeds import KafkaFeeds
 from services.gateway.metrics import METRICS
 from services.gateway.routes import Gateway
 from services.gateway.session import SERVICE_RESTART
-from services.gateway.settings import LOOPBACK_NAME, GatewaySettings
+from services.gateway.settings import GatewaySettings
 from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
 from services.runtime.kafka_admin import check_topics
@@ -196,7 +197,7 @@ class Service:
         settings = self._settings
         listener = listen(settings)
         self.port = listener.getsockname()[1]
-        server = _Server(
+        server = QuietServer(
             uvicorn.Config(
                 make_app(gateway),
                 lifespan="off",
@@ -209,9 +210,9 @@ class Service:
                 timeout_graceful_shutdown=settings.gateway_append_timeout_ms // _MS_PER_S + 2,
             )
         )
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        served = asyncio.create_task(server.serve(sockets=[listener]))
         self._telemetry.log.info("listening", host=settings.gateway_host, port=self.port)
-        while not self._stop.is_set() and not serving.done():
+        while not self._stop.is_set() and not served.done():
             self._note_readiness(gateway)
             await self._sleep(_READINESS_INTERVAL_S)
         self._telemetry.ready.clear()
@@ -220,7 +221,7 @@ class Service:
         gateway.hub.close_all(SERVICE_RESTART, "the gateway stops; connect again shortly")
         await self._see_off(gateway)
         server.should_exit = True
-        await serving
+        await served
 
     def _note_readiness(self, gateway: Gateway) -> None:
         is_ready = gateway.log.available and not gateway.model.behind
@@ -252,27 +253,9 @@ def listen(settings: GatewaySettings) -> socket.socket:
     Raises:
         ConfigurationError: the port can't be had.
     """
-    host, port = settings.gateway_host, settings.gateway_port
-    is_v6 = host != LOOPBACK_NAME and ip_address(host).version == 6
-    try:
-        listener = socket.create_server(
-            (host, port), family=socket.AF_INET6 if is_v6 else socket.AF_INET, backlog=1_024
-        )
-    except OSError as error:
-        msg = f"can't listen on {host}:{port} ({error.strerror}); set OUTCRY_GATEWAY_PORT"
-        raise ConfigurationError(msg) from error
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Accepted sockets inherit it. A client that never reads would otherwise hold its
-        # connection for ever: its kernel answers for it, so nothing else times out.
-        listener.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, settings.gateway_socket_stall_ms
-        )
-    return listener
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: it would die of the signal once it has stopped."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    return serving.listen(
+        settings.gateway_host,
+        settings.gateway_port,
+        "OUTCRY_GATEWAY_PORT",
+        settings.gateway_socket_stall_ms,
+    )

@@ -1,13 +1,9 @@
 """What the gateway is told from outside, beside what every room is told."""
 
-from ipaddress import ip_address
-from typing import Final
-
 from pydantic import Field, field_validator
 
+from services.door.serving import only_loopback
 from services.runtime.settings import RoomSettings
-
-LOOPBACK_NAME: Final = "localhost"
 
 
 class GatewaySettings(RoomSettings):
@@ -45,16 +41,4 @@ class GatewaySettings(RoomSettings):
     @field_validator("gateway_host")
     @classmethod
     def _only_loopback(cls, host: str) -> str:
-        if host == LOOPBACK_NAME:
-            return host
-        try:
-            is_loopback = ip_address(host).is_loopback
-        except ValueError:
-            is_loopback = False
-        if not is_loopback:
-            msg = (
-                f"{host!r} is not a loopback address, and callers only say who they are, they do"
-                " not prove it; use 127.0.0.1"
-            )
-            raise ValueError(msg)
-        return host
+        return only_loopback(host)

@@ -18,11 +18,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from services.domain.ids import is_valid_id
 from services.domain.reasons import Reason
+from services.door.guard import require_own_host
+from services.door.problems import ProblemError
 from services.gateway import metrics
 from services.gateway.core.read_model import ReadModel
-from services.gateway.guard import require_own_host
 from services.gateway.hub import Hub
-from services.gateway.problems import HttpReason, ProblemError
+from services.gateway.problems import HttpReason, problem
 from services.gateway.session import Channel, Key, Session
 from services.gateway.settings import GatewaySettings
 from services.runtime.telemetry import Telemetry
@@ -61,8 +62,8 @@ class SocketDoor:
         """Serve one client; returns when its connection has ended."""
         try:
             account = self._admit(socket)
-        except ProblemError as problem:
-            await socket.send_denial_response(problem.response())
+        except ProblemError as refusal:
+            await socket.send_denial_response(refusal.response())
             return
         session = Session(account, self._settings.gateway_socket_queue_max)
         self._hub.add(session)
@@ -79,19 +80,22 @@ class SocketDoor:
 
     def _admit(self, socket: WebSocket) -> str:
         """The client's account, empty if it names none."""
-        require_own_host(socket.headers.get("host", ""), self._settings)
+        settings = self._settings
+        require_own_host(
+            socket.headers.get("host", ""), settings.gateway_host, settings.gateway_port
+        )
         origin = socket.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
             # Browsers let any site's page open a WebSocket here; they only tell us which.
-            raise ProblemError(HttpReason.WRONG_ORIGIN, "open it from a page of this service")
+            raise problem(HttpReason.WRONG_ORIGIN, "open it from a page of this service")
         if self.stopping:
-            raise ProblemError(HttpReason.STOPPING, "connect again shortly")
+            raise problem(HttpReason.STOPPING, "connect again shortly")
         if len(self._hub) >= self._settings.gateway_sockets_max:
-            raise ProblemError(HttpReason.OVERLOADED, "too many WebSockets are open")
+            raise problem(HttpReason.OVERLOADED, "too many WebSockets are open")
         named = socket.headers.getlist(ACCOUNT_HEADER)
         named += socket.query_params.getlist(ACCOUNT_PARAMETER)
         if len(set(named)) > 1 or any(not is_valid_id(account) for account in named):
-            raise ProblemError(
+            raise problem(
                 HttpReason.INVALID_PARAMETER,
                 f"name one account, by the header {ACCOUNT_HEADER} or the parameter"
                 f" {ACCOUNT_PARAMETER}: 1 to 64 printable ASCII characters without spaces",
@@ -111,8 +115,8 @@ class SocketDoor:
     def _hear(self, session: Session, text: str | bytes) -> None:
         try:
             op, key = self._parse(session, text)
-        except ProblemError as problem:
-            session.say({"type": "error", "reason": problem.reason, "detail": problem.detail})
+        except ProblemError as refusal:
+            session.say({"type": "error", "reason": refusal.reason, "detail": refusal.detail})
             return
         if op == "unsubscribe":
             self._hub.unsubscribe(session, key)
@@ -124,17 +128,17 @@ class SocketDoor:
         try:
             document = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise ProblemError(HttpReason.INVALID_JSON, f"not JSON: {error.msg}") from error
+            raise problem(HttpReason.INVALID_JSON, f"not JSON: {error.msg}") from error
         if not isinstance(document, dict):
-            raise ProblemError(HttpReason.INVALID_JSON, "JSON, but no object")
+            raise problem(HttpReason.INVALID_JSON, "JSON, but no object")
         unknown = sorted(document.keys() - _MEMBERS)
         if unknown:
-            raise ProblemError(HttpReason.UNKNOWN_FIELD, f"{unknown[0][:40]!r} is no member")
+            raise problem(HttpReason.UNKNOWN_FIELD, f"{unknown[0][:40]!r} is no member")
         op, channel, ticker = (document.get(name) for name in ("op", "channel", "ticker"))
         if op not in OPS:
-            raise ProblemError(HttpReason.INVALID_FIELD, "op is subscribe or unsubscribe")
+            raise problem(HttpReason.INVALID_FIELD, "op is subscribe or unsubscribe")
         if channel not in CHANNELS:
-            raise ProblemError(HttpReason.INVALID_FIELD, f"channel is one of {', '.join(CHANNELS)}")
+            raise problem(HttpReason.INVALID_FIELD, f"channel is one of {', '.join(CHANNELS)}")
         key = self._key(session, cast("Channel", channel), ticker)
         self._check(session, cast("Op", op), key)
         return cast("Op", op), key
@@ -142,31 +146,31 @@ class SocketDoor:
     def _key(self, session: Session, channel: Channel, ticker: Any) -> Key:  # noqa: ANN401 - JSON
         if channel == "executions":
             if ticker is not None:
-                raise ProblemError(HttpReason.INVALID_FIELD, "executions are of all tickers")
+                raise problem(HttpReason.INVALID_FIELD, "executions are of all tickers")
             if not session.account:
-                raise ProblemError(
+                raise problem(
                     HttpReason.ACCOUNT_REQUIRED,
                     f"connect with the header {ACCOUNT_HEADER} or ?{ACCOUNT_PARAMETER}=",
                 )
             return channel, session.account
         if not isinstance(ticker, str):
-            raise ProblemError(HttpReason.MISSING_FIELD, f"{channel} needs a ticker")
+            raise problem(HttpReason.MISSING_FIELD, f"{channel} needs a ticker")
         return channel, ticker
 
     def _check(self, session: Session, op: Op, key: Key) -> None:
         if op == "unsubscribe":
             if not session.hears(key):
-                raise ProblemError(HttpReason.INVALID_FIELD, "not subscribed to that")
+                raise problem(HttpReason.INVALID_FIELD, "not subscribed to that")
             return
         channel, name = key
         if session.hears(key):
-            raise ProblemError(HttpReason.INVALID_FIELD, "subscribed to that already")
+            raise problem(HttpReason.INVALID_FIELD, "subscribed to that already")
         if len(session.subscriptions) >= self._settings.gateway_subscriptions_max:
-            raise ProblemError(HttpReason.OVERLOADED, "unsubscribe from something first")
+            raise problem(HttpReason.OVERLOADED, "unsubscribe from something first")
         if not all(self._model.is_caught_up(feed) for feed in _FEEDS[channel]):
-            raise ProblemError(HttpReason.STARTING, "subscribe again shortly")
+            raise problem(HttpReason.STARTING, "subscribe again shortly")
         if channel != "executions" and self._model.market.book_of(name) is None:
-            raise ProblemError(Reason.UNKNOWN_TICKER.name, f"{name[:40]!r} is not traded here")
+            raise problem(Reason.UNKNOWN_TICKER.name, f"{name[:40]!r} is not traded here")
 
     # --- what it hears
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.door.bodies import read_object
-from services.door.guard import DoorPlan, Guard
+from services.door.guard import DoorPlan, Guard, RequestMetrics, TelemetryWatch
 from services.door.problems import MEDIA_TYPE, problem_of
 from services.inference import metrics
 from services.inference.bodies import (
@@ -271,21 +271,9 @@ def _json(view: Mapping[str, Any], status: int = 200) -> Response:
     return Response(orjson.dumps(view), status, media_type="application/json")
 
 
-class _Watch:
-    """The guard's observer: metrics and the log."""
-
-    def __init__(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
-
-    def under_way(self, count: int) -> None:
-        self._telemetry.set(metrics.REQUESTS_UNDER_WAY, count)
-
-    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        self._telemetry.count(metrics.REQUESTS, method=method, route=route, status=str(status))
-        self._telemetry.observe(metrics.REQUEST_SECONDS, seconds, route=route)
-
-    def failed(self, path: str, error: Exception) -> None:
-        self._telemetry.log.error("request_failed", path=path, exc_info=error)
+_METRICS: Final = RequestMetrics(
+    metrics.REQUESTS_UNDER_WAY, metrics.REQUESTS, metrics.REQUEST_SECONDS
+)
 
 
 def make_app(here: Inference) -> FastAPI:
@@ -308,8 +296,9 @@ def make_app(here: Inference) -> FastAPI:
         requests_max=settings.inference_requests_max,
         health_paths=("/health", "/ready"),
         when_failed="the cause is in the room's log; asking again is safe",
+        kinds=KINDS,
     )
-    app.add_middleware(Guard, plan=plan, watch=_Watch(here.telemetry))
+    app.add_middleware(Guard, plan=plan, watch=TelemetryWatch(here.telemetry, _METRICS))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 

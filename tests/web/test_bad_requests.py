@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateway.guard import SECURITY_HEADERS
+from services.door.guard import SECURITY_HEADERS
 from services.gateway.sockets import ACCOUNT_HEADER
 from tests.support.gateway_memory import ORDER, MemoryCommandLog, make_client, make_gateway
 

@@ -66,7 +66,7 @@ def noted() -> Noted:
 
 @pytest.fixture
 async def client(noted: Noted) -> AsyncIterator[httpx.AsyncClient]:
-    plan = DoorPlan("127.0.0.1", 80, 1, ("/health",), "asking again is safe")
+    plan = DoorPlan("127.0.0.1", 80, 1, ("/health",), "asking again is safe", DOOR_KINDS)
     app = Starlette(
         middleware=[Middleware(Guard, plan=plan, watch=noted)],
         routes=[

@@ -4,9 +4,9 @@ import pytest
 
 from services.domain.commands import CancelAll, CancelOrder, PlaceOrder
 from services.domain.genesis import default_genesis
+from services.door.problems import ProblemError
 from services.gateway.desk import command_id_of, order_id_of, orders_partition
 from services.gateway.ports import LogUnavailableError, OutcomeUnknownError
-from services.gateway.problems import ProblemError
 from tests.support.gateway_memory import MemoryCommandLog, make_gateway
 
 ORDER = PlaceOrder("alice", "a-1", "AAPL", 1, 2, 1, post_only=False, price=1, quantity=2,

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from services.domain.commands import ClientCommand
-from services.gateway.bodies import check, parse_object
+from services.door.bodies import parse_object
+from services.door.problems import ProblemError
+from services.gateway.bodies import check
 from services.gateway.documents import EXAMPLES
 from services.gateway.models import (
     EVENT_TIME_MAX_US,
@@ -15,7 +17,7 @@ from services.gateway.models import (
     ReduceOrderRequest,
     ReplaceOrderRequest,
 )
-from services.gateway.problems import KINDS, ProblemError
+from services.gateway.problems import KINDS
 from services.ingest.core import EVENT_TIME_MAX_US as INGEST_EVENT_TIME_MAX_US
 from services.ingest.core import ingest
 from services.wire.json_commands import parse_command

@@ -5,8 +5,9 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from services.domain.reasons import Reason
+from services.door.problems import problem_of
 from services.gateway.bodies import FIELD_REASONS
-from services.gateway.problems import KINDS, HttpReason, ProblemError, problem_of
+from services.gateway.problems import KINDS, HttpReason, problem
 
 
 def test_every_reason_has_a_kind_and_every_kind_a_reason_of_the_closed_list() -> None:
@@ -21,7 +22,7 @@ def test_a_word_means_one_thing_here_and_in_the_domain() -> None:
 
 @pytest.mark.parametrize("reason", KINDS)
 def test_a_problem_document_has_all_members_of_the_standard(reason: str) -> None:
-    response = ProblemError(reason, "why").response()
+    response = problem(reason, "why").response()
     document = orjson.loads(response.body)
     assert response.media_type == "application/problem+json"
     assert document["status"] == response.status_code == HTTPStatus(KINDS[reason].status)
@@ -32,14 +33,14 @@ def test_a_problem_document_has_all_members_of_the_standard(reason: str) -> None
 
 @pytest.mark.parametrize("reason", [r for r in KINDS if KINDS[r].status in (503, 504)])
 def test_what_may_pass_says_when_to_come_back(reason: str) -> None:
-    assert int(ProblemError(reason, "why").response().headers["Retry-After"]) >= 1
+    assert int(problem(reason, "why").response().headers["Retry-After"]) >= 1
 
 
 @pytest.mark.parametrize("status,reason", [(404, "NOT_FOUND"), (405, "METHOD_NOT_ALLOWED")])
 def test_what_the_framework_raises_becomes_a_problem(status: int, reason: str) -> None:
-    problem = problem_of(HTTPException(status, headers={"Allow": "GET"}))
-    assert (problem.status_code, problem.reason) == (status, reason)
+    found = problem_of(HTTPException(status, headers={"Allow": "GET"}), KINDS)
+    assert (found.status_code, found.reason) == (status, reason)
 
 
 def test_an_error_nobody_foresaw_is_a_problem_too() -> None:
-    assert problem_of(HTTPException(418)).reason == "INTERNAL_ERROR"
+    assert problem_of(HTTPException(418), KINDS).reason == "INTERNAL_ERROR"
