@@ -11,22 +11,16 @@ from services.inference.settings import InferenceSettings
 from services.models.classes import model_name
 from services.models.registry import Registry
 from services.online.features import OnlineFeatures
-from services.runtime.errors import ConfigurationError, OperatingError
 from services.runtime.kafka_admin import check_topics
 from services.runtime.registry import load_codec
-from services.runtime.restore import RestoreInterruptedError
 from services.runtime.room import (
-    EXIT_ENVIRONMENT,
-    EXIT_FATAL,
-    EXIT_OK,
     ProcessPacer,
     connect,
     persist,
-    refuse_optimised,
+    run_process,
     serve_metrics,
 )
-from services.runtime.settings import read_settings
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.telemetry import Telemetry
 from services.wire.topics import FEATURES, PREDICTIONS
 
 SWITCH_S: Final = 0.000_5
@@ -36,32 +30,20 @@ model that is loaded beside would otherwise cost each request several millisecon
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
-    try:
-        refuse_optimised()
-        settings = read_settings(InferenceSettings)
-    except ConfigurationError as error:
-        sys.stderr.write(f"inference: {error}\n")
-        return EXIT_ENVIRONMENT
-    configure_logging(settings.log_level)
-    telemetry = Telemetry("inference", settings.instance, METRICS)
-    pacer = ProcessPacer()
-    pacer.install()
+    return run_process(
+        "inference",
+        InferenceSettings,
+        METRICS,
+        _work,
+        lambda settings: {"home": str(settings.home), "stream": settings.inference_stream},
+    )
+
+
+def _work(
+    settings: InferenceSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
+) -> None:
     sys.setswitchinterval(SWITCH_S)
-    telemetry.log.info("starting", home=str(settings.home), stream=settings.inference_stream)
-    try:
-        with ExitStack() as resources:
-            asyncio.run(_assemble(settings, telemetry, pacer, resources).run())
-    except RestoreInterruptedError:
-        telemetry.log.info("stopped_before_ready")
-        return EXIT_OK
-    except OperatingError as error:
-        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
-        return EXIT_FATAL
-    except AssertionError:
-        telemetry.log.exception("invariant_broken")
-        raise
-    telemetry.log.info("stopped")
-    return EXIT_OK
+    asyncio.run(_assemble(settings, telemetry, pacer, resources).run())
 
 
 def _assemble(

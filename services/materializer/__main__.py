@@ -10,21 +10,15 @@ from services.materializer.core import KnownSet
 from services.materializer.service import METRICS, Materializer
 from services.materializer.settings import MaterializerSettings
 from services.online.features import OnlineFeatures
-from services.runtime.errors import ConfigurationError, OperatingError
 from services.runtime.registry import load_codec
-from services.runtime.restore import RestoreInterruptedError
 from services.runtime.room import (
-    EXIT_ENVIRONMENT,
-    EXIT_FATAL,
-    EXIT_OK,
     ProcessPacer,
     connect,
     persist,
-    refuse_optimised,
+    run_process,
     serve_metrics,
 )
-from services.runtime.settings import read_settings
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.telemetry import Telemetry
 from services.runtime.topic_tail import TopicTail
 from services.wire.topics import FEATURES
 
@@ -36,31 +30,19 @@ _ACCEPT_THE_LOSS: Final = (
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
-    try:
-        refuse_optimised()
-        settings = read_settings(MaterializerSettings)
-    except ConfigurationError as error:
-        sys.stderr.write(f"materializer: {error}\n")
-        return EXIT_ENVIRONMENT
-    configure_logging(settings.log_level)
-    telemetry = Telemetry("materializer", settings.instance, METRICS)
-    pacer = ProcessPacer()
-    pacer.install()
-    telemetry.log.info("starting", home=str(settings.home))
-    try:
-        with ExitStack() as resources:
-            _assemble(settings, telemetry, pacer, resources).run()
-    except RestoreInterruptedError:
-        telemetry.log.info("stopped_before_ready")
-        return EXIT_OK
-    except OperatingError as error:
-        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
-        return EXIT_FATAL
-    except AssertionError:
-        telemetry.log.exception("invariant_broken")
-        raise
-    telemetry.log.info("stopped")
-    return EXIT_OK
+    return run_process(
+        "materializer",
+        MaterializerSettings,
+        METRICS,
+        _work,
+        lambda settings: {"home": str(settings.home)},
+    )
+
+
+def _work(
+    settings: MaterializerSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
+) -> None:
+    _assemble(settings, telemetry, pacer, resources).run()
 
 
 def _assemble(

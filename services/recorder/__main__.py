@@ -9,21 +9,16 @@ from services.recorder.postgres import PostgresLedger
 from services.recorder.service import METRICS, Recorder
 from services.recorder.settings import RecorderSettings
 from services.runtime.cluster import require_same_cluster
-from services.runtime.errors import ConfigurationError, OperatingError
 from services.runtime.kafka import KafkaConnection
 from services.runtime.registry import load_codec
 from services.runtime.room import (
-    EXIT_ENVIRONMENT,
-    EXIT_FATAL,
-    EXIT_OK,
     ProcessPacer,
     connect,
-    refuse_optimised,
+    run_process,
     serve_metrics,
 )
-from services.runtime.settings import read_settings
 from services.runtime.snapshots import PostgresSnapshots
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.telemetry import Telemetry
 from services.runtime.topic_tail import TopicTail
 
 _ACCEPT_THE_LOSS: Final = (
@@ -34,28 +29,19 @@ _ACCEPT_THE_LOSS: Final = (
 
 def main() -> int:
     """Record until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
-    try:
-        refuse_optimised()
-        settings = read_settings(RecorderSettings)
-    except ConfigurationError as error:
-        sys.stderr.write(f"recorder: {error}\n")
-        return EXIT_ENVIRONMENT
-    configure_logging(settings.log_level)
-    telemetry = Telemetry("recorder", settings.instance, METRICS)
-    pacer = ProcessPacer()
-    pacer.install()
-    telemetry.log.info("starting", deployment=settings.deployment)
-    try:
-        with ExitStack() as resources:
-            _assemble(settings, telemetry, pacer, resources).run()
-    except OperatingError as error:
-        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
-        return EXIT_FATAL
-    except AssertionError:
-        telemetry.log.exception("invariant_broken")
-        raise
-    telemetry.log.info("stopped")
-    return EXIT_OK
+    return run_process(
+        "recorder",
+        RecorderSettings,
+        METRICS,
+        _work,
+        lambda settings: {"deployment": settings.deployment},
+    )
+
+
+def _work(
+    settings: RecorderSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
+) -> None:
+    _assemble(settings, telemetry, pacer, resources).run()
 
 
 def _assemble(

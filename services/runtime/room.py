@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,7 @@ from services.runtime.settings import RoomSettings, read_settings
 from services.runtime.standby import Pair
 from services.runtime.telemetry import (
     RECORDS_UNDECODABLE,
+    Metric,
     Telemetry,
     TelemetryServer,
     configure_logging,
@@ -134,6 +135,49 @@ def run_room(
         return EXIT_FATAL
     except Exception:
         telemetry.log.exception("crashed")
+        raise
+    telemetry.log.info("stopped")
+    return EXIT_OK
+
+
+type Work[S] = Callable[[S, Telemetry, ProcessPacer, ExitStack], None]
+"""What a process does until its pacer says to stop; what it opens goes onto the stack."""
+
+
+def run_process[S: RoomSettings](
+    name: str,
+    settings_type: type[S],
+    metrics: Sequence[Metric],
+    work: Work[S],
+    told: Callable[[S], Mapping[str, object]],
+) -> int:
+    """Run a room that is no fold until SIGTERM or SIGINT; exit codes are `run_room`'s.
+
+    Called by a room's `__main__`, in the main thread. `told` makes what the first log line says
+    of the settings.
+    """
+    try:
+        refuse_optimised()
+        settings = read_settings(settings_type)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return EXIT_ENVIRONMENT
+    configure_logging(settings.log_level)
+    telemetry = Telemetry(name, settings.instance, metrics)
+    pacer = ProcessPacer()
+    pacer.install()
+    telemetry.log.info("starting", **told(settings))
+    try:
+        with ExitStack() as resources:
+            work(settings, telemetry, pacer, resources)
+    except RestoreInterruptedError:
+        telemetry.log.info("stopped_before_ready")
+        return EXIT_OK
+    except OperatingError as error:
+        telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
+        return EXIT_FATAL
+    except AssertionError:
+        telemetry.log.exception("invariant_broken")
         raise
     telemetry.log.info("stopped")
     return EXIT_OK
