@@ -3,7 +3,6 @@
 import json
 import math
 import threading
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
@@ -24,23 +23,6 @@ from tests.support.inference_world import (
     expected,
 )
 from tests.support.model_kit import COLUMNS, V1, constant_model, linear_model, xgboost_model
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[InferenceWorld]:
-    """With a champion, version 1."""
-    made = InferenceWorld(tmp_path)
-    made.registry.add(1)
-    made.serve(1)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def client(world: InferenceWorld) -> AsyncIterator[httpx.AsyncClient]:
-    async with world.client() as made:
-        yield made
-
 
 # --- answers
 
