@@ -9,11 +9,9 @@ the end, and no further than it reaches. A record is written after the step is d
 was cut short is done again: each must be safe to repeat.
 """
 
-import fcntl
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +21,7 @@ import msgspec
 
 from services.lake.files import put_in_place
 from services.runtime.errors import OperatingError
+from services.runtime.lock_file import LockHeldError, lock_file
 from services.tools.operate.errors import OperateError
 from services.tools.pipeline.errors import PipelineError, RunLockedError, StepFailedError
 
@@ -145,20 +144,15 @@ def _write(path: Path, record: Record) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise PipelineError(
-            f"{folder} can't be made ({error.strerror}); see OUTCRY_HOME"
-        ) from error
-    try:
+    with ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            held.enter_context(lock_file(folder / ".lock"))
+        except LockHeldError as error:
             raise RunLockedError(
                 f"another process works on the run {folder.name}; wait until it has ended"
             ) from error
+        except OSError as error:
+            raise PipelineError(
+                f"{folder} can't be made ({error.strerror}); see OUTCRY_HOME"
+            ) from error
         yield
-    finally:
-        os.close(descriptor)
