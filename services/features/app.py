@@ -48,10 +48,13 @@ class Delivery:
 
 
 class FeaturesApp(faust.App):
-    """An app whose consumer is the mended one."""
+    """An app whose consumer is the mended one, and that keeps no files."""
 
     def _new_transport(self) -> CommittedReads:
         return CommittedReads(self.conf.broker_consumer, self)
+
+    def _create_directories(self) -> None:
+        """Faust would leave an empty folder for tables in whatever directory it runs in."""
 
     @property
     def reads(self) -> CommittedReadsConsumer:

@@ -11,7 +11,8 @@ from tests.support.stack_fixture import StackInfra
 
 @pytest.fixture
 def world(stack_infra: StackInfra, tmp_path: Path) -> Iterator[FeatureWorld]:
-    """The feature room's topics on the session's stack."""
+    """The feature room's topics on the session's stack. It keeps no files, wherever it runs."""
     made = FeatureWorld(stack_infra.addresses, tmp_path)
     yield made
     made.close()
+    assert not list(Path.cwd().glob(f"{made.prefix}*"))
