@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,11 +29,13 @@ from services.online.errors import (
     OnlineStoreError,
     UnknownServiceError,
 )
+from services.online.guarded_sqlite import GuardedSqliteOnlineStore
 from services.online.rows import OnlineRow, Served
 from services.online.settings import feast_folder, lake_of, repo_config, settings_of
 
 EMPTY_FILE: Final = "empty.parquet"
 """Without one file Feast can't read a set's folder; it has no rows."""
+_KEPT_MAX: Final = 1_024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -179,17 +182,28 @@ class OnlineFeatures:
         return Served(ticker, grid_time_us, made_by, {name: answer[name][place] for name in names})
 
 
+class _Kept(threading.local):
+    """What a thread read since the store last changed."""
+
+    def __init__(self) -> None:
+        self.token: object = None
+        self.rows: dict[str, Served] = {}
+
+
 class FeatureReader:
     """Reads one FeatureService as `OnlineFeatures.read` does, five times as fast.
 
     It asks Feast's online store itself. Feast's own way to it puts every value into a response
-    message and takes it out again, which costs more than the database. Any number of threads may
-    read.
+    message and takes it out again, which costs more than the database. Rows are kept for as long as
+    the store says that nothing was written; each read asks it that. Any number of threads may read.
     """
 
     def __init__(self, store: FeatureStore, service: FeatureService, view: FeatureView) -> None:
         self._store = store
         self._provider = store._get_provider()  # noqa: SLF001 - as Feast's own online read does
+        online = self._provider.online_store
+        self._guarded = online if isinstance(online, GuardedSqliteOnlineStore) else None
+        self._kept = _Kept()
         self._view = view
         self._names = [field.name for field in view.features]
         self._columns = [name for name in self._names if name != FINGERPRINT]
@@ -208,6 +222,24 @@ class FeatureReader:
             OnlineStoreAwayError: the store does not answer.
             ForeignFingerprintError: a row was made by other definitions than the service states.
         """
+        if self._guarded is None:
+            return self._ask(tickers)
+        with _told():
+            token = self._guarded.change_token(self._store.config)
+        kept = self._kept
+        if kept.token != token:
+            kept.token, kept.rows = token, {}
+        known = kept.rows
+        asked = [ticker for ticker in tickers if ticker not in known]
+        if not asked:
+            return [known[ticker] for ticker in tickers]
+        fresh = dict(zip(asked, self._ask(asked), strict=True))
+        if len(known) < _KEPT_MAX:
+            # Of what nobody wrote nothing is kept: callers choose those names.
+            known.update((name, row) for name, row in fresh.items() if row.grid_time_us is not None)
+        return [fresh.get(ticker) or known[ticker] for ticker in tickers]
+
+    def _ask(self, tickers: Sequence[str]) -> list[Served]:
         keys = [
             EntityKey(join_keys=["ticker"], entity_values=[Value(string_val=ticker)])
             for ticker in tickers

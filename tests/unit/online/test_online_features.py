@@ -152,7 +152,7 @@ def write_lake_row(online: OnlineFeatures, ticker: str, at_s: int) -> None:
 def torn_reads(online: OnlineFeatures, tickers: list[str], rounds: int) -> list[str]:
     """Read in four threads while two write; what no single row of the asked ticker says."""
     online.write(V1, [online_row(ticker, 0) for ticker in tickers])
-    service = online.service(V1.name)
+    service, held = online.service(V1.name), online.reader(V1.name)
     found: list[str] = []
     done = threading.Event()
 
@@ -167,12 +167,16 @@ def torn_reads(online: OnlineFeatures, tickers: list[str], rounds: int) -> list[
         while not done.is_set():
             try:
                 (served,) = online.read(service, [ticker])
+                (newer,) = held.read([ticker])
             except Exception as error:  # noqa: BLE001 - whatever a reader would have met
                 found.append(f"{type(error).__name__}: {error}")
                 continue
             at_s = ((served.grid_time_us or 0) - NOON_US) // SECOND_US
             if set(served.values.values()) != {mark_of(ticker, at_s)}:
                 found.append(f"{ticker} at {at_s}: {served.values}")
+            newer_s = ((newer.grid_time_us or 0) - NOON_US) // SECOND_US
+            if newer_s < at_s or set(newer.values.values()) != {mark_of(ticker, newer_s)}:
+                found.append(f"{ticker} held at {newer_s} after {at_s}: {newer.values}")
 
     writers = [threading.Thread(target=write, args=(tickers[i::2],)) for i in range(2)]
     readers = [threading.Thread(target=look, args=(ticker,)) for ticker in tickers]
@@ -345,6 +349,43 @@ def test_event_times_are_exact_in_any_time_zone(sqlite_home: Path) -> None:
     assert online.read(online.service(V1.name), ["ZONE"])[0].grid_time_us == NOON_US
     # Feast's own way cuts fractions of a second off; the grid has none.
     assert online.reader(V1.name).read(["ZONE"])[0].grid_time_us == time_us
+
+
+def test_a_held_reader_sees_every_write_at_once_whoever_wrote(sqlite_home: Path) -> None:
+    own, other = OnlineFeatures(sqlite_home), OnlineFeatures(sqlite_home)
+    reader = own.reader(V1.name)
+    seen = []
+    for at_s in range(1, 9):
+        writer = own if at_s % 2 else other
+        writer.write(V1, [online_row("HELD", at_s)])
+        seen.append(reader.read(["HELD", "NEVER"]))
+    assert [held.grid_time_us for held, _ in seen] == [
+        NOON_US + at_s * SECOND_US for at_s in range(1, 9)
+    ]
+    assert {never.grid_time_us for _, never in seen} == {None}
+    other.write(V1, [online_row("NEVER", 1)])
+    assert reader.read(["NEVER"])[0].grid_time_us == NOON_US + SECOND_US
+
+
+def test_a_held_reader_keeps_a_row_for_as_long_as_nobody_writes(sqlite_home: Path) -> None:
+    online = OnlineFeatures(sqlite_home)
+    reader = online.reader(V1.name)
+    online.write(V1, [online_row("KEPT", 1)])
+    (first,) = reader.read(["KEPT"])
+    assert reader.read(["KEPT"])[0] is first
+    online.write(V1, [online_row("OTHER", 1)])
+    assert reader.read(["KEPT"])[0] is not first
+
+
+def test_a_held_reader_of_a_database_that_was_removed_keeps_nothing(tmp_path: Path) -> None:
+    online = declared(tmp_path)
+    reader = online.reader(V1.name)
+    online.write(V1, [online_row("GONE", 1)])
+    assert reader.read(["GONE"])[0].grid_time_us is not None
+    for file in (tmp_path / "feast").glob("online.db*"):
+        file.unlink()
+    online.declare()
+    assert reader.read(["GONE"])[0].grid_time_us is None
 
 
 def test_a_redis_that_is_away_is_told(tmp_path: Path) -> None:
