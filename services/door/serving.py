@@ -1,16 +1,24 @@
-"""The listening socket on loopback, and uvicorn on it."""
+"""The listening socket on loopback, uvicorn on it, and the loop under both."""
 
+import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Final
 
 import uvicorn
+import uvloop
 
 from services.runtime.errors import ConfigurationError
 
 LOOPBACK_NAME: Final = "localhost"
+
+
+def run_loop[T](work: Coroutine[None, None, T]) -> T:
+    """Run to its end as `asyncio.run` does, on libuv's loop, which costs a request less."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def only_loopback(host: str) -> str:

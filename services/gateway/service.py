@@ -17,7 +17,7 @@ from typing import Final
 import uvicorn
 
 from services.door import serving
-from services.door.serving import QuietServer
+from services.door.serving import QuietServer, run_loop
 from services.gateway.app import build_gateway, make_app
 from services.gateway.command_log import KafkaCommandLog
 from services.gateway.core.read_model import FEEDS, ReadModel
@@ -62,7 +62,7 @@ def run() -> int:
     configure_logging(settings.log_level)
     telemetry = Telemetry(ROOM, settings.instance, METRICS)
     try:
-        asyncio.run(_run_until_signal(settings, telemetry))
+        run_loop(_run_until_signal(settings, telemetry))
     except OperatingError as error:
         telemetry.log.critical("failed", error=str(error), kind=type(error).__name__)
         return EXIT_FATAL

@@ -1,10 +1,10 @@
 """`python -m services.inference`: its process, wired to Kafka, Feast and the model registry."""
 
-import asyncio
 import sys
 from contextlib import ExitStack
 from typing import Final
 
+from services.door.serving import run_loop
 from services.inference.metrics import METRICS
 from services.inference.service import Service
 from services.inference.settings import InferenceSettings
@@ -43,7 +43,7 @@ def _work(
     settings: InferenceSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
 ) -> None:
     sys.setswitchinterval(SWITCH_S)
-    asyncio.run(_assemble(settings, telemetry, pacer, resources).run())
+    run_loop(_assemble(settings, telemetry, pacer, resources).run())
 
 
 def _assemble(
