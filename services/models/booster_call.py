@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from services.models.classes import CLASS_NAMES
+from services.models.classes import CLASSES
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -29,7 +29,6 @@ _ARGUMENTS: Final = json.dumps(
         "cache_id": 0,
     }
 ).encode()
-_CLASSES: Final = len(CLASS_NAMES)
 
 
 class BoosterCall:
@@ -53,7 +52,7 @@ class BoosterCall:
         rows = np.ascontiguousarray(matrix, np.float64)
         count, width = rows.shape
         if not count:
-            return np.empty((0, _CLASSES))
+            return np.empty((0, CLASSES))
         interface = (
             f'{{"data": [{rows.ctypes.data}, true], "shape": [{count}, {width}],'
             f' "strides": null, "typestr": "<f8", "version": 3}}'
@@ -67,6 +66,6 @@ class BoosterCall:
         )  # fmt: skip
         assert not failed, f"XGBoost refuses rows: {self._last_error()!r:.200}"
         sizes = shape[: dimensions.value]
-        assert sizes == [count, _CLASSES], f"XGBoost answers {sizes} for {count} rows"
+        assert sizes == [count, CLASSES], f"XGBoost answers {sizes} for {count} rows"
         # A copy, as float64: the next call on this thread writes over what is pointed to.
-        return np.ctypeslib.as_array(answer, (count, _CLASSES)).astype(np.float64)
+        return np.ctypeslib.as_array(answer, (count, CLASSES)).astype(np.float64)

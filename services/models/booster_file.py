@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from services.models.classes import CLASS_NAMES
+from services.models.classes import CLASSES
 from services.models.errors import ModelRefusedError, Refusal
 from services.models.ubjson import Decoded, Numbers, UbjsonError, decode_ubjson
 
@@ -24,7 +24,6 @@ MARGIN_MAX: Final = 1e30
 """What all trees together may add to a class; of a trained model it is below 100."""
 
 _START: Final = b"{L\x00\x00\x00\x00\x00\x00\x00"
-_CLASSES: Final = len(CLASS_NAMES)
 _TOP: Final = {"learner", "version"}
 _LEARNER: Final = {
     "attributes", "feature_names", "feature_types", "gradient_booster", "learner_model_param",
@@ -103,7 +102,7 @@ def _check_learner(learner: dict[str, Any], columns: Sequence[str]) -> None:
         raise _NotOursError(f"its objective is {objective['name']!r:.40}")
     parameters = learner["learner_model_param"]
     stated = (parameters["num_class"], objective["softmax_multiclass_param"]["num_class"])
-    if stated != (str(_CLASSES), str(_CLASSES)):
+    if stated != (str(CLASSES), str(CLASSES)):
         raise ModelRefusedError(Refusal.WRONG_CLASSES, f"it tells {stated[0]!r:.20} classes apart")
     if parameters["num_target"] != "1":
         raise _NotOursError(f"it has {parameters['num_target']!r:.20} targets")
@@ -122,7 +121,7 @@ def _check_base_score(text: str) -> None:
         scores = [float(score) for score in text.strip("[]").split(",")]
     except ValueError as error:
         raise _NotOursError(f"its base score is {text!r:.40}") from error
-    if len(scores) not in {1, _CLASSES}:
+    if len(scores) not in {1, CLASSES}:
         raise ModelRefusedError(Refusal.WRONG_CLASSES, f"it has {len(scores)} base scores")
     if not all(abs(score) < MARGIN_MAX for score in scores):
         raise ModelRefusedError(Refusal.WRONG_PROBABILITIES, "its base score is not finite")
@@ -136,7 +135,7 @@ def _check_trees(model: dict[str, Any], columns: int) -> None:
     if _count(model["gbtree_model_param"]["num_trees"]) != count:
         raise _NotOursError("it has another number of trees than it says")
     classes = _integers(model["tree_info"])
-    if len(classes) != count or (count and not 0 <= classes.min() <= classes.max() < _CLASSES):
+    if len(classes) != count or (count and not 0 <= classes.min() <= classes.max() < CLASSES):
         raise ModelRefusedError(Refusal.WRONG_CLASSES, "a tree is of no class")
     rounds = _integers(model["iteration_indptr"])
     if not len(rounds) or rounds[0] != 0 or rounds[-1] != count or (np.diff(rounds) < 0).any():

@@ -10,6 +10,7 @@ UP: Final = 2
 
 CLASS_NAMES: Final = ("down", "flat", "up")
 """By label."""
+CLASSES: Final = len(CLASS_NAMES)
 
 HORIZON_S: Final = 10
 """What is trained and served unless another horizon is asked for."""

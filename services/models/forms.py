@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from services.models.booster_file import check_booster
+from services.models.classes import CLASSES
 from services.models.errors import ModelRefusedError, Refusal
 from services.models.manifest import Kind
 from services.models.predictors import (
-    CLASSES,
     ConstantForm,
     ConstantPredictor,
     Form,

@@ -10,14 +10,12 @@ import msgspec
 import numpy as np
 
 from services.models.booster_call import BoosterCall
-from services.models.classes import CLASS_NAMES, FLAT
+from services.models.classes import CLASSES, FLAT
 from services.models.manifest import Kind
 from services.models.vector import Matrix
 
 if TYPE_CHECKING:
     from xgboost import Booster
-
-CLASSES: Final = len(CLASS_NAMES)
 
 
 class Predictor(Protocol):

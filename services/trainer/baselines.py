@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from services.models.classes import CLASS_NAMES
+from services.models.classes import CLASSES
 from services.models.predictors import (
     ConstantForm,
     ConstantPredictor,
@@ -26,7 +26,7 @@ from services.models.predictors import (
 )
 from services.trainer.arrays import Floats, Ints
 from services.trainer.errors import PlanError
-from services.trainer.metrics import CLASSES, Integers
+from services.trainer.metrics import Integers
 
 MAJORITY: Final = "majority"
 LAST_MOVE: Final = "last_move"
@@ -83,7 +83,7 @@ PLAIN: Final[Mapping[str, Callable[[Sequence[str], Integers], Predictor]]] = Map
 def drawn_classes(label: Integers, rows: int, seed: int) -> Ints:
     """So many classes by chance, with the frequencies of these labels."""
     chance = np.random.default_rng(seed)
-    return chance.choice(len(CLASS_NAMES), size=rows, p=frequencies(label)).astype(np.int64)
+    return chance.choice(CLASSES, size=rows, p=frequencies(label)).astype(np.int64)
 
 
 def _sign_of(columns: Sequence[str], column: int) -> Predictor:

@@ -23,10 +23,11 @@ from services.lake.errors import LakeError
 from services.lake.files import read_file
 from services.lake.places import Lake, day_of
 from services.lake.schemas import feature_schema
+from services.models.classes import CLASS_NAMES
 from services.trainer.arrays import Bools, Classes, Codes, Floats, Ints
 from services.trainer.content import content_sha256
 from services.trainer.errors import DamagedRowsError, PlanError, TooLittleDataError
-from services.trainer.labels import CLASSES, REASONS, label_rows
+from services.trainer.labels import REASONS, label_rows
 from services.trainer.rows import Rows, rows_of_table
 
 MID: Final = "mid"
@@ -417,7 +418,7 @@ def _require_classes(
     there = np.unique(label)
     if len(there) == 1:
         raise TooLittleDataError(
-            f"every label is {CLASSES[there[0]]!r} ({len(label):,} rows, horizon"
+            f"every label is {CLASS_NAMES[there[0]]!r} ({len(label):,} rows, horizon"
             f" {plan.horizon_s} s, threshold {plan.threshold}): there is nothing to learn; take"
             " a longer horizon, a smaller threshold or more history"
         )

@@ -10,9 +10,9 @@ import numpy as np
 from services.featuresets.definitions import FeatureSet
 from services.featuresets.grid import SECOND_US
 from services.lake.places import Lake
+from services.models.classes import CLASS_NAMES, CLASSES
 from services.trainer.arrays import Ints
 from services.trainer.dataset import Dataset
-from services.trainer.labels import CLASSES
 from services.trainer.leakage import LeakCheck, check_leaks
 from services.trainer.splits import Fold
 from services.trainer.stumps import column_accuracy
@@ -132,12 +132,12 @@ def _fold(number: int, dataset: Dataset, fold: Fold) -> FoldFigures:
 
 
 def _part(name: str, dataset: Dataset, rows: Ints) -> Part:
-    counts = np.bincount(dataset.label[rows], minlength=len(CLASSES)).tolist()
+    counts = np.bincount(dataset.label[rows], minlength=CLASSES).tolist()
     times = dataset.grid_time_us[rows]
     return Part(
         name,
         len(rows),
         int(times[0]) if len(rows) else None,
         int(times[-1]) if len(rows) else None,
-        dict(zip(CLASSES, counts, strict=True)),
+        dict(zip(CLASS_NAMES, counts, strict=True)),
     )

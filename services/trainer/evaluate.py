@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from services.models.classes import CLASS_NAMES
+from services.models.classes import CLASS_NAMES, CLASSES
 from services.models.manifest import Comparison, Estimate, Metrics
 from services.models.predictors import Predictor
 from services.trainer.arrays import Floats, Ints
@@ -23,7 +23,6 @@ from services.trainer.errors import PlanError, TooLittleDataError
 from services.trainer.fit import DEFAULTS, LOGISTIC, Fitted, fit_model, part_of, search
 from services.trainer.intervals import Blocks, Resampled, blocks_of, resample
 from services.trainer.metrics import (
-    CLASSES,
     METRICS,
     Integers,
     Scores,

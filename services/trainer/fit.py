@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from services.models.classes import CLASSES
 from services.models.forms import SCALE_MIN
 from services.models.manifest import Parameter
 from services.models.predictors import LinearForm, LinearPredictor, Predictor, XGBoostPredictor
@@ -23,7 +24,7 @@ from services.trainer.arrays import Floats, Ints
 from services.trainer.baselines import PLAIN
 from services.trainer.dataset import Dataset
 from services.trainer.errors import PlanError
-from services.trainer.metrics import CLASSES, PROBABILITY_MIN, Integers
+from services.trainer.metrics import PROBABILITY_MIN, Integers
 
 XGBOOST: Final = "xgboost"
 LOGISTIC: Final = "logistic"

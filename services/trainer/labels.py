@@ -9,10 +9,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.featuresets.grid import SECOND_US
+from services.models.classes import DOWN, FLAT, UP
 from services.trainer.arrays import Bools, Classes, Codes, Ints
-
-CLASSES: Final = ("down", "flat", "up")
-"""By the number of the class."""
 
 REASONS: Final = (
     "labelled",
@@ -75,5 +73,5 @@ def label_rows(
         [1, 2, 3, 4],
         0,
     )
-    label = 1 + (move > threshold).astype(np.int8) - (move < -threshold).astype(np.int8)
+    label = np.select([move < -threshold, move > threshold], [DOWN, UP], FLAT).astype(np.int8)
     return RowLabels(reason.astype(np.int16), label, move)

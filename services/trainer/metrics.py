@@ -19,10 +19,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from services.models.classes import DOWN, UP
+from services.models.classes import CLASSES, DOWN, UP
 from services.trainer.arrays import Floats, Ints
 
-CLASSES: Final = 3
 BINS: Final = 10
 """Of calibration: equal parts of the confidence, which is the greatest of the probabilities."""
 PROBABILITY_MIN: Final = float(np.finfo(np.float64).eps)

@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
+from services.models.classes import CLASSES
 from services.trainer.arrays import Classes, Floats, Ints
 from services.trainer.dataset import Dataset
-from services.trainer.labels import CLASSES
 from services.trainer.splits import Fold
 
 BINS: Final = 64
@@ -53,7 +53,7 @@ def _by_ticker(
             for train, test in everything
         ]
         tested = np.concatenate([dataset.label[test] for _, test in own])
-        by_class = np.bincount(tested, minlength=len(CLASSES))
+        by_class = np.bincount(tested, minlength=CLASSES)
         if np.count_nonzero(by_class) > 1 and by_class[by_class > 0].min() >= TICKER_CLASS_ROWS_MIN:
             groups.append([(train, _thin(test)) for train, test in own if len(train)])
     return groups
@@ -63,12 +63,12 @@ def _balanced_accuracy(
     column: Floats, label: Classes, segments: Sequence[tuple[Ints, Ints]]
 ) -> float:
     """Mean over the classes that are there of the share that is told right; 0 without a row."""
-    right = np.zeros(len(CLASSES))
-    all_of_class = np.zeros(len(CLASSES))
+    right = np.zeros(CLASSES)
+    all_of_class = np.zeros(CLASSES)
     for train, test in segments:
         told = _fit_and_tell(column[train], label[train], column[test])
-        all_of_class += np.bincount(label[test], minlength=len(CLASSES))
-        right += np.bincount(label[test][told == label[test]], minlength=len(CLASSES))
+        all_of_class += np.bincount(label[test], minlength=CLASSES)
+        right += np.bincount(label[test][told == label[test]], minlength=CLASSES)
     there = all_of_class > 0
     return float(np.mean(right[there] / all_of_class[there])) if there.any() else 0.0
 
@@ -77,9 +77,9 @@ def _fit_and_tell(column: Floats, label: Classes, tested: Floats) -> Ints:
     inner = np.linspace(0, 1, BINS + 1)[1:-1]
     edges = np.unique(np.quantile(column, inner, method="inverted_cdf"))
     bins = np.searchsorted(edges, column, side="right")
-    counts = np.bincount(
-        bins * len(CLASSES) + label, minlength=(len(edges) + 1) * len(CLASSES)
-    ).reshape(-1, len(CLASSES))
+    counts = np.bincount(bins * CLASSES + label, minlength=(len(edges) + 1) * CLASSES).reshape(
+        -1, CLASSES
+    )
     # Classes weigh the same, however many rows they have.
     weight = counts / np.maximum(counts.sum(axis=0), 1)
     told: Ints = np.argmax(weight, axis=1)

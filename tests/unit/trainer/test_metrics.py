@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, log_loss, matthews_corrcoef
 
-from services.models.classes import DOWN, FLAT, UP
+from services.models.classes import CLASSES, DOWN, FLAT, UP
 from services.trainer.arrays import Floats
 from services.trainer.metrics import (
-    CLASSES,
     METRICS,
     Truth,
     as_scores,
