@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PANEL: Final = "Flow"
 _DAY: Final = ["%Y-%m-%d"]
+_SECOND: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 _INTERRUPTED: Final = 130
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -184,6 +185,35 @@ def stream(
         )  # fmt: skip
     print_streamed(streamed, as_json=as_json)
     raise typer.Exit(_INTERRUPTED if streamed.interrupted else 0 if streamed.holds else 1)
+
+
+@history_app.command()
+def simulate(
+    file: Annotated[Path, typer.Argument(help="The trade file to write, NAME.csv.gz.")],
+    *,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The crowd's; the same again, the same file.")
+    ] = 1,
+    hours: Annotated[float, typer.Option(min=0, help="How long the crowd trades.")] = 1.0,
+    rate: Annotated[float, typer.Option(min=0, help="Records a second of its time.")] = 50.0,
+    first: Annotated[
+        datetime, typer.Option("--from", formats=_SECOND, help="When it begins (UTC).")
+    ] = datetime(2026, 1, 5, 14, 30, tzinfo=UTC),
+    as_json: AsJson = False,
+) -> None:
+    """Write a trade file that the crowd of `outcry simulate` makes in this process, at once.
+
+    For whoever has no recorded trades: `outcry history ingest trades` takes the file.
+    """
+    from services.tools.history.present import print_made
+    from services.tools.history.simulated import SimulatedHistory, write_history
+
+    if not file.name.endswith(".csv.gz"):
+        raise typer.BadParameter(f"{file}: the name of a trade file that is made ends in .csv.gz")
+    asked = SimulatedHistory(seed, hours, rate, first.replace(tzinfo=UTC))
+    with _progress(file.name) as (bar, task):
+        made = write_history(file, asked, lambda done, total: _show(bar, task, done, total))
+    print_made(file, made, as_json=as_json)
 
 
 @history_app.command()

@@ -1,12 +1,15 @@
 """What `outcry history` prints: tables for people, one JSON document for programs."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 
 from services.tools.history.quality import Batch
 from services.tools.history.report import Report
 from services.tools.history.rules import BY_NAME
+from services.tools.history.simulated import Made
+from services.tools.history.source import digest
 from services.tools.history.stream import Streamed
 from services.tools.operate.present import print_json, print_table
 
@@ -59,6 +62,22 @@ def print_streamed(streamed: Streamed, *, as_json: bool) -> None:
         print_json({"holds": streamed.holds, **msgspec.to_builtins(streamed)})
         return
     print_table((f"stream of {', '.join(streamed.tickers)}", ""), _streamed_rows(streamed))
+
+
+def print_made(path: Path, made: Made, *, as_json: bool) -> None:
+    """A file that was made, and what to do with it."""
+    digest_of_file = digest(path)
+    if as_json:
+        print_json({"file": str(path), "sha256": digest_of_file, **msgspec.to_builtins(made)})
+        return
+    rows = [
+        ("records of the crowd", f"{made.records:,}"),
+        ("trades", f"{made.trades:,}"),
+        ("from, to", f"{made.first_time}, {made.last_time}"),
+        ("SHA-256", digest_of_file),
+        ("next", f"outcry history ingest trades {path}"),
+    ]
+    print_table((path.name, ""), rows)
 
 
 def verdict(report: Report) -> str:
