@@ -58,7 +58,10 @@ def backfill_from_lake(
     )
     chosen = _chosen(lake.tickers(dataset), tickers, f"the lake has no {dataset} of")
     if not chosen:
-        raise FeaturesError(f"the lake has no {dataset}: ingest some (`outcry history ingest`)")
+        on_log = ", or take those on the log (--source kafka)" if dataset == "trades" else ""
+        raise FeaturesError(
+            f"the lake has no {dataset}: ingest some (`outcry history ingest`){on_log}"
+        )
     rows = (some for some in make(lake, feature_set, chosen, days, progress) if days.hold(some.day))
     return fill(lake, feature_set, rows, replace=replace)
 

@@ -81,10 +81,12 @@ def open_stream_deployment(
     prefix: str,
     marks: Mapping[str, int],
     rooms: tuple[str, ...] = STREAM_ROOMS,
+    port_base: int | None = None,
 ) -> Iterator[StreamDeployment]:
     """Make it or find it, run its rooms, and stop them; the topics stay.
 
-    `marks` are the prices at which the tickers begin; their order is that of the partitions.
+    `marks` are the prices at which the tickers begin; their order is that of the partitions. The
+    rooms take free ports above the stack's unless `port_base` is given.
 
     Raises:
         ConfigurationError: another cluster answers than the exchange's own.
@@ -94,7 +96,7 @@ def open_stream_deployment(
         StackError: the rooms don't start.
     """
     genesis = stream_genesis(list(marks), prefix)
-    room_set = RoomSet(settings, prefix, rooms)
+    room_set = RoomSet(settings, prefix, rooms, port_base)
     addresses = room_set.addresses
     deployment = Deployment(
         addresses.kafka_bootstrap, addresses.registry_url, addresses.pg_dsn, prefix

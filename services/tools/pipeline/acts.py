@@ -4,7 +4,8 @@ Each step's inputs hold the content it works on by hash, so that a file which is
 taken in twice and a lake that has grown is trained on again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +29,9 @@ from services.tools.pipeline.history import take_in
 from services.tools.pipeline.order import PipelineOrder
 from services.tools.pipeline.rows import backfill, ends_of_trades, hold_parity
 from services.tools.pipeline.steps import Earlier, Say, Step, Values
-from services.trainer.dataset import load_dataset
+from services.trainer.dataset import DatasetPlan, load_dataset
+from services.trainer.errors import TooLittleDataError
+from services.trainer.intervals import BLOCKS_MIN
 from services.trainer.provenance import code_version
 from services.trainer.service import train
 
@@ -108,7 +111,8 @@ class _Acts:
         return {"plan": plan, "parity": earlier["parity"], "rows": self._rows()}
 
     def dataset(self, _: Earlier) -> Values:
-        data = load_dataset(self._lake, self._order.plan.data)
+        with self._too_little_told("dataset"):
+            data = load_dataset(self._lake, self._order.plan.data)
         counts = np.bincount(data.label, minlength=len(CLASS_NAMES))
         return {
             "sha256": data.sha256,
@@ -133,7 +137,8 @@ class _Acts:
         number = self._registry.alias()
         champion = None if number is None else self._registry.load(number)
         into = self._order.home / "models" / "trained"
-        made = train(self._lake, into, self._order.plan, champion, self._say)
+        with self._too_little_told("train"):
+            made = train(self._lake, into, self._order.plan, champion, self._say)
         return {
             "folder": str(made.folder.relative_to(self._order.home)),
             "model_sha256": made.manifest.model_sha256,
@@ -187,11 +192,34 @@ class _Acts:
 
     # --- parts
 
+    @contextmanager
+    def _too_little_told(self, step: str) -> Iterator[None]:
+        """A fresh stack has nothing to learn from yet: say how much it takes, and from where."""
+        try:
+            yield
+        except TooLittleDataError as error:
+            plan, window_s = self._order.plan.data, self._set.longest_window_s
+            raise PipelineError(
+                f"step {step}: {error}. Some {needed_s(plan, window_s) / 60:.0f} minutes of trading"
+                " are needed: let it trade on and run this again, or take history in (`outcry"
+                " history simulate crowd.csv.gz`, then --trades crowd.csv.gz)"
+            ) from error
+
     def _folder(self, earlier: Earlier) -> Path:
         return self._order.home / str(earlier["train"]["folder"])
 
     def _rows(self) -> str:
         return _content(self._lake, f"features/{self._set.name}")
+
+
+def needed_s(plan: DatasetPlan, window_s: int) -> float:
+    """How long trading must have gone on for a plan with windows so long, seconds.
+
+    Ten blocks of the bootstrap in the tests, which are so many parts of the rows; and before the
+    first row a window, and after the last one a horizon.
+    """
+    block_s = plan.horizon_s + window_s
+    return BLOCKS_MIN * block_s * (plan.folds + 2) / plan.folds + block_s
 
 
 def reload_service(url: str) -> dict[str, Any]:

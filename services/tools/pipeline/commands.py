@@ -1,5 +1,6 @@
 """`outcry pipeline`: what people type."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -19,6 +20,9 @@ Source = Annotated[
     typer.Option("--source", help="History that was ingested, or the trades on the log."),
 ]
 Model = Annotated[str, typer.Option("--model", help="As in `outcry train`.")]
+Tickers = Annotated[
+    list[str] | None, typer.Option("--ticker", help="Only these; one alone must be named.")
+]
 HorizonS = Annotated[
     int, typer.Option("--horizon-s", min=1, help="How far ahead the label looks, seconds.")
 ]
@@ -55,6 +59,7 @@ def run_pipeline(  # noqa: PLR0913 - a command line has as many options as it ha
     feature_set: SetName = "microstructure_v1",
     source: Source = "lake",
     model: Model = "xgboost",
+    ticker: Tickers = None,
     horizon_s: HorizonS = 10,
     seed: Seed = 1,
     budget: Budget = 4,
@@ -70,7 +75,7 @@ def run_pipeline(  # noqa: PLR0913 - a command line has as many options as it ha
 
     order = _order(
         [("lobster", path) for path in lobster or ()] + [("trades", path) for path in trades or ()],
-        (feature_set, horizon_s, model, seed, budget),
+        (feature_set, ticker or (), horizon_s, model, seed, budget),
         source=source,
         promotes=promotes,
         reloads=reloads,
@@ -89,6 +94,7 @@ def schedule_pipeline(  # noqa: PLR0913 - (same)
     feature_set: SetName = "microstructure_v1",
     source: Source = "kafka",
     model: Model = "xgboost",
+    ticker: Tickers = None,
     horizon_s: HorizonS = 10,
     seed: Seed = 1,
     budget: Budget = 4,
@@ -106,7 +112,7 @@ def schedule_pipeline(  # noqa: PLR0913 - (same)
     trigger = read_cron(cron)
     order = _order(
         [],
-        (feature_set, horizon_s, model, seed, budget),
+        (feature_set, ticker or (), horizon_s, model, seed, budget),
         source=source,
         promotes=promotes,
         reloads=reloads,
@@ -151,7 +157,7 @@ def show_pipeline(
 
 def _order(
     files: "list[tuple[Literal['lobster', 'trades'], Path]]",
-    training: tuple[str, int, str, int, int],
+    training: tuple[str, Sequence[str], int, str, int, int],
     *,
     source: Literal["lake", "kafka"],
     promotes: bool,
@@ -162,9 +168,10 @@ def _order(
     from services.trainer.dataset import DatasetPlan
     from services.trainer.service import TrainingPlan, require_plan
 
-    feature_set, horizon_s, model, seed, budget = training
+    feature_set, tickers, horizon_s, model, seed, budget = training
     known_set(feature_set)
-    plan = TrainingPlan(DatasetPlan(feature_set, horizon_s), model, seed, budget)
+    data = DatasetPlan(feature_set, horizon_s, tickers=tuple(dict.fromkeys(tickers)))
+    plan = TrainingPlan(data, model.replace("-", "_"), seed, budget)
     require_plan(plan)
     return PipelineOrder(
         home=_home(),

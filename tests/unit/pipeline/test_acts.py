@@ -17,13 +17,14 @@ from services.lake.schemas import feature_schema
 from services.models.registry import Registry
 from services.tools.bench.feature_flow import make_trades
 from services.tools.history.errors import HistoryError
-from services.tools.pipeline.acts import reload_service, steps_of
+from services.tools.pipeline.acts import needed_s, reload_service, steps_of
 from services.tools.pipeline.errors import PipelineError, StepFailedError
 from services.tools.pipeline.order import GivenFile, PipelineOrder
 from services.tools.pipeline.steps import Done, run_steps
 from services.trainer.dataset import DatasetPlan
 from services.trainer.service import TrainingPlan
 from tests.support.markets import put_trades
+from tests.support.telling_trades import telling_trades
 
 SET = SETS["microstructure_v1"]
 NAMES = [
@@ -118,6 +119,20 @@ def test_a_row_that_the_trades_do_not_give_stops_the_run_before_anything_is_trai
 def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StepFailedError, match="step backfill: the lake has no trades: ingest some"):
         run(order_of(tmp_path))
+
+
+def test_a_market_that_began_just_now_is_told_how_long_to_trade_and_where_to_get_history(
+    tmp_path: Path,
+) -> None:
+    short, enough = tmp_path / "short", tmp_path / "enough"
+    needed = int(needed_s(DatasetPlan(SET.name), SET.longest_window_s))
+    for home, seconds in ((short, needed - 300), (enough, needed + 30)):
+        lake = Lake(home)
+        for seed, ticker in enumerate(("AAPL", "MSFT")):
+            put_trades(lake, ticker, telling_trades(seed, seconds))
+    with pytest.raises(PipelineError, match=r"step train: .*Some 21 minutes.*history simulate"):
+        run(order_of(short))
+    assert run(order_of(enough))["train"].record.outputs["folder"]
 
 
 def test_a_file_that_is_no_trade_file_stops_the_run_and_names_itself(tmp_path: Path) -> None:
