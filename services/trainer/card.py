@@ -13,7 +13,8 @@ from services.models.artifact import CARD, CARD_PAGE
 from services.models.classes import CLASS_NAMES
 from services.models.manifest import Estimate, Metrics, ModelManifest
 from services.models.rules import Verdict
-from services.trainer.arrays import Ints
+from services.scoring.arrays import Ints
+from services.scoring.metrics import calibration_of, confusion_of
 from services.trainer.blocks import (
     Block,
     Figure,
@@ -28,7 +29,6 @@ from services.trainer.dataset import Dataset
 from services.trainer.evaluate import Evaluation, Slice, by_ticker, by_time
 from services.trainer.importance import Importance
 from services.trainer.leakage import LeakCheck
-from services.trainer.metrics import calibration_of, confusion_of
 from services.trainer.plots import (
     plot_calibration,
     plot_confusion,

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from services.trainer.arrays import Codes
+from services.scoring.arrays import Codes
 
 FORMAT: Final = 1
 """Of the canonical bytes. Whoever changes them raises it, and every hash changes."""

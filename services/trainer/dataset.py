@@ -24,10 +24,11 @@ from services.lake.files import read_file
 from services.lake.places import Lake, day_of
 from services.lake.schemas import feature_schema
 from services.models.classes import CLASS_NAMES
-from services.trainer.arrays import Bools, Classes, Codes, Floats, Ints
+from services.scoring.arrays import Bools, Classes, Codes, Floats, Ints
+from services.scoring.errors import TooLittleDataError
+from services.scoring.labels import REASONS, label_rows
 from services.trainer.content import content_sha256
-from services.trainer.errors import DamagedRowsError, PlanError, TooLittleDataError
-from services.trainer.labels import REASONS, label_rows
+from services.trainer.errors import DamagedRowsError, PlanError
 from services.trainer.rows import Rows, rows_of_table
 
 MID: Final = "mid"

@@ -11,7 +11,7 @@ from services.featuresets.definitions import FeatureSet
 from services.featuresets.grid import SECOND_US
 from services.lake.places import Lake
 from services.models.classes import CLASS_NAMES, CLASSES
-from services.trainer.arrays import Ints
+from services.scoring.arrays import Ints
 from services.trainer.dataset import Dataset
 from services.trainer.leakage import LeakCheck, check_leaks
 from services.trainer.splits import Fold

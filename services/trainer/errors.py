@@ -2,7 +2,6 @@
 
 TrainerError
 ├── PlanError          what was asked for can't be: horizon, threshold, tickers, feature set
-├── TooLittleDataError there are no rows, too few of them, or labels of one class
 ├── DamagedRowsError   rows that no fold gives: two of one time that differ, NaN, infinities
 ├── LeakError          a leak check failed: nothing may be trained on this
 └── NotTheSameError    a repeated run does not come out as its manifest says
@@ -17,10 +16,6 @@ class TrainerError(FatalError):
 
 class PlanError(TrainerError):
     """What was asked for can't be."""
-
-
-class TooLittleDataError(TrainerError):
-    """There are not enough rows for what was asked for."""
 
 
 class DamagedRowsError(TrainerError):

@@ -16,13 +16,11 @@ import numpy as np
 from services.models.classes import CLASS_NAMES, CLASSES
 from services.models.manifest import Comparison, Estimate, Metrics
 from services.models.predictors import Predictor
-from services.trainer.arrays import Floats, Ints
-from services.trainer.baselines import CHANCE, PLAIN, drawn_classes
-from services.trainer.dataset import Dataset
-from services.trainer.errors import PlanError, TooLittleDataError
-from services.trainer.fit import DEFAULTS, LOGISTIC, Fitted, fit_model, part_of, search
-from services.trainer.intervals import Blocks, Resampled, blocks_of, resample
-from services.trainer.metrics import (
+from services.scoring.arrays import Floats, Ints
+from services.scoring.baselines import CHANCE, PLAIN, drawn_classes
+from services.scoring.errors import TooLittleDataError, UnfitColumnsError
+from services.scoring.intervals import Blocks, Resampled, blocks_of, resample
+from services.scoring.metrics import (
     METRICS,
     Integers,
     Scores,
@@ -32,6 +30,8 @@ from services.trainer.metrics import (
     scores_of,
     sums_by_time,
 )
+from services.trainer.dataset import Dataset
+from services.trainer.fit import DEFAULTS, LOGISTIC, Fitted, fit_model, part_of, search
 from services.trainer.splits import Fold
 
 TIME_SLICES: Final = 6
@@ -204,7 +204,7 @@ def _baselines(model: str, dataset: Dataset, fold: Fold, seed: int) -> dict[str,
             continue
         try:
             fitted = fit_model(name, dataset, fold.train, fold.validation, seed, DEFAULTS[name])
-        except PlanError:  # The set has not what this rule looks at.
+        except UnfitColumnsError:  # The set has not what this rule looks at.
             continue
         made[name] = fitted.predictor
     return made

@@ -20,11 +20,11 @@ from services.models.classes import CLASSES
 from services.models.forms import SCALE_MIN
 from services.models.manifest import Parameter
 from services.models.predictors import LinearForm, LinearPredictor, Predictor, XGBoostPredictor
-from services.trainer.arrays import Floats, Ints
-from services.trainer.baselines import PLAIN
+from services.scoring.arrays import Floats, Ints
+from services.scoring.baselines import PLAIN
+from services.scoring.metrics import PROBABILITY_MIN, Integers
 from services.trainer.dataset import Dataset
 from services.trainer.errors import PlanError
-from services.trainer.metrics import PROBABILITY_MIN, Integers
 
 XGBOOST: Final = "xgboost"
 LOGISTIC: Final = "logistic"
@@ -97,7 +97,8 @@ def fit_model(
     """One fit with these parameters.
 
     Raises:
-        PlanError: no such model, or the data set lacks what a rule looks at.
+        PlanError: no such model.
+        UnfitColumnsError: the data set lacks what a rule looks at.
     """
     require_model(model)
     inputs, label = part_of(dataset.inputs, train), dataset.label[train]
@@ -123,7 +124,7 @@ def search(
     """The best of so many fits by the validation rows' log-loss; of equals the earliest.
 
     Raises:
-        PlanError: as `fit_model`.
+        PlanError, UnfitColumnsError: as `fit_model`.
     """
     require_model(model)
     best: Fitted | None = None

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from services.models.predictors import Predictor
-from services.trainer.arrays import Ints
+from services.scoring.arrays import Ints
 from services.trainer.dataset import Dataset
 from services.trainer.fit import log_loss
 

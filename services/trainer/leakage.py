@@ -21,7 +21,7 @@ import numpy as np
 from services.featuresets.definitions import FeatureSet
 from services.featuresets.grid import SECOND_US
 from services.lake.places import Lake
-from services.trainer.arrays import Ints
+from services.scoring.arrays import Ints
 from services.trainer.dataset import Dataset, known_set
 from services.trainer.errors import LeakError
 from services.trainer.splits import Fold

@@ -11,9 +11,9 @@ import numpy as np
 
 from services.models.classes import CLASS_NAMES
 from services.models.manifest import Estimate
-from services.trainer.arrays import Ints
+from services.scoring.arrays import Ints
+from services.scoring.metrics import Calibration
 from services.trainer.importance import Importance
-from services.trainer.metrics import Calibration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

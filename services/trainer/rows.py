@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from services.featuresets.definitions import FeatureSet
 from services.featuresets.grid import SECOND_US
-from services.trainer.arrays import Codes, Floats, Ints
+from services.scoring.arrays import Codes, Floats, Ints
 from services.trainer.errors import DamagedRowsError
 
 TICKERS_MAX: Final = 2**15 - 1

@@ -18,9 +18,10 @@ from services.lake.places import Lake
 from services.lake.schemas import FORMAT, FORMAT_KEY, KIND_KEY, TIME
 from services.models.artifact import LoadedModel, check_repo
 from services.models.classes import CLASS_NAMES
-from services.trainer.arrays import Floats, Ints
+from services.scoring.arrays import Floats, Ints
+from services.scoring.errors import TooLittleDataError
 from services.trainer.dataset import DatasetPlan, check_plan, read_rows
-from services.trainer.errors import PlanError, TooLittleDataError
+from services.trainer.errors import PlanError
 from services.trainer.rows import Rows, rows_of_table
 
 _ROWS_AT_ONCE: Final = 100_000

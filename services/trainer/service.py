@@ -35,7 +35,7 @@ from services.models.manifest import (
 )
 from services.models.predictors import Predictor
 from services.models.rules import Verdict, beats_baselines
-from services.trainer.arrays import Floats, Ints
+from services.scoring.arrays import Floats, Ints
 from services.trainer.card import Told, card_of
 from services.trainer.dataset import Dataset, DatasetPlan, check_plan, load_dataset
 from services.trainer.errors import NotTheSameError, PlanError

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from services.trainer.arrays import Ints
-from services.trainer.errors import PlanError, TooLittleDataError
+from services.scoring.arrays import Ints
+from services.scoring.errors import TooLittleDataError
+from services.trainer.errors import PlanError
 
 if TYPE_CHECKING:
     from services.trainer.dataset import Dataset

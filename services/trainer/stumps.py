@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from services.models.classes import CLASSES
-from services.trainer.arrays import Classes, Floats, Ints
+from services.scoring.arrays import Classes, Floats, Ints
 from services.trainer.dataset import Dataset
 from services.trainer.splits import Fold
 

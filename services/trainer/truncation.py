@@ -22,7 +22,7 @@ from services.featuresets.ticks import Tick
 from services.lake.files import read_file
 from services.lake.places import Lake, day_of
 from services.lake.ticks import ticks_of, with_sides
-from services.trainer.arrays import Bools, Ints
+from services.scoring.arrays import Bools, Ints
 from services.trainer.dataset import MID, MID_SCALE, Dataset
 
 SAMPLE_ROWS: Final = 256

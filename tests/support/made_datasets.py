@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pyarrow as pa
 
-from services.trainer.arrays import Ints
+from services.scoring.arrays import Ints
 from services.trainer.dataset import Dataset, DatasetPlan
 
 SECOND_US = 1_000_000

@@ -22,9 +22,9 @@ from services.featuresets.fingerprint import fingerprint
 from services.lake.files import write_file
 from services.lake.places import Lake, backfill_file, day_of, stream_file
 from services.lake.schemas import TRADES, feature_schema
+from services.scoring.arrays import Floats, Ints
 from services.tools.vectorfold.columns import TradeColumns
 from services.tools.vectorfold.fold import fold_columns
-from services.trainer.arrays import Floats, Ints
 
 V1: Final = TRADE_SETS["microstructure_v1"]
 TICKERS: Final = ("AAPL", "GOOGL", "MSFT", "NVDA", "TSLA")

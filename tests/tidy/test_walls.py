@@ -40,6 +40,7 @@ HOUSE = {
     "risk/service.py": "from services import runtime\nfrom services.risk.core import account",
     "risk/core/__init__.py": "",
     "risk/core/account.py": "from services.domain import orders",
+    "scoring/__init__.py": "",
     "trainer/__init__.py": "",
     "tools/__init__.py": "from services.risk.core import account",
     "tools/market/__init__.py": "",

@@ -23,6 +23,8 @@ from services.models.classes import CLASS_NAMES, model_name
 from services.models.errors import PromotionRefusedError
 from services.models.registry import Registry
 from services.models.settings import mlflow_url_of_environment
+from services.scoring.errors import TooLittleDataError
+from services.scoring.intervals import BLOCKS_MIN
 from services.tools.history.source import digest
 from services.tools.pipeline.errors import PipelineError
 from services.tools.pipeline.history import take_in
@@ -30,8 +32,6 @@ from services.tools.pipeline.order import PipelineOrder
 from services.tools.pipeline.rows import backfill, ends_of_trades, hold_parity
 from services.tools.pipeline.steps import Earlier, Say, Step, Values
 from services.trainer.dataset import DatasetPlan, load_dataset
-from services.trainer.errors import TooLittleDataError
-from services.trainer.intervals import BLOCKS_MIN
 from services.trainer.provenance import code_version
 from services.trainer.service import train
 

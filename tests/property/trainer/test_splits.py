@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.scoring.arrays import Ints
+from services.scoring.errors import TooLittleDataError
 from services.trainer import splits as splits_module
-from services.trainer.arrays import Ints
 from services.trainer.dataset import Dataset, DatasetPlan
-from services.trainer.errors import TooLittleDataError
 from services.trainer.splits import SEGMENT_ROWS_MIN, Fold
 from tests.support.made_datasets import SECOND_US, bare_dataset, planted_bug
 

@@ -13,9 +13,10 @@ from services.featuresets import TRADE_SETS
 from services.lake.errors import LakeError
 from services.lake.files import read_file
 from services.lake.places import Lake
+from services.scoring.errors import TooLittleDataError
 from services.trainer import dataset as dataset_module
 from services.trainer.dataset import DatasetPlan, dataset_of_table, load_dataset
-from services.trainer.errors import DamagedRowsError, PlanError, TooLittleDataError
+from services.trainer.errors import DamagedRowsError, PlanError
 from services.trainer.splits import walk_forward
 from tests.support.made_datasets import changed
 from tests.support.markets import (

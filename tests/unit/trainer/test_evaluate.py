@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from services.scoring.errors import TooLittleDataError
+from services.scoring.metrics import Truth, pnl_of
 from services.trainer.dataset import Dataset, DatasetPlan, dataset_of_table
-from services.trainer.errors import PlanError, TooLittleDataError
+from services.trainer.errors import PlanError
 from services.trainer.evaluate import Evaluation, by_ticker, by_time, evaluate
 from services.trainer.fit import DEFAULTS, fit_model
 from services.trainer.importance import importance
-from services.trainer.metrics import Truth, pnl_of
 from services.trainer.splits import walk_forward
 from tests.support.hidden_signal import moved_market
 

@@ -9,8 +9,9 @@ from sklearn.linear_model import LogisticRegression
 from services.models.classes import DOWN, FLAT, UP
 from services.models.forms import encode_predictor
 from services.models.predictors import Predictor
-from services.trainer.arrays import Floats, Ints
-from services.trainer.baselines import PLAIN, drawn_classes, frequencies
+from services.scoring.arrays import Floats, Ints
+from services.scoring.baselines import PLAIN, drawn_classes, frequencies
+from services.scoring.errors import UnfitColumnsError
 from services.trainer.dataset import Dataset, DatasetPlan, dataset_of_table
 from services.trainer.errors import PlanError
 from services.trainer.fit import (
@@ -100,7 +101,7 @@ def test_the_last_move_is_that_of_the_shortest_window() -> None:
 
 @pytest.mark.parametrize("model", ["last_move", "imbalance"])
 def test_a_rule_without_its_column_is_refused_by_name(model: str) -> None:
-    with pytest.raises(PlanError, match="spread"):
+    with pytest.raises(UnfitColumnsError, match="spread"):
         PLAIN[model](("spread",), np.zeros(1, dtype=np.int8))
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from services.models.rules import beats_baselines
-from services.trainer.baselines import CHANCE
+from services.scoring.baselines import CHANCE
 from services.trainer.dataset import Dataset, DatasetPlan, dataset_of_table
 from services.trainer.errors import LeakError
 from services.trainer.evaluate import Evaluation, evaluate

@@ -15,7 +15,8 @@ from services.lake.places import Lake
 from services.models.artifact import LoadedModel, read_model
 from services.models.errors import ModelRefusedError
 from services.models.vector import make_vector
-from services.trainer.errors import PlanError, TooLittleDataError
+from services.scoring.errors import TooLittleDataError
+from services.trainer.errors import PlanError
 from services.trainer.score import Scored, score, write_scored
 from tests.support.markets import START_US, null_market, put_table
 from tests.support.model_kit import linear_model, put_model

@@ -11,8 +11,9 @@ import pytest
 from services.lake.places import Lake
 from services.models.artifact import read_model
 from services.models.manifest import ModelManifest
+from services.scoring.errors import TooLittleDataError
 from services.trainer.dataset import Dataset, DatasetPlan, dataset_of_table
-from services.trainer.errors import NotTheSameError, PlanError, TooLittleDataError
+from services.trainer.errors import NotTheSameError, PlanError
 from services.trainer.fit import MODELS, SEED_MAX
 from services.trainer.service import (
     Trained,

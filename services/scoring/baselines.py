@@ -24,9 +24,9 @@ from services.models.predictors import (
     RuleForm,
     RulePredictor,
 )
-from services.trainer.arrays import Floats, Ints
-from services.trainer.errors import PlanError
-from services.trainer.metrics import Integers
+from services.scoring.arrays import Floats, Ints
+from services.scoring.errors import UnfitColumnsError
+from services.scoring.metrics import Integers
 
 MAJORITY: Final = "majority"
 LAST_MOVE: Final = "last_move"
@@ -51,7 +51,7 @@ def last_move(columns: Sequence[str], _label: Integers) -> Predictor:
     """The sign of the return over the shortest window.
 
     Raises:
-        PlanError: the set has no return.
+        UnfitColumnsError: the set has no return.
     """
     windows = {
         int(seconds): place
@@ -59,7 +59,9 @@ def last_move(columns: Sequence[str], _label: Integers) -> Predictor:
         if name.startswith("return_") and (seconds := name[7:-1]).isdecimal() and name[-1] == "s"
     }
     if not windows:
-        raise PlanError(f"no column of {', '.join(columns)} is a return: take another --model")
+        raise UnfitColumnsError(
+            f"no column of {', '.join(columns)} is a return: take another --model"
+        )
     return _sign_of(columns, windows[min(windows)])
 
 
@@ -67,10 +69,10 @@ def imbalance(columns: Sequence[str], _label: Integers) -> Predictor:
     """The sign of the queues' imbalance at the top of the book.
 
     Raises:
-        PlanError: the set has none.
+        UnfitColumnsError: the set has none.
     """
     if "queue_imbalance" not in columns:
-        raise PlanError(f"no queue_imbalance in {', '.join(columns)}: take another --model")
+        raise UnfitColumnsError(f"no queue_imbalance in {', '.join(columns)}: take another --model")
     return _sign_of(columns, columns.index("queue_imbalance"))
 
 

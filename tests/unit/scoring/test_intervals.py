@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from services.models.classes import CLASSES
-from services.trainer.arrays import Floats
-from services.trainer.errors import TooLittleDataError
-from services.trainer.intervals import Resampled, blocks_of, resample
-from services.trainer.metrics import Truth, sums_by_time
+from services.scoring.arrays import Floats
+from services.scoring.errors import TooLittleDataError
+from services.scoring.intervals import Resampled, blocks_of, resample
+from services.scoring.metrics import Truth, sums_by_time
 
 BLOCK_TIMES = 20
 

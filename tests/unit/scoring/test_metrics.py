@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import f1_score, log_loss, matthews_corrcoef
 
 from services.models.classes import CLASSES, DOWN, FLAT, UP
-from services.trainer.arrays import Floats
-from services.trainer.metrics import (
+from services.scoring.arrays import Floats
+from services.scoring.metrics import (
     METRICS,
     Truth,
     as_scores,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.trainer import labels as labels_module
-from services.trainer.labels import REASONS, RowLabels
+from services.scoring import labels as labels_module
+from services.scoring.labels import REASONS, RowLabels
 from tests.support.made_datasets import SECOND_US, planted_bug
 
 FIRST_S = 1_790_000_000
@@ -118,7 +118,7 @@ TELLING += [Row(0, 12, None), Row(1, 14, 3)]
         ("is_there = ordered[place] == key + horizon_s", "is_there = ordered[place] > key"),
         ("span = int(second.max()) - first + horizon_s + 1", "span = 1"),
         ("second + horizon_s > newest[ticker]", "second >= newest[ticker]"),
-        ("(move > threshold)", "(move >= threshold)"),
+        ("move > threshold]", "move >= threshold]"),
         ("~has_mid[later]", "~has_mid"),
         ("move = mid[later] - mid", "move = mid - mid[later]"),
     ],

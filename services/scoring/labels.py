@@ -10,7 +10,7 @@ import numpy as np
 
 from services.featuresets.grid import SECOND_US
 from services.models.classes import DOWN, FLAT, UP
-from services.trainer.arrays import Bools, Classes, Codes, Ints
+from services.scoring.arrays import Bools, Classes, Codes, Ints
 
 REASONS: Final = (
     "labelled",

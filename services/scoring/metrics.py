@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.models.classes import CLASSES, DOWN, UP
-from services.trainer.arrays import Floats, Ints
+from services.scoring.arrays import Floats, Ints
 
 BINS: Final = 10
 """Of calibration: equal parts of the confidence, which is the greatest of the probabilities."""

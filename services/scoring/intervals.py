@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 
 from services.models.manifest import Estimate
-from services.trainer.arrays import Floats, Ints
-from services.trainer.errors import TooLittleDataError
-from services.trainer.metrics import METRICS, scores_of
+from services.scoring.arrays import Floats, Ints
+from services.scoring.errors import TooLittleDataError
+from services.scoring.metrics import METRICS, scores_of
 
 REPEATS: Final = 1_000
 CONFIDENCE: Final = 0.95

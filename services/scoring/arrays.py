@@ -1,4 +1,4 @@
-"""The arrays of this room, by what they hold."""
+"""Arrays by what they hold."""
 
 import numpy as np
 from numpy.typing import NDArray
