@@ -10,6 +10,9 @@ STREAMED: Final = 2
 """A new row of features came."""
 MODE_NAMES: Final = {REQUESTED: "REQUESTED", STREAMED: "STREAMED"}
 
+CLASS_NAMES: Final = ("down", "flat", "up")
+"""Of each class: where the mid will be, a horizon later."""
+
 
 class Prediction(msgspec.Struct, frozen=True, gc=False):
     """One answer of one model, with the vector that it was given.

@@ -16,7 +16,8 @@ from services.gateway import metrics, sockets
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk
 from services.gateway.hub import Hub
-from services.gateway.models import Account, Execution, ProblemDocument, PublicTrade
+from services.gateway.models import Account, Execution, Predictions, ProblemDocument, PublicTrade
+from services.gateway.page import Page
 from services.gateway.ports import CommandLog
 from services.gateway.problems import KINDS
 from services.gateway.routes import Gateway, router
@@ -38,7 +39,7 @@ channel of the WebSocket, and by GET /orders/{{order_id}}. Every error is a prob
 
 {sockets.__doc__}
 """
-SOCKET_MODELS: Final = (Execution, Account, PublicTrade)
+SOCKET_MODELS: Final = (Execution, Account, PublicTrade, Predictions)
 """What only the WebSocket sends; described beside the rest."""
 _MS_PER_S: Final = 1_000
 _METRICS: Final = RequestMetrics(
@@ -51,7 +52,7 @@ def build_gateway(
 ) -> Gateway:
     """Wire the parts that requests work with."""
     viewer = Viewer(model, telemetry)
-    hub = Hub(viewer, telemetry, settings.gateway_book_interval_ms / _MS_PER_S)
+    hub = Hub(viewer, telemetry, settings.gateway_newest_interval_ms / _MS_PER_S)
     return Gateway(
         settings=settings,
         model=model,
@@ -60,6 +61,7 @@ def build_gateway(
         desk=Desk(model.codec, log, model, telemetry),
         hub=hub,
         sockets=SocketDoor(settings, model, hub, telemetry),
+        page=Page(settings.gateway_page_dir),
         telemetry=telemetry,
     )
 

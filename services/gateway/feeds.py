@@ -1,8 +1,8 @@
 """Reads the feeds from Kafka into the read model.
 
 No consumer group: every gateway reads everything, from the start of `book` (compacted) and of
-`executions`, and from shortly before the end of `trades`. A thread fetches, since librdkafka waits
-best in one; the event loop folds, since all that it touches is the loop's.
+`executions`, and from some way before the end of `trades` and `predictions`. A thread fetches,
+since librdkafka waits best in one; the event loop folds, since all that it touches is the loop's.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from services.gateway.core.read_model import FEEDS, ReadModel
 from services.runtime.errors import HistoryLostError, OperatingError, RetriableError
 from services.runtime.telemetry import RECORDS_UNDECODABLE, Telemetry
 from services.wire.codec import UndecodableError
-from services.wire.topics import BY_NAME, TRADES
+from services.wire.topics import BY_NAME, PREDICTIONS, TRADES
 
 BATCH_RECORDS_MAX: Final = 500
 """Folded in one go; some 2 ms of the event loop's time."""
@@ -29,8 +29,8 @@ _PAUSE_S: Final = 0.005
 _REQUEST_S: Final = 10.0
 _WARN_INTERVAL_S: Final = 60.0
 
-# Transaction markers take offsets too, so the tail must be longer than the trades wanted.
-_TAIL_FACTOR: Final = 4
+PREDICTIONS_TAIL: Final = 2_000
+"""Records of each partition of `predictions` read at the start: minutes of all models."""
 
 
 class KafkaFeeds:
@@ -38,7 +38,7 @@ class KafkaFeeds:
 
     Args:
         prefix: the deployment's topic prefix.
-        trades_kept: how many trades of each ticker the model wants from before the start.
+        trades_tail: how many records of each partition of `trades` to read from before the start.
         on_failure: called on the event loop when reading can't go on; the process should end.
     """
 
@@ -47,13 +47,13 @@ class KafkaFeeds:
         bootstrap: str,
         prefix: str,
         model: ReadModel,
-        trades_kept: int,
+        trades_tail: int,
         telemetry: Telemetry,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._prefix = prefix
         self._model = model
-        self._trades_kept = trades_kept
+        self._tails = {TRADES.name: trades_tail, PREDICTIONS.name: PREDICTIONS_TAIL}
         self._telemetry = telemetry
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -105,9 +105,8 @@ class KafkaFeeds:
             for partition in range(feed.partitions):
                 place = TopicPartition(self._prefix + feed.name, partition)
                 low, high = self._consumer.get_watermark_offsets(place, timeout=_REQUEST_S)
-                place.offset = low
-                if feed is TRADES:
-                    place.offset = max(low, high - _TAIL_FACTOR * self._trades_kept)
+                tail = self._tails.get(feed.name)
+                place.offset = low if tail is None else max(low, high - tail)
                 starts.append(place)
                 self._reading.add((feed.name, partition))
         return starts

@@ -19,16 +19,16 @@ class Hub:
     """The sessions and their subscriptions. Called from the event loop only.
 
     Args:
-        book_interval_s: a book goes out at most this often.
+        newest_interval_s: a book, or a ticker's predictions, goes out at most this often.
     """
 
-    def __init__(self, viewer: Viewer, telemetry: Telemetry, book_interval_s: float) -> None:
+    def __init__(self, viewer: Viewer, telemetry: Telemetry, newest_interval_s: float) -> None:
         self._viewer = viewer
         self._telemetry = telemetry
-        self._book_interval_s = book_interval_s
+        self._newest_interval_s = newest_interval_s
         self._sessions: dict[Session, None] = {}
         self._listeners: dict[Key, dict[Session, None]] = {}
-        self._changed_books: dict[str, None] = {}
+        self._changed: dict[Key, None] = {}
         self._flush: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
         self._empty.set()
@@ -66,8 +66,8 @@ class Hub:
         self._listeners.setdefault(key, {})[session] = None
         channel, name = key
         match channel:
-            case "book":
-                session.show_book(name, _fragment(self._viewer.book(name)))
+            case "book" | "predictions":
+                session.show(key, self._newest(key))
             case "trades":
                 session.tell(key, _fragment(self._viewer.trades(name)))
             case "executions":
@@ -84,13 +84,10 @@ class Hub:
     # --- what the read model says (core.read_model.Listener)
 
     def book_changed(self, ticker: str) -> None:
-        """Send the book to its listeners, once for all changes of the next interval."""
-        if ("book", ticker) not in self._listeners:
-            return
-        self._changed_books[ticker] = None
-        if self._flush is None:
-            loop = asyncio.get_running_loop()
-            self._flush = loop.call_later(self._book_interval_s, self.flush_books)
+        self._show_soon(("book", ticker))
+
+    def predicted(self, ticker: str) -> None:
+        self._show_soon(("predictions", ticker))
 
     def traded(self, ticker: str, value: bytes) -> None:
         self._tell(("trades", ticker), value, self._viewer.trade)
@@ -98,16 +95,30 @@ class Hub:
     def reported(self, account: str, value: bytes) -> None:
         self._tell(("executions", account), value, self._viewer.report)
 
-    def flush_books(self) -> None:
-        """Show every book that changed to those who hear it."""
+    def flush(self) -> None:
+        """Show each thing that changed to those who hear it."""
         self._flush = None
-        changed, self._changed_books = self._changed_books, {}
-        for ticker in changed:
-            listeners = self._listeners.get(("book", ticker))
+        changed, self._changed = self._changed, {}
+        for key in changed:
+            listeners = self._listeners.get(key)
             if listeners:
-                data = _fragment(self._viewer.book(ticker))
+                data = self._newest(key)
                 for session in listeners:
-                    session.show_book(ticker, data)
+                    session.show(key, data)
+
+    def _show_soon(self, key: Key) -> None:
+        """Once for all changes of the next interval."""
+        if key not in self._listeners:
+            return
+        self._changed[key] = None
+        if self._flush is None:
+            loop = asyncio.get_running_loop()
+            self._flush = loop.call_later(self._newest_interval_s, self.flush)
+
+    def _newest(self, key: Key) -> orjson.Fragment:
+        channel, ticker = key
+        show = self._viewer.book if channel == "book" else self._viewer.predictions
+        return _fragment(show(ticker))
 
     def _tell(self, key: Key, value: bytes, make_view: Callable[[bytes], View | None]) -> None:
         listeners = self._listeners.get(key)

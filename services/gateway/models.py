@@ -323,6 +323,70 @@ class PublicTrade(Answer):
     traded_at_us: TimeUs
 
 
+class Candle(Answer):
+    """What a ticker did in one interval."""
+
+    open_time_us: TimeUs = Field(
+        description="When the interval began, microseconds since the epoch (UTC)."
+    )
+    open: Money
+    high: Money
+    low: Money
+    close: Money
+    volume: int = Field(description="Shares.")
+    trades: int
+    is_partial: bool = Field(
+        description="Whether the gateway began to read within the interval, and has not all of it."
+    )
+
+
+class Candles(Answer):
+    """A ticker's newest candles, oldest first; an interval without a trade has none."""
+
+    ticker: str
+    interval: Literal["1s", "1m", "1d"]
+    trade_sequence: int | None = Field(
+        description="Number of the last trade counted in, as the trades channel numbers them; those"
+        " after it can be added by who hears that channel. Null before the first."
+    )
+    candles: list[Candle]
+
+
+class Probabilities(Answer):
+    """Between 0 and 1."""
+
+    down: float
+    flat: float
+    up: float
+
+
+class ModelPrediction(Answer):
+    """What one version of one model last said of a ticker."""
+
+    request_id: str
+    mode: Literal["REQUESTED", "STREAMED"] | None
+    model: str
+    model_version: int
+    feature_set: str
+    is_shadow: bool = Field(description="Whether it was made for comparison only.")
+    is_degraded: bool = Field(description="Whether its features were older than the limit.")
+    predicted_class: Literal["down", "flat", "up"]
+    probabilities: Probabilities
+    grid_time_us: int = Field(description="Of the features, microseconds since the epoch.")
+    served_at_us: int = Field(description="When it was made, microseconds since the epoch.")
+    feature_age_us: int = Field(description="How old the features were when it was made.")
+
+
+class Predictions(Answer):
+    """What the predictions channel sends, that of the model which spoke last first."""
+
+    predictions: list[ModelPrediction]
+
+
+class ServerTime(Answer):
+    time_us: int = Field(description="Microseconds since the epoch (UTC).")
+
+
 class Health(Answer):
     status: Literal["alive", "ready", "not ready"]
     log_available: bool

@@ -1,5 +1,6 @@
 """The paths of the REST interface: each turns a request into a command or a view of the feeds."""
 
+import time
 from typing import Annotated, Final
 
 import msgspec
@@ -29,6 +30,7 @@ from services.gateway.models import (
     Book,
     CancelAllRequest,
     CancelOrderRequest,
+    Candles,
     CommandTaken,
     FollowUpRequest,
     Health,
@@ -37,20 +39,24 @@ from services.gateway.models import (
     PlaceOrderRequest,
     ReduceOrderRequest,
     ReplaceOrderRequest,
+    ServerTime,
     Tickers,
 )
+from services.gateway.page import ASSETS, Page
 from services.gateway.ports import CommandLog
 from services.gateway.problems import HttpReason, field_problem, problem
+from services.gateway.queries import CANDLES_PARAMETERS, candles_query
 from services.gateway.settings import GatewaySettings
 from services.gateway.sockets import ACCOUNT_HEADER, SocketDoor
 from services.gateway.viewer import Viewer
 from services.gateway.views import View
 from services.runtime.telemetry import Telemetry
-from services.wire.topics import BOOK, EXECUTIONS
+from services.wire.topics import BOOK, EXECUTIONS, TRADES
 
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 _ACCEPTED: Final = 202
 _UNAVAILABLE: Final = 503
+_NS_PER_US: Final = 1_000
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -63,6 +69,7 @@ class Gateway(msgspec.Struct, frozen=True):
     desk: Desk
     hub: Hub
     sockets: SocketDoor
+    page: Page
     telemetry: Telemetry
 
 
@@ -306,10 +313,30 @@ async def show_book(here: Here, ticker: str) -> Response:
     if view is None:
         if not here.model.is_caught_up(BOOK.name):
             raise _starting()
-        raise problem(
-            Reason.UNKNOWN_TICKER.name, f"{ticker[:40]!r} is not traded here; see GET /tickers"
-        )
+        raise _unknown_ticker(ticker)
     return _json(view)
+
+
+@router.get(
+    "/candles/{ticker}",
+    tags=["market"],
+    summary="Show a ticker's candles",
+    responses={
+        200: {"model": Candles},
+        **problem_responses(
+            HttpReason.INVALID_PARAMETER, Reason.UNKNOWN_TICKER.name, HttpReason.STARTING
+        ),
+    },
+    openapi_extra=CANDLES_PARAMETERS,
+)
+async def show_candles(request: Request, here: Here, ticker: str) -> Response:
+    """Folded from the trades, by their log time; the newest candle may still be growing."""
+    query = candles_query(request.query_params)
+    if not all(here.model.is_caught_up(feed.name) for feed in (BOOK, TRADES)):
+        raise _starting()
+    if here.model.market.book_of(ticker) is None:
+        raise _unknown_ticker(ticker)
+    return _json(here.viewer.candles(ticker, query.interval, query.limit))
 
 
 @router.get(
@@ -323,6 +350,12 @@ async def list_tickers(here: Here) -> Response:
     if not here.model.is_caught_up(BOOK.name):
         raise _starting()
     return _json(here.viewer.tickers())
+
+
+@router.get("/time", tags=["market"], summary="Tell the time", response_model=ServerTime)
+async def tell_time() -> Response:
+    """The gateway's clock; clients with another one can tell how far theirs is off."""
+    return _json({"time_us": time.time_ns() // _NS_PER_US})
 
 
 @router.get("/healthz", tags=["health"], summary="Is it alive?", response_model=Health)
@@ -344,12 +377,31 @@ async def show_readiness(here: Here) -> Response:
     return _json(view, 200 if is_ready else _UNAVAILABLE)
 
 
+# --- the page. Not async: the framework calls these on a thread, and reading files may block.
+
+
+@router.get("/", include_in_schema=False)
+def show_page(here: Here) -> Response:
+    return here.page.show()
+
+
+@router.get(f"/{ASSETS}/{{name}}", include_in_schema=False)
+def show_asset(here: Here, name: str) -> Response:
+    return here.page.asset(name)
+
+
 def _health(here: Gateway, status: str) -> View:
     return {
         "status": status,
         "log_available": here.log.available,
         "behind": here.model.behind,
     }
+
+
+def _unknown_ticker(ticker: str) -> ProblemError:
+    return problem(
+        Reason.UNKNOWN_TICKER.name, f"{ticker[:40]!r} is not traded here; see GET /tickers"
+    )
 
 
 def _unknown_order(order_id: str) -> ProblemError:

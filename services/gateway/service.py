@@ -50,6 +50,9 @@ _GOODBYE_S: Final = 1.0
 """How long clients may take to read that their WebSocket closes."""
 _MS_PER_S: Final = 1_000
 
+# Transaction markers take offsets too, so the tail must be longer than the trades wanted.
+_TAIL_FACTOR: Final = 4
+
 
 def run() -> int:
     """Serve until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
@@ -134,7 +137,7 @@ class Service:
             settings.kafka_bootstrap,
             settings.topic_prefix,
             model,
-            settings.gateway_trades_kept,
+            max(_TAIL_FACTOR * settings.gateway_trades_kept, settings.gateway_candle_trades_max),
             telemetry,
             self._fail,
         )
@@ -152,6 +155,7 @@ class Service:
             ended_orders_max=settings.gateway_ended_orders_max,
             submitted_max=10 * settings.gateway_requests_max,
             trades_kept=settings.gateway_trades_kept,
+            candles_kept=settings.gateway_candles_kept,
         )
 
     def _hold_cluster(self) -> None:

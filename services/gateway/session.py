@@ -2,7 +2,8 @@
 
 Every subscription numbers its messages: 0 is the snapshot, each update one more, without gaps.
 Trades and executions wait in a bounded queue; when it overflows the client is closed, since it has
-missed something and must know. A book needs no queue: only its newest depth waits.
+missed something and must know. A book or a ticker's predictions need no queue: only the newest
+waits.
 """
 
 import asyncio
@@ -12,12 +13,12 @@ from typing import Any, Final, Literal
 import msgspec
 import orjson
 
-type Channel = Literal["book", "trades", "executions"]
+type Channel = Literal["book", "trades", "executions", "predictions"]
 type Key = tuple[Channel, str]
 """A channel and its ticker; of executions, the account."""
 
-MESSAGES_BETWEEN_BOOKS_MAX: Final = 64
-"""Queued messages sent before a waiting book gets its turn."""
+MESSAGES_BETWEEN_NEWEST_MAX: Final = 64
+"""Queued messages sent before what waits outside the queue gets its turn."""
 
 NORMAL_CLOSURE: Final = 1000
 SERVICE_RESTART: Final = 1012
@@ -42,10 +43,11 @@ class Session:
         self.closing: Closing | None = None
         self._queue_max = queue_max
         self._queue: deque[bytes] = deque()
-        self._books: dict[str, orjson.Fragment] = {}
+        self._newest: dict[Key, orjson.Fragment] = {}
+        """What waits outside the queue."""
         self._sequences: dict[Key, int] = {}
         """The next number of each subscription."""
-        self._since_book = 0
+        self._since_newest = 0
         self._wake = asyncio.Event()
 
     # --- the hub's side
@@ -62,8 +64,7 @@ class Session:
 
     def end(self, key: Key) -> None:
         self._sequences.pop(key, None)
-        if key[0] == "book":
-            self._books.pop(key[1], None)
+        self._newest.pop(key, None)
 
     def say(self, message: dict[str, Any]) -> None:
         """Queue a message that belongs to no subscription's sequence."""
@@ -73,9 +74,9 @@ class Session:
         """Queue a snapshot (the first one told) or an update; nothing that is told is left out."""
         self._put(self._envelope(key, data))
 
-    def show_book(self, ticker: str, data: orjson.Fragment) -> None:
-        """Have the newest depth sent when there is room; it takes the place of one waiting."""
-        self._books[ticker] = data
+    def show(self, key: Key, data: orjson.Fragment) -> None:
+        """Have the newest sent when there is room; it takes the place of what waits."""
+        self._newest[key] = data
         self._wake.set()
 
     def close(self, code: int, reason: str) -> None:
@@ -83,7 +84,7 @@ class Session:
         if self.closing is None:
             self.closing = Closing(code, reason)
             self._queue.clear()
-            self._books.clear()
+            self._newest.clear()
             self._wake.set()
 
     # --- the socket's side
@@ -97,14 +98,14 @@ class Session:
         """The next message to send; None: nothing waits, or it is to be closed."""
         if self.closing is not None:
             return None
-        book_is_due = self._books and self._since_book >= MESSAGES_BETWEEN_BOOKS_MAX
-        if self._queue and not book_is_due:
-            self._since_book += 1
+        newest_is_due = self._newest and self._since_newest >= MESSAGES_BETWEEN_NEWEST_MAX
+        if self._queue and not newest_is_due:
+            self._since_newest += 1
             return self._queue.popleft()
-        if self._books:
-            self._since_book = 0
-            ticker = next(iter(self._books))
-            return self._envelope(("book", ticker), self._books.pop(ticker))
+        if self._newest:
+            self._since_newest = 0
+            key = next(iter(self._newest))
+            return self._envelope(key, self._newest.pop(key))
         return None
 
     def _put(self, message: bytes) -> None:

@@ -1,9 +1,15 @@
 """What the gateway is told from outside, beside what every room is told."""
 
+from pathlib import Path
+from typing import Final
+
 from pydantic import Field, field_validator
 
 from services.door.serving import only_loopback
 from services.runtime.settings import RoomSettings
+
+PAGE_OF_CHECKOUT: Final = Path(__file__).parents[2] / "web" / "dist"
+"""Where `make web` builds the page."""
 
 
 class GatewaySettings(RoomSettings):
@@ -35,8 +41,15 @@ class GatewaySettings(RoomSettings):
     """How long a client may leave the network's buffers full before it is cut off."""
     gateway_heartbeat_ms: int = Field(default=15_000, ge=10)
     """A WebSocket that has been silent this long gets a heartbeat."""
-    gateway_book_interval_ms: int = Field(default=50, ge=0)
-    """A book is sent to subscribers at most this often."""
+    gateway_newest_interval_ms: int = Field(default=50, ge=0)
+    """A book, or a ticker's predictions, is sent to subscribers at most this often."""
+    gateway_candles_kept: int = Field(default=1_000, ge=1, le=10_000)
+    """Candles of each ticker and interval."""
+    gateway_candle_trades_max: int = Field(default=50_000, ge=0, le=10_000_000)
+    """Records of each partition of `trades` read at the start, for candles from before it."""
+
+    gateway_page_dir: Path = PAGE_OF_CHECKOUT
+    """The built web page; without one / says how to build it."""
 
     @field_validator("gateway_host")
     @classmethod

@@ -1,10 +1,12 @@
 """The WebSocket at /ws: JSON both ways.
 
 The client says {"op": "subscribe", "channel": "book", "ticker": "AAPL"} or "unsubscribe"; channels
-are book, trades and executions (the caller's own, without a ticker). It is answered by a snapshot
-and then updates, by {"type": "unsubscribed", ...}, or by {"type": "error", "reason": ...}. In
-silence it hears {"type": "heartbeat"}. The gateway closes with 1012 when it stops, 4008 when the
-client reads too slowly, 1009 when a message is too long.
+are book, trades, predictions and executions (the caller's own, without a ticker). It is answered by
+a snapshot and then updates, by {"type": "unsubscribed", ...}, or by {"type": "error", "reason":
+...}. Each message of a subscription has the next `sequence`; a book and a ticker's predictions come
+whole each time, and to a slow reader only the newest. In silence it hears {"type": "heartbeat"}.
+The gateway closes with 1012 when it stops, 4008 when the client reads too slowly, 1009 when a
+message is too long.
 """
 
 import asyncio
@@ -27,16 +29,17 @@ from services.gateway.problems import HttpReason, problem
 from services.gateway.session import Channel, Key, Session
 from services.gateway.settings import GatewaySettings
 from services.runtime.telemetry import Telemetry
-from services.wire.topics import BOOK, EXECUTIONS, TRADES
+from services.wire.topics import BOOK, EXECUTIONS, PREDICTIONS, TRADES
 
 ACCOUNT_HEADER: Final = "X-Outcry-Account"
 ACCOUNT_PARAMETER: Final = "account"
 OPS: Final = ("subscribe", "unsubscribe")
-CHANNELS: Final = ("book", "trades", "executions")
+CHANNELS: Final = ("book", "trades", "executions", "predictions")
 _FEEDS: Final[Mapping[Channel, tuple[str, ...]]] = {
     "book": (BOOK.name,),
     "trades": (BOOK.name, TRADES.name),
     "executions": (EXECUTIONS.name,),
+    "predictions": (BOOK.name, PREDICTIONS.name),
 }
 """What must have been read before a channel's snapshot is the present and not the past."""
 _MEMBERS: Final = {"op", "channel", "ticker"}

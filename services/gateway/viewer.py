@@ -7,7 +7,9 @@ from services.gateway.core.read_model import ReadModel
 from services.gateway.views import (
     View,
     book_view,
+    candles_view,
     order_view,
+    predictions_view,
     report_view,
     submitted_view,
     ticker_view,
@@ -67,6 +69,17 @@ class Viewer:
         """The ticker's latest trades, oldest first."""
         found = (self.trade(value) for value in self.model.market.trades_of(ticker))
         return {"trades": [view for view in found if view is not None]}
+
+    def candles(self, ticker: str, interval: str, limit: int) -> View:
+        """The ticker's newest candles, oldest first."""
+        candles = self.model.candles
+        return candles_view(
+            ticker, interval, candles.of(ticker, interval, limit), candles.sequence_of(ticker)
+        )
+
+    def predictions(self, ticker: str) -> View:
+        """The newest prediction of each model about the ticker."""
+        return predictions_view(self.model.forecasts.of(ticker))
 
     def _book(self, ticker: str) -> Decoded[Any] | None:
         value = self.model.market.book_of(ticker)

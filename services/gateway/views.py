@@ -3,7 +3,7 @@
 models.py describes the same shapes for readers of the API; a test holds the two together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services.domain.amounts import PRICE_SCALE, format_price
@@ -27,7 +27,9 @@ from services.domain.events import (
     Trade,
 )
 from services.domain.origin import Origin
+from services.domain.predictions import CLASS_NAMES, MODE_NAMES, Prediction
 from services.domain.reasons import Reason
+from services.gateway.core.candles import Candle
 from services.wire.codec import Decoded
 
 type View = dict[str, Any]
@@ -166,6 +168,23 @@ def trade_view(decoded: Decoded[Trade]) -> View:
     }
 
 
+def candles_view(
+    ticker: str, interval: str, candles: Sequence[Candle], trade_sequence: int | None
+) -> View:
+    """A ticker's candles of one interval, oldest first."""
+    return {
+        "ticker": ticker,
+        "interval": interval,
+        "trade_sequence": trade_sequence,
+        "candles": [_candle_view(candle) for candle in candles],
+    }
+
+
+def predictions_view(predictions: Sequence[Prediction]) -> View:
+    """What the models last said of a ticker."""
+    return {"predictions": [_prediction_view(prediction) for prediction in predictions]}
+
+
 def average_price(notional: int, quantity: int) -> str | None:
     """Dollars a share with 6 places, rounded half up; None before the first fill."""
     if quantity <= 0:
@@ -206,6 +225,36 @@ def _level_view(level: Level) -> View:
         "price": format_price(level.price),
         "quantity": level.quantity,
         "orders": level.orders,
+    }
+
+
+def _candle_view(candle: Candle) -> View:
+    return {
+        "open_time_us": candle.open_time_us,
+        "open": format_price(candle.open),
+        "high": format_price(candle.high),
+        "low": format_price(candle.low),
+        "close": format_price(candle.close),
+        "volume": candle.volume,
+        "trades": candle.trades,
+        "is_partial": candle.is_partial,
+    }
+
+
+def _prediction_view(prediction: Prediction) -> View:
+    return {
+        "request_id": prediction.request_id,
+        "mode": _name(MODE_NAMES, prediction.mode),
+        "model": prediction.model,
+        "model_version": prediction.model_version,
+        "feature_set": prediction.feature_set,
+        "is_shadow": prediction.is_shadow,
+        "is_degraded": prediction.is_degraded,
+        "predicted_class": CLASS_NAMES[prediction.predicted_class],
+        "probabilities": dict(zip(CLASS_NAMES, prediction.probabilities, strict=True)),
+        "grid_time_us": prediction.grid_time_us,
+        "served_at_us": prediction.served_at_us,
+        "feature_age_us": max(0, prediction.served_at_us - prediction.grid_time_us),
     }
 
 

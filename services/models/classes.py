@@ -3,12 +3,14 @@
 import re
 from typing import Final
 
+from services.domain import predictions
+
 DOWN: Final = 0
 FLAT: Final = 1
 UP: Final = 2
 """A label, and the place of its probability in a row of probabilities."""
 
-CLASS_NAMES: Final = ("down", "flat", "up")
+CLASS_NAMES: Final = predictions.CLASS_NAMES
 """By label."""
 CLASSES: Final = len(CLASS_NAMES)
 

@@ -10,7 +10,8 @@ import msgspec
 
 from services.domain import codes
 from services.domain.events import BookDepth, ExecutionReport, Level, Trade
-from services.domain.origin import MATCHING, Origin
+from services.domain.origin import FEATURES, MATCHING, Origin
+from services.domain.predictions import STREAMED, Prediction
 from services.gateway.app import build_gateway, make_app
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.gateway.metrics import METRICS
@@ -20,7 +21,7 @@ from services.gateway.settings import GatewaySettings
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import Codec, local_codec
 from services.wire.messages import Payload
-from services.wire.topics import BOOK, EXECUTIONS, ORDERS, TRADES
+from services.wire.topics import BOOK, EXECUTIONS, ORDERS, PREDICTIONS, TRADES
 
 HOST: Final = "127.0.0.1"
 CODEC: Final[Codec] = local_codec()
@@ -61,7 +62,7 @@ def make_settings(**changes: Any) -> GatewaySettings:  # noqa: ANN401 - any fiel
         "kafka_bootstrap": "127.0.0.1:1",
         "registry_url": "http://127.0.0.1:1",
         "gateway_port": 0,
-        "gateway_book_interval_ms": 0,
+        "gateway_newest_interval_ms": 0,
     }
     return GatewaySettings(**(fields | changes))
 
@@ -74,6 +75,7 @@ def make_gateway(log: MemoryCommandLog | None = None, **changes: Any) -> Gateway
         ended_orders_max=settings.gateway_ended_orders_max,
         submitted_max=1_000,
         trades_kept=settings.gateway_trades_kept,
+        candles_kept=settings.gateway_candles_kept,
     )
     for feed in FEEDS:
         model.note_caught_up(feed.name)
@@ -171,6 +173,28 @@ def trade(number: int = 0, ticker: str = "AAPL") -> Trade:
     )
 
 
+def prediction(**changes: Any) -> Prediction:  # noqa: ANN401 - any field's value
+    """What version 3 of a model says of AAPL, half a second after the features' grid time."""
+    said = Prediction(
+        request_id="AAPL-1790000000000000-direction_10s-3",
+        mode=STREAMED,
+        ticker="AAPL",
+        served_at_us=1_790_000_000_500_000,
+        grid_time_us=1_790_000_000_000_000,
+        feature_set="microstructure_v1",
+        fingerprint="f" * 64,
+        model="direction_10s",
+        model_version=3,
+        model_sha256="a" * 64,
+        is_shadow=False,
+        is_degraded=False,
+        predicted_class=2,
+        probabilities=(0.125, 0.25, 0.625),
+        vector=(1.0, -2.5),
+    )
+    return msgspec.structs.replace(said, **changes)
+
+
 def feed(gateway: Gateway, *payloads: Payload) -> None:
     """Let the gateway read these from its feeds."""
     for payload in payloads:
@@ -183,6 +207,9 @@ def feed_model(model: ReadModel, payload: Payload, from_origin: Origin | None = 
             topic, key = BOOK.name, payload.ticker
         case Trade():
             topic, key = TRADES.name, payload.ticker
+        case Prediction():
+            topic, key = PREDICTIONS.name, payload.ticker
+            from_origin = from_origin or Origin(FEATURES, 0, 7, 0, 0, payload.served_at_us, 0)
         case _:
             topic, key = EXECUTIONS.name, str(getattr(payload, "account", ""))
     model.fold(topic, key.encode(), CODEC.encode(topic, from_origin or origin(), payload))

@@ -23,7 +23,7 @@ def expect_problem(response: httpx.Response, status: int, reason: str) -> dict[s
 @pytest.mark.parametrize(
     "method,path,status,reason",
     [
-        ("GET", "/", 404, "NOT_FOUND"),
+        ("GET", "/nothing", 404, "NOT_FOUND"),
         ("GET", "/orders/", 404, "NOT_FOUND"),
         ("GET", "/orders/a/b/c", 404, "NOT_FOUND"),
         ("POST", "/nothing", 404, "NOT_FOUND"),

@@ -13,12 +13,13 @@ from services.gateway.metrics import SOCKETS_CLOSED
 from services.gateway.routes import Gateway
 from services.gateway.service import Service
 from services.gateway.session import SERVICE_RESTART, SLOW_CONSUMER
-from services.wire.topics import BOOK
+from services.wire.topics import BOOK, PREDICTIONS
 from tests.support.gateway_memory import (
     book,
     eventually,
     feed,
     make_gateway,
+    prediction,
     report,
     serving,
     trade,
@@ -79,6 +80,37 @@ async def test_trades_are_heard_by_anybody_without_who_traded() -> None:
     assert "account" not in json.dumps([snapshot, update])
 
 
+async def test_predictions_are_heard_with_who_made_them_and_of_what() -> None:
+    gateway = make_gateway()
+    feed(gateway, book(), book("TSLA"), prediction())
+    async with serving(gateway) as service, connect(url(service)) as client:
+        await say(client, op="subscribe", channel="predictions", ticker="TSLA")
+        nothing = await hear(client)
+        await say(client, op="subscribe", channel="predictions", ticker="AAPL")
+        snapshot = await hear(client)
+        feed(gateway, prediction(grid_time_us=1_790_000_001_000_000, is_degraded=True))
+        update = await hear(client)
+    assert nothing["data"] == {"predictions": []}
+    assert snapshot["data"]["predictions"] == [{
+        "request_id": "AAPL-1790000000000000-direction_10s-3",
+        "mode": "STREAMED",
+        "model": "direction_10s",
+        "model_version": 3,
+        "feature_set": "microstructure_v1",
+        "is_shadow": False,
+        "is_degraded": False,
+        "predicted_class": "up",
+        "probabilities": {"down": 0.125, "flat": 0.25, "up": 0.625},
+        "grid_time_us": 1_790_000_000_000_000,
+        "served_at_us": 1_790_000_000_500_000,
+        "feature_age_us": 500_000,
+    }]  # fmt: skip
+    assert (update["type"], update["channel"], update["ticker"], update["sequence"]) == (
+        "update", "predictions", "AAPL", 1,
+    )  # fmt: skip
+    assert update["data"]["predictions"][0]["is_degraded"]
+
+
 @pytest.mark.parametrize("query,headers", [("", ALICE), ("?account=alice", {})])
 async def test_an_account_hears_its_own_executions(query: str, headers: dict[str, str]) -> None:
     gateway = make_gateway()
@@ -111,6 +143,8 @@ async def test_an_account_hears_its_own_executions(query: str, headers: dict[str
         ('{"op": "subscribe", "channel": "orders"}', "INVALID_FIELD"),
         ('{"op": "subscribe", "channel": {"a": 1}}', "INVALID_FIELD"),
         ('{"op": "subscribe", "channel": "book"}', "MISSING_FIELD"),
+        ('{"op": "subscribe", "channel": "predictions"}', "MISSING_FIELD"),
+        ('{"op": "subscribe", "channel": "predictions", "ticker": "NOPE"}', "UNKNOWN_TICKER"),
         ('{"op": "subscribe", "channel": "book", "ticker": 7}', "MISSING_FIELD"),
         ('{"op": "subscribe", "channel": "book", "ticker": "NOPE"}', "UNKNOWN_TICKER"),
         ('{"op": "subscribe", "channel": "book", "ticker": "AAPL", "depth": 3}', "UNKNOWN_FIELD"),
@@ -153,9 +187,12 @@ async def test_a_client_subscribes_once_and_to_so_many_things() -> None:
 async def test_nothing_is_heard_of_the_past_while_starting() -> None:
     gateway = make_gateway()
     feed(gateway, book())
-    gateway.model._behind.add(BOOK.name)
+    gateway.model._behind |= {BOOK.name, PREDICTIONS.name}
     async with serving(gateway) as service, connect(url(service)) as client:
         await say(client, op="subscribe", channel="trades", ticker="AAPL")
+        assert (await hear(client))["reason"] == "STARTING"
+        gateway.model.note_caught_up(BOOK.name)
+        await say(client, op="subscribe", channel="predictions", ticker="AAPL")
         assert (await hear(client))["reason"] == "STARTING"
 
 

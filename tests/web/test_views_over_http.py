@@ -43,7 +43,7 @@ async def test_tickers_are_listed_with_status_and_prices() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["/tickers", "/book/AAPL"])
+@pytest.mark.parametrize("path", ["/tickers", "/book/AAPL", "/candles/AAPL"])
 async def test_nothing_is_shown_of_the_past_while_starting(path: str) -> None:
     gateway = make_gateway()
     gateway.model._behind.add(BOOK.name)
@@ -93,8 +93,8 @@ async def test_openapi_describes_every_path_and_every_problem() -> None:
     assert set(operations) == {
         ("post", "/orders"), ("post", "/orders/cancel-all"), ("post", "/orders/{order_id}/cancel"),
         ("post", "/orders/{order_id}/reduce"), ("post", "/orders/{order_id}/replace"),
-        ("get", "/orders/{order_id}"), ("get", "/book/{ticker}"), ("get", "/tickers"),
-        ("get", "/healthz"), ("get", "/readyz"),
+        ("get", "/orders/{order_id}"), ("get", "/book/{ticker}"), ("get", "/candles/{ticker}"),
+        ("get", "/tickers"), ("get", "/time"), ("get", "/healthz"), ("get", "/readyz"),
     }  # fmt: skip
     for (method, path), operation in operations.items():
         for status, response in operation["responses"].items():

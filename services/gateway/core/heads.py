@@ -18,7 +18,7 @@ type Head = tuple[str, int, str, int]
 """Account, account sequence, order id, order status; of an account state the last two are empty."""
 type _Parser = Callable[[bytes], Head]
 
-_ORIGIN_FIELDS: Final = 7
+ORIGIN_FIELDS: Final = 7
 _ACCOUNT_STATE_LAYOUT: Final = (
     ("origin", "record"),
     ("account", "string"),
@@ -88,7 +88,7 @@ def begins_with(schema: AvroSchema, layout: Sequence[tuple[str, str]]) -> bool:
     if [(field["name"], _kind(field)) for field in fields[: len(layout)]] != list(layout):
         return False
     origin: list[dict[str, Any]] = fields[0]["type"]["fields"]
-    return len(origin) == _ORIGIN_FIELDS and all(_kind(f) in {"int", "long"} for f in origin)
+    return len(origin) == ORIGIN_FIELDS and all(_kind(f) in {"int", "long"} for f in origin)
 
 
 def _kind(field: dict[str, Any]) -> str:
@@ -97,23 +97,24 @@ def _kind(field: dict[str, Any]) -> str:
 
 
 def _parse_report(value: bytes) -> Head:
-    account, at = _take_string(value, _skip_longs(value, HEADER_BYTES, _ORIGIN_FIELDS))
-    sequence, at = _take_long(value, at)
-    order_id, at = _take_string(value, at)
+    account, at = take_string(value, skip_longs(value, HEADER_BYTES, ORIGIN_FIELDS))
+    sequence, at = take_long(value, at)
+    order_id, at = take_string(value, at)
     for _ in range(_SKIPPED_STRINGS):
-        length, at = _take_long(value, at)
+        length, at = take_long(value, at)
         at += length
-    status, _ = _take_long(value, _skip_longs(value, at, 1))
+    status, _ = take_long(value, skip_longs(value, at, 1))
     return account, sequence, order_id, status
 
 
 def _parse_account_state(value: bytes) -> Head:
-    account, at = _take_string(value, _skip_longs(value, HEADER_BYTES, _ORIGIN_FIELDS))
-    sequence, _ = _take_long(value, at)
+    account, at = take_string(value, skip_longs(value, HEADER_BYTES, ORIGIN_FIELDS))
+    sequence, _ = take_long(value, at)
     return account, sequence, "", NO_ORDER
 
 
-def _skip_longs(value: bytes, at: int, count: int) -> int:
+def skip_longs(value: bytes, at: int, count: int) -> int:
+    """The place after so many numbers."""
     for _ in range(count):
         while value[at] & 0x80:
             at += 1
@@ -121,7 +122,7 @@ def _skip_longs(value: bytes, at: int, count: int) -> int:
     return at
 
 
-def _take_long(value: bytes, at: int) -> tuple[int, int]:
+def take_long(value: bytes, at: int) -> tuple[int, int]:
     """One variable-length zigzag number and the place after it."""
     byte = value[at]
     at += 1
@@ -135,8 +136,9 @@ def _take_long(value: bytes, at: int) -> tuple[int, int]:
     return (coded >> 1) ^ -(coded & 1), at
 
 
-def _take_string(value: bytes, at: int) -> tuple[str, int]:
-    length, at = _take_long(value, at)
+def take_string(value: bytes, at: int) -> tuple[str, int]:
+    """One string and the place after it."""
+    length, at = take_long(value, at)
     end = at + length
     if not at <= end <= len(value):
         raise IndexError(end)

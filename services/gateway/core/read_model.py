@@ -1,14 +1,19 @@
-"""One fold over the three feeds, and the ear of those who want to hear of changes."""
+"""One fold over the feeds, and the ear of those who want to hear of changes."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
+from services.gateway.core.candles import Candles
+from services.gateway.core.forecasts import Forecasts, is_sound
 from services.gateway.core.heads import HeadReader
 from services.gateway.core.market import Market
 from services.gateway.core.orders import OrderTable
-from services.wire.codec import EMPTY_VALUE, Codec, UndecodableError
-from services.wire.topics import BOOK, EXECUTIONS, TRADES
+from services.gateway.core.trade_heads import TradeHeadReader
+from services.wire.codec import EMPTY_VALUE, MALFORMED_AVRO, Codec, UndecodableError
+from services.wire.topics import BOOK, EXECUTIONS, PREDICTIONS, TRADES
 
-FEEDS = (BOOK, TRADES, EXECUTIONS)
+TRADING_FEEDS: Final = (BOOK, TRADES, EXECUTIONS)
+"""Those of the trading path, which are written exactly once."""
+FEEDS: Final = (*TRADING_FEEDS, PREDICTIONS)
 
 
 class Listener(Protocol):
@@ -20,6 +25,8 @@ class Listener(Protocol):
 
     def reported(self, account: str, value: bytes) -> None: ...
 
+    def predicted(self, ticker: str) -> None: ...
+
 
 class ReadModel:
     """What the gateway can show. Called from one thread.
@@ -27,16 +34,25 @@ class ReadModel:
     Args:
         ended_orders_max, submitted_max: see `OrderTable`.
         trades_kept: trades of each ticker.
+        candles_kept: candles of each ticker and interval.
     """
 
     def __init__(
-        self, codec: Codec, ended_orders_max: int, submitted_max: int, trades_kept: int
+        self,
+        codec: Codec,
+        ended_orders_max: int,
+        submitted_max: int,
+        trades_kept: int,
+        candles_kept: int,
     ) -> None:
         self.codec = codec
         self.orders = OrderTable(ended_orders_max, submitted_max)
         self.market = Market(trades_kept)
+        self.candles = Candles(candles_kept)
+        self.forecasts = Forecasts()
         self.listener: Listener | None = None
         self._heads = HeadReader(codec)
+        self._trade_heads = TradeHeadReader(codec)
         self._behind = {feed.name for feed in FEEDS}
 
     def fold(self, topic: str, key: bytes | None, value: bytes | None) -> None:
@@ -54,18 +70,33 @@ class ReadModel:
             return
         if not value or not key:
             raise UndecodableError(EMPTY_VALUE, "a record without key or value")
-        # Only the newest book and the latest trades are ever decoded, but a stranger's bytes must
-        # not take their place.
-        self.codec.writer_of(topic, value)
         ticker = key.decode(errors="replace")
         if topic == BOOK.name:
-            self.market.note_book(ticker, value)
-            if self.listener is not None:
-                self.listener.book_changed(ticker)
+            self._fold_book(ticker, value)
+        elif topic == TRADES.name:
+            self._fold_trade(ticker, value)
         else:
-            self.market.note_trade(ticker, value)
-            if self.listener is not None:
-                self.listener.traded(ticker, value)
+            self._fold_prediction(ticker, value)
+
+    def _fold_book(self, ticker: str, value: bytes) -> None:
+        # Only the newest book is ever decoded, but a stranger's bytes must not take its place.
+        self.codec.writer_of(BOOK.name, value)
+        self.market.note_book(ticker, value)
+        if self.listener is not None:
+            self.listener.book_changed(ticker)
+
+    def _fold_trade(self, ticker: str, value: bytes) -> None:
+        self.candles.note(ticker, *self._trade_heads.read(value))
+        self.market.note_trade(ticker, value)
+        if self.listener is not None:
+            self.listener.traded(ticker, value)
+
+    def _fold_prediction(self, ticker: str, value: bytes) -> None:
+        prediction = self.codec.decode(PREDICTIONS.name, value).payload
+        if not is_sound(prediction):
+            raise UndecodableError(MALFORMED_AVRO, "no probability for each class")
+        if self.forecasts.note(ticker, prediction) and self.listener is not None:
+            self.listener.predicted(ticker)
 
     def note_caught_up(self, topic: str) -> None:
         """The topic has been read up to where it ended at the start."""

@@ -1,12 +1,14 @@
+from typing import Any
+
 import pytest
 
 from services.domain import codes
 from services.domain.commands import PlaceOrder
 from services.gateway.core.orders import OrderTable
-from services.gateway.core.read_model import ReadModel
+from services.gateway.core.read_model import FEEDS, ReadModel
 from services.wire.codec import UndecodableError
 from services.wire.topics import BOOK, EXECUTIONS, TRADES
-from tests.support.gateway_memory import CODEC, book, feed_model, report, trade
+from tests.support.gateway_memory import CODEC, book, feed_model, prediction, report, trade
 
 COMMAND = PlaceOrder("alice", "a-1", "AAPL", codes.BUY, codes.LIMIT, codes.GTC, post_only=False,
                      price=1, quantity=2, self_trade_prevention=0)  # fmt: skip
@@ -84,7 +86,7 @@ def test_an_order_that_was_refused_as_a_command_is_shown_as_such() -> None:
 
 
 def make_model() -> ReadModel:
-    return ReadModel(CODEC, ended_orders_max=10, submitted_max=10, trades_kept=2)
+    return ReadModel(CODEC, ended_orders_max=10, submitted_max=10, trades_kept=2, candles_kept=3)
 
 
 def test_the_model_keeps_the_newest_book_and_the_latest_trades() -> None:
@@ -110,23 +112,43 @@ def test_the_model_follows_an_account_by_its_reports() -> None:
     assert CODEC.decode(EXECUTIONS.name, live).payload.order_id == "AAPL-2"
 
 
-@pytest.mark.parametrize("topic", [BOOK.name, TRADES.name, EXECUTIONS.name])
+@pytest.mark.parametrize("topic", [feed.name for feed in FEEDS])
 @pytest.mark.parametrize("value", [None, b"", b"junk", b"{}"])
 def test_a_strangers_record_changes_nothing(topic: str, value: bytes | None) -> None:
     model = make_model()
-    for payload in (book(), trade(), report()):
+    for payload in (book(), trade(), report(), prediction()):
         feed_model(model, payload)
     with pytest.raises(UndecodableError):
         model.fold(topic, b"AAPL", value)
     assert model.market.book_of("AAPL")
     assert len(model.market.trades_of("AAPL")) == 1
     assert len(model.orders.live_of("alice")) == 1
+    assert model.forecasts.of("AAPL") == [prediction()]
+    assert [candle.trades for candle in model.candles.of("AAPL", "1s", 10)] == [1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"probabilities": (0.5, 0.5)},
+        {"probabilities": (0.1, 0.2, 0.3, 0.4)},
+        {"probabilities": (float("nan"), 0.5, 0.5)},
+        {"probabilities": (-0.5, 0.5, 1.0)},
+        {"predicted_class": 3},
+        {"predicted_class": -1},
+    ],
+)
+def test_a_prediction_that_makes_no_sense_is_a_strangers(changes: dict[str, Any]) -> None:
+    model = make_model()
+    with pytest.raises(UndecodableError, match="no probability for each class"):
+        feed_model(model, prediction(**changes))
+    assert model.forecasts.of("AAPL") == []
 
 
 def test_a_topic_is_behind_until_it_was_read_to_its_end() -> None:
     model = make_model()
-    assert model.behind == ["book", "executions", "trades"]
+    assert model.behind == ["book", "executions", "predictions", "trades"]
     model.note_caught_up(BOOK.name)
-    assert model.behind == ["executions", "trades"]
+    assert model.behind == ["executions", "predictions", "trades"]
     assert model.is_caught_up(BOOK.name)
     assert not model.is_caught_up(TRADES.name)

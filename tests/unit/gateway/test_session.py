@@ -5,8 +5,8 @@ import orjson
 
 from services.domain import codes
 from services.gateway.hub import Hub
-from services.gateway.session import MESSAGES_BETWEEN_BOOKS_MAX, SLOW_CONSUMER, Session
-from tests.support.gateway_memory import book, feed, make_gateway, report, trade
+from services.gateway.session import MESSAGES_BETWEEN_NEWEST_MAX, SLOW_CONSUMER, Session
+from tests.support.gateway_memory import book, feed, make_gateway, prediction, report, trade
 
 
 def drain(session: Session) -> list[dict[str, Any]]:
@@ -43,18 +43,45 @@ async def test_a_slow_reader_misses_books_but_never_the_newest() -> None:
     gateway.hub.subscribe(session, ("book", "AAPL"))
     for quantity in range(2, 1_000):
         feed(gateway, book(quantity=quantity))
-        gateway.hub.flush_books()
+        gateway.hub.flush()
     (snapshot,) = drain(session)
     assert (snapshot["type"], snapshot["sequence"]) == ("snapshot", 0)
     assert snapshot["data"]["bids"][0]["quantity"] == 999
     feed(gateway, book(quantity=5))
-    gateway.hub.flush_books()
+    gateway.hub.flush()
     (update,) = drain(session)
     assert (update["type"], update["sequence"]) == ("update", 1)
 
 
+async def test_a_slow_reader_misses_predictions_but_never_the_newest_of_a_model() -> None:
+    gateway = make_gateway()
+    feed(gateway, book())
+    session = connect(gateway.hub, queue_max=1)
+    gateway.hub.subscribe(session, ("book", "AAPL"))
+    gateway.hub.subscribe(session, ("predictions", "AAPL"))
+    for number in range(1_000):
+        grid_time_us = 1_790_000_000_000_000 + number
+        feed(gateway, prediction(grid_time_us=grid_time_us))
+        if number < 500:
+            feed(gateway, prediction(model_version=4, is_shadow=True, grid_time_us=grid_time_us))
+        gateway.hub.flush()
+    depth, said = drain(session)
+    assert (depth["channel"], said["channel"]) == ("book", "predictions")
+    assert (said["type"], said["sequence"]) == ("snapshot", 0)
+    newest = [(p["model_version"], p["grid_time_us"] % 1_000) for p in said["data"]["predictions"]]
+    assert newest == [(3, 999), (4, 499)]
+    feed(gateway, prediction(grid_time_us=1_790_000_000_000_999))
+    gateway.hub.flush()
+    assert drain(session) == []
+    feed(gateway, prediction(grid_time_us=1_790_000_000_001_000, predicted_class=0))
+    gateway.hub.flush()
+    (update,) = drain(session)
+    assert (update["type"], update["sequence"]) == ("update", 1)
+    assert update["data"]["predictions"][0]["predicted_class"] == "down"
+
+
 async def test_books_of_one_interval_are_sent_once() -> None:
-    gateway = make_gateway(gateway_book_interval_ms=1)
+    gateway = make_gateway(gateway_newest_interval_ms=1)
     feed(gateway, book(quantity=1))
     session = connect(gateway.hub)
     gateway.hub.subscribe(session, ("book", "AAPL"))
@@ -91,7 +118,7 @@ async def test_a_book_gets_its_turn_among_many_trades() -> None:
     gateway.hub.subscribe(session, ("book", "AAPL"))
     feed(gateway, *[trade(number) for number in range(500)])
     channels = [message["channel"] for message in drain(session)]
-    assert channels.index("book") <= MESSAGES_BETWEEN_BOOKS_MAX
+    assert channels.index("book") <= MESSAGES_BETWEEN_NEWEST_MAX
 
 
 async def test_executions_are_heard_by_their_own_account_alone() -> None:
@@ -122,7 +149,7 @@ async def test_who_unsubscribes_hears_no_more_and_begins_anew_later() -> None:
         gateway.hub.unsubscribe(session, ("book", "AAPL"))
         gateway.hub.unsubscribe(session, ("trades", "AAPL"))
         feed(gateway, book(quantity=3), trade())
-        gateway.hub.flush_books()
+        gateway.hub.flush()
         assert drain(session) == []
 
 

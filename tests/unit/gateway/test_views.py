@@ -8,8 +8,9 @@ from services.domain.commands import PlaceOrder
 from services.domain.events import AccountState, BookDepth, TickerLimits
 from services.domain.reasons import Reason
 from services.gateway import models, views
+from services.gateway.core.candles import Candle
 from services.wire.codec import Decoded
-from tests.support.gateway_memory import book, origin, report, trade
+from tests.support.gateway_memory import book, origin, prediction, report, trade
 
 FILL = report(
     exec_type=codes.EXEC_TRADE, order_status=codes.PARTIALLY_FILLED, last_quantity=30,
@@ -26,6 +27,7 @@ NOBODY = report(account_sequence=0, order_status=codes.NO_ORDER, side=0, order_t
                 exec_type=codes.EXEC_COMMAND_REJECTED, reason=Reason.UNKNOWN_ACCOUNT)  # fmt: skip
 COMMAND = PlaceOrder("alice", "a-1", "AAPL", codes.SELL, codes.MARKET, codes.IOC, post_only=False,
                      price=0, quantity=2, self_trade_prevention=0)  # fmt: skip
+CANDLE = Candle(86_400_000_000, 1_872_500, 1_872_550, 1_872_400, 1_872_500, 30, 2, is_partial=True)
 
 
 def decoded(payload: Any) -> Decoded[Any]:  # noqa: ANN401
@@ -47,6 +49,10 @@ def decoded(payload: Any) -> Decoded[Any]:  # noqa: ANN401
         (models.TickerLine, views.ticker_view(decoded(book()))),
         (models.TickerLine, views.ticker_view(decoded(EMPTY_BOOK))),
         (models.PublicTrade, views.trade_view(decoded(trade()))),
+        (models.Candles, views.candles_view("AAPL", "1s", [], None)),
+        (models.Candles, views.candles_view("AAPL", "1d", [CANDLE], 7)),
+        (models.Predictions, views.predictions_view([])),
+        (models.Predictions, views.predictions_view([prediction(), prediction(is_shadow=True)])),
     ],
 )
 def test_what_is_shown_is_what_openapi_describes(model: type[BaseModel], view: views.View) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.domain.events import AccountState, BookDepth, ExecutionReport
-from services.gateway.core.read_model import FEEDS, ReadModel
+from services.gateway.core.read_model import TRADING_FEEDS, ReadModel
 from services.ingest.core import ingest
 from services.matcher.core import MatcherCore
 from services.recorder.core import RECORDED, RowMaker
@@ -283,9 +283,9 @@ def _check_answers(world: World, reference: Reference) -> None:
 def _check_client(world: World) -> None:
     """The read model that followed the feeds against one that reads them at once."""
     stage, model = world.stage, world.client.model
-    fresh = ReadModel(stage.codec, 1_000, 1_000, 5)
+    fresh = ReadModel(stage.codec, 1_000, 1_000, 5, 5)
     accounts: dict[str, None] = {}
-    for feed in FEEDS:
+    for feed in TRADING_FEEDS:
         for at in stage.log.partitions_of(feed.name):
             for record in stage.log.scan(at, 0, stage.log.end_offset(at)):
                 fresh.fold(feed.name, record.key, record.value)

@@ -27,7 +27,7 @@ from services.domain.controls import (
     SetMark,
 )
 from services.domain.ids import make_order_id
-from services.gateway.core.read_model import FEEDS, ReadModel
+from services.gateway.core.read_model import TRADING_FEEDS, ReadModel
 from services.runtime.memory_log import MemoryLog
 from services.runtime.ports import Outgoing, TopicPartition
 from services.tools.market.mischief import junk_bytes, wrong_command
@@ -89,9 +89,9 @@ class Client:
         """By topic, partition and offset, as the log told their writer."""
         self.planned: deque[Control] = deque()
         """Controls of the opening that are not written yet."""
-        self.model = ReadModel(codec, 1_000, 1_000, 5)
+        self.model = ReadModel(codec, 1_000, 1_000, 5, 5)
         self._read_to: dict[TopicPartition, int] = {
-            at: 0 for feed in FEEDS for at in log.partitions_of(feed.name)
+            at: 0 for feed in TRADING_FEEDS for at in log.partitions_of(feed.name)
         }
 
     # --- writing
