@@ -1,5 +1,6 @@
 # Every command a person needs, one each. Plain `make` lists them.
 # Needs on the machine: Python 3.13, Java 17, Maven, a C compiler. No root, no Docker.
+# With node and npm there is a web page too.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -14,6 +15,8 @@ UV := $(VENV)/bin/uv
 UV_PIP := $(UV) --system-certs pip
 OUTCRY := $(VENV)/bin/outcry
 STAMP := $(VENV)/.installed
+PAGE := web/dist/index.html
+PACKAGES := web/node_modules/.package-lock.json
 
 # A pyenv shim named python3.13 may be on PATH and still refuse to run, so a
 # candidate counts only when it runs. OUTCRY_PYTHON=/path/to/python3.13 overrides them.
@@ -32,7 +35,8 @@ help: ## List the commands
 
 .PHONY: setup
 setup: $(STAMP) ## Make .venv with everything in it (nothing to do if nothing changed)
-	@:
+	@if { command -v node && command -v npm; } >/dev/null; then $(MAKE) web || \
+		echo "The web page is not built; everything else works. Try again: make web" >&2; fi
 
 .PHONY: demo
 demo: setup ## From a clone to a running exchange; Ctrl-C stops it (DURATION=60 ends it by itself)
@@ -47,6 +51,10 @@ up: setup ## Start Kafka, registry, PostgreSQL and every room in the background
 .PHONY: down
 down: setup ## Stop them; the data stays in .outcry
 	@$(OUTCRY) down
+
+.PHONY: web
+web: $(PAGE) ## Build the web page with node and npm (nothing to do if nothing changed)
+	@:
 
 ##@ Models
 
@@ -113,8 +121,19 @@ docs: setup ## Draw the generated parts of the pages again
 .PHONY: clean
 clean: ## Remove .venv and the caches (the exchange's data in .outcry stays)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis \
-		.coverage htmlcov build dist .compiled
+		.coverage htmlcov build dist .compiled web/dist web/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- how the page is made --------------------------------------------------------------
+
+$(PACKAGES): web/package.json web/package-lock.json web/.npmrc
+	@echo "Installing web/package-lock.json into web/node_modules"
+	@cd web && npm ci --no-audit --loglevel=error >/dev/null
+	@touch $@
+
+$(PAGE): $(PACKAGES) web/index.html web/vite.config.ts web/tsconfig.json $(wildcard web/src/* web/src/views/*)
+	@cd web && npm run --silent build -- --logLevel warn
+	@touch $@
 
 # --- how .venv is made -----------------------------------------------------------------
 

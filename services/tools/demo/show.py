@@ -203,6 +203,7 @@ def _urls(settings: StackSettings) -> dict[str, str]:
     metrics = f"http://{HOST}:{{}}/metrics"
     rooms = [name for name in TRADING_ROOMS if name in PORT_OFFSETS and name != "gateway"]
     return {
+        "page": f"{gateway}/",
         "gateway": gateway,
         "API": f"{gateway}/openapi.json",
         "book": f"{gateway}/book/AAPL",

@@ -93,7 +93,9 @@ class Display:
         """Where to go next, once everything is up."""
         self.line("Up.")
         if "gateway" in plan.rooms:
-            self.line(f"  gateway    http://{HOST}:{plan.port_base + PORT_OFFSETS['gateway']}")
+            gateway = f"http://{HOST}:{plan.port_base + PORT_OFFSETS['gateway']}"
+            self.line(f"  page       {gateway}/")
+            self.line(f"  gateway    {gateway}")
         self.line(f"  kafka      {plan.addresses.kafka_bootstrap}")
         self.line(f"  registry   {plan.addresses.registry_url}")
         self.line(f"  logs       {Path(plan.home) / 'logs'}")

@@ -1,0 +1,211 @@
+/** What the gateway says, checked and with its prices as whole numbers. */
+
+import { parsePrice } from "./amounts";
+
+/** The gateway said what this page does not know. */
+export class BadMessageError extends Error {}
+
+export interface Level {
+  price: number;
+  quantity: number;
+  orders: number;
+}
+
+export interface Book {
+  status: string;
+  lastPrice: number | null;
+  bids: Level[];
+  asks: Level[];
+}
+
+export interface Trade {
+  /** Its number in the ticker, without gaps. */
+  sequence: number;
+  price: number;
+  quantity: number;
+  side: string;
+  timeUs: number;
+}
+
+export interface Candle {
+  openTimeUs: number;
+  open: number;
+  high: number;
+  low: number;
+  close: number;
+  volume: number;
+}
+
+export interface CandleHistory {
+  /** Number of the last trade in them; null: there was none. */
+  tradeSequence: number | null;
+  candles: Candle[];
+}
+
+export const CLASSES = ["down", "flat", "up"] as const;
+
+export type Class = (typeof CLASSES)[number];
+
+export interface Prediction {
+  model: string;
+  version: number;
+  isShadow: boolean;
+  isDegraded: boolean;
+  predicted: Class;
+  probabilities: Record<Class, number>;
+  /** Of the features it was made from. */
+  gridTimeUs: number;
+}
+
+export type Channel = "book" | "trades" | "predictions";
+
+export type Message =
+  | { type: "snapshot" | "update"; channel: Channel; ticker: string; sequence: number; data: unknown }
+  | { type: "error"; reason: string; detail: string }
+  | { type: "other" };
+
+type Json = Record<string, unknown>;
+
+export function readMessage(text: string): Message {
+  const said = object(parse(text));
+  switch (said["type"]) {
+    case "snapshot":
+    case "update":
+      return {
+        type: said["type"],
+        channel: oneOf(said["channel"], ["book", "trades", "predictions"]),
+        ticker: string(said["ticker"]),
+        sequence: number(said["sequence"]),
+        data: said["data"],
+      };
+    case "error":
+      return { type: "error", reason: string(said["reason"]), detail: string(said["detail"]) };
+    default:
+      return { type: "other" };
+  }
+}
+
+export function readBook(data: unknown): Book {
+  const book = object(data);
+  return {
+    status: book["status"] === null ? "" : string(book["status"]),
+    lastPrice: book["last_price"] === null ? null : price(book["last_price"]),
+    bids: list(book["bids"], readLevel),
+    asks: list(book["asks"], readLevel),
+  };
+}
+
+export function readTrades(data: unknown): Trade[] {
+  return list(object(data)["trades"], readTrade);
+}
+
+export function readTrade(data: unknown): Trade {
+  const trade = object(data);
+  return {
+    sequence: number(trade["trade_sequence"]),
+    price: price(trade["price"]),
+    quantity: number(trade["quantity"]),
+    side: trade["aggressor_side"] === null ? "" : string(trade["aggressor_side"]),
+    timeUs: number(trade["traded_at_us"]),
+  };
+}
+
+export function readPredictions(data: unknown): Prediction[] {
+  return list(object(data)["predictions"], readPrediction);
+}
+
+export function readCandles(data: unknown): CandleHistory {
+  const history = object(data);
+  const sequence = history["trade_sequence"];
+  return {
+    tradeSequence: sequence === null ? null : number(sequence),
+    candles: list(history["candles"], readCandle),
+  };
+}
+
+export function readTickers(data: unknown): string[] {
+  return list(object(data)["tickers"], (line) => string(object(line)["ticker"]));
+}
+
+export function readTime(data: unknown): number {
+  return number(object(data)["time_us"]);
+}
+
+function readLevel(data: unknown): Level {
+  const level = object(data);
+  return {
+    price: price(level["price"]),
+    quantity: number(level["quantity"]),
+    orders: number(level["orders"]),
+  };
+}
+
+function readCandle(data: unknown): Candle {
+  const candle = object(data);
+  return {
+    openTimeUs: number(candle["open_time_us"]),
+    open: price(candle["open"]),
+    high: price(candle["high"]),
+    low: price(candle["low"]),
+    close: price(candle["close"]),
+    volume: number(candle["volume"]),
+  };
+}
+
+function readPrediction(data: unknown): Prediction {
+  const said = object(data);
+  const probabilities = object(said["probabilities"]);
+  return {
+    model: string(said["model"]),
+    version: number(said["model_version"]),
+    isShadow: said["is_shadow"] === true,
+    isDegraded: said["is_degraded"] === true,
+    predicted: oneOf(said["predicted_class"], CLASSES),
+    probabilities: {
+      down: number(probabilities["down"]),
+      flat: number(probabilities["flat"]),
+      up: number(probabilities["up"]),
+    },
+    gridTimeUs: number(said["grid_time_us"]),
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new BadMessageError("not JSON");
+  }
+}
+
+function object(value: unknown): Json {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
+  throw new BadMessageError("no object where one is due");
+}
+
+function list<T>(value: unknown, read: (item: unknown) => T): T[] {
+  if (Array.isArray(value)) return value.map(read);
+  throw new BadMessageError("no list where one is due");
+}
+
+function string(value: unknown): string {
+  if (typeof value === "string") return value;
+  throw new BadMessageError("no text where one is due");
+}
+
+function number(value: unknown): number {
+  if (typeof value === "number") return value;
+  throw new BadMessageError("no number where one is due");
+}
+
+function price(value: unknown): number {
+  const found = parsePrice(string(value));
+  if (found === null) throw new BadMessageError("no price where one is due");
+  return found;
+}
+
+function oneOf<T extends string>(value: unknown, known: readonly T[]): T {
+  const found = known.find((word) => word === value);
+  if (found === undefined) throw new BadMessageError(`none of ${known.join(", ")}`);
+  return found;
+}
