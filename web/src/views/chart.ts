@@ -13,7 +13,8 @@ import type { Candle } from "../messages";
 import { byId } from "./dom";
 
 const VOLUME_SCALE = "volume";
-const BARS_SHOWN = 120;
+/** Wide enough to tell a candle's body from its wick. */
+const BAR_WIDTH_PX = 8;
 
 /** Draws the candles. Only here does a price become a fraction: as a place on the screen. */
 export class ChartView {
@@ -63,7 +64,8 @@ export class ChartView {
     this.volumes.setData(candles.map((candle) => this.volume(candle)));
     this.chart.applyOptions({ timeScale: { secondsVisible: series?.interval === "1s" } });
     const end = candles.length + 2;
-    this.chart.timeScale().setVisibleLogicalRange({ from: end - BARS_SHOWN, to: end });
+    const shown = Math.max(20, Math.floor(byId("canvas").clientWidth / BAR_WIDTH_PX));
+    this.chart.timeScale().setVisibleLogicalRange({ from: end - shown, to: end });
     this.drawn = series;
   }
 

@@ -1,0 +1,134 @@
+"""The page as a person sees it, in a real browser.
+
+OUTCRY_PICTURES=docs/images writes the pictures of the pages anew.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from services.domain.genesis import TICKERS
+from services.gateway.routes import Gateway
+from tests.support.chromium import Tab, browsing
+from tests.support.gateway_memory import book, feed, make_gateway, prediction, serving
+from tests.support.web_page import Bustle, build_page, now_us, predict
+
+pytestmark = pytest.mark.timeout(180)
+
+PICTURES_SWITCH: Final = "OUTCRY_PICTURES"
+TRADED_S: Final = 200
+
+
+def make_market() -> tuple[Gateway, Bustle]:
+    """AAPL in full swing, and the others with a book alone."""
+    gateway, bustle = make_gateway(), Bustle("AAPL", 1_872_500)
+    bustle.trade_until_now(TRADED_S)
+    bustle.feed(gateway.model)
+    feed(gateway, *[book(ticker) for ticker in TICKERS[1:]])
+    predict(gateway.model, "AAPL")
+    return gateway, bustle
+
+
+async def test_the_page_shows_candles_and_beside_them_who_predicts_what(tmp_path: Path) -> None:
+    build_page()
+    gateway, bustle = make_market()
+    async with serving(gateway) as service, browsing(tmp_path / "profile") as tab:
+        await tab.look(1440, 900, "light")
+        await tab.open(f"http://127.0.0.1:{service.port}/")
+        await tab.until_text("#status", "Live")
+        said = await tab.until_text("#models", "version 3", "version 4", "Features")
+        assert "direction_10s, version 3" in said
+        assert said.index("version 3") < said.index("version 4 shadow")
+        assert [share for share in ("12.5 %", "25.0 %", "62.5 %") if share not in said] == []
+        candle = await tab.until_text("#candle", "C ")
+        assert f"C {bustle.price / 10_000:.2f}" in candle
+        assert await tab.ask("document.querySelectorAll('#bids tbody tr').length") == 10
+        predict(gateway.model, "AAPL")
+        await _picture(tab, "page.png")
+        await _follow(tab, gateway, bustle)
+        await _choose_by_keys(tab, gateway)
+        await _on_a_phone(tab, gateway)
+        assert tab.complaints == []
+        await tab.ask("document.body.append(Object.assign(document.createElement('script'),"
+                      " {textContent: 'document.title = 1'}))")  # fmt: skip
+        assert await tab.ask("document.title") != "1"
+        (complaint,) = tab.complaints
+        assert "Content Security Policy" in complaint
+
+
+async def _follow(tab: Tab, gateway: Gateway, bustle: Bustle) -> None:
+    """What happens now is seen now."""
+    bustle.trade(now_us(), 4)
+    bustle.feed(gateway.model, len(bustle.history) - 1)
+    shown = f"{bustle.price / 10_000:.2f}"
+    await tab.until_text("#candle", f"C {shown}")
+    await tab.until_text("#trades tr:first-child", shown)
+    await tab.until_text("#asks tbody tr:first-child", f"{bustle.price / 10_000 + 0.01:.2f}")
+    feed(gateway, prediction(grid_time_us=now_us(), predicted_class=0))
+    await tab.until_text(".model.down", "version 3")
+
+
+async def _choose_by_keys(tab: Tab, gateway: Gateway) -> None:
+    """Another ticker by the arrow keys; no model has spoken about it, then one of old features."""
+    await tab.ask("document.querySelector('#tickers input').focus()")
+    await tab.press("ArrowRight")
+    await tab.until_text("#models", "No predictions yet", "GOOGL")
+    await tab.until_text("#candle", "no trade yet")
+    assert await tab.ask("document.title") == "GOOGL · Outcry"
+    predict(gateway.model, "GOOGL", age_us=20_000_000)
+    await tab.until_text("#models", "Features 20 s old")
+    assert await tab.text(".age.stale") == ""
+    predict(gateway.model, "GOOGL", age_us=10_000_000, is_degraded=True)
+    await tab.until_text(".age.stale", "Features 10 s old")
+    predict(gateway.model, "MSFT", age_us=90_000_000)
+    await tab.press("ArrowRight")
+    await tab.until_text("#models", "version 4")
+    assert await tab.ask("document.querySelectorAll('.age.stale').length") == 2
+
+
+async def _on_a_phone(tab: Tab, gateway: Gateway) -> None:
+    """In one column, with nothing to push aside."""
+    await tab.ask("document.activeElement.blur()")
+    await tab.ask("document.querySelector('#tickers input').click()")
+    predict(gateway.model, "AAPL")
+    await tab.until_text(".model.up", "version 3")
+    await tab.look(390, 844, "dark", is_phone=True)
+    assert await tab.ask("document.documentElement.scrollWidth") == 390
+    places = await tab.ask(
+        "[...document.querySelectorAll('section')].map(s => s.getBoundingClientRect())"
+        ".map(box => [box.left, box.width].join())"
+    )
+    assert len(places) == 4
+    assert len(set(places)) == 1
+    await _picture(tab, "page-phone.png", is_whole_page=True)
+
+
+async def test_the_page_survives_the_gateway_and_goes_on_where_it_was(tmp_path: Path) -> None:
+    build_page()
+    gateway, bustle = make_market()
+    async with browsing(tmp_path / "profile") as tab:
+        async with serving(gateway) as service:
+            port = service.port
+            await tab.open(f"http://127.0.0.1:{port}/")
+            await tab.until_text("#status", "Live")
+            await tab.until_text("#candle", "C ")
+        await tab.until_text("#status", "Not connected", "Next try in")
+        for ticks in (3, -200, 7):
+            bustle.trade(now_us(), ticks)
+        again = make_gateway(gateway_port=port)
+        bustle.feed(again.model)
+        predict(again.model, "AAPL")
+        async with serving(again):
+            await tab.until_text("#status", "Live")
+            shown = f"{bustle.price / 10_000:.2f}"
+            await tab.until_text("#candle", f"C {shown}")
+            await tab.until_text("#trades tr:first-child", shown)
+            await tab.until_text("#models", "version 3")
+
+
+async def _picture(tab: Tab, name: str, *, is_whole_page: bool = False) -> None:
+    folder = os.environ.get(PICTURES_SWITCH)
+    if folder:
+        await tab.picture(Path(folder) / name, is_whole_page=is_whole_page)
