@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from services.domain import codes
+from services.domain.events import Trade
 from services.gateway.metrics import METRICS
 from services.gateway.service import Service
 from services.gateway.session import SERVICE_RESTART
@@ -29,8 +30,16 @@ from services.runtime.telemetry import Telemetry
 from services.tools.stack.identity import send_signal
 from services.wire.codec import Codec
 from services.wire.messages import Payload
-from services.wire.topics import BOOK, EXECUTIONS, ORDERS, TRADES
-from tests.support.gateway_memory import ORDER, book, eventually, origin, report, trade
+from services.wire.topics import BOOK, EXECUTIONS, ORDERS, PREDICTIONS, TRADES
+from tests.support.gateway_memory import (
+    ORDER,
+    book,
+    eventually,
+    origin,
+    prediction,
+    report,
+    trade,
+)
 from tests.support.stack_fixture import StackInfra
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -57,6 +66,12 @@ class Deployment:
             self._produce(self._producer, payload)
         assert self._producer.flush(WAIT_S) == 0
 
+    def write_numbered(self, *trades: Trade) -> None:
+        """Put these into their feed, as the matcher numbers its first trades."""
+        for number, made in enumerate(trades, 1):
+            self._produce(self._producer, made, number)
+        assert self._producer.flush(WAIT_S) == 0
+
     def write_and_abort(self, *payloads: Payload) -> None:
         """Put these into their feeds in a transaction that is aborted."""
         producer = Producer(
@@ -73,11 +88,11 @@ class Deployment:
         producer.flush(WAIT_S)
         producer.abort_transaction(WAIT_S)
 
-    def _produce(self, producer: Producer, payload: Payload) -> None:
-        topics = {"BookDepth": BOOK, "Trade": TRADES}
+    def _produce(self, producer: Producer, payload: Payload, sequence: int = 1) -> None:
+        topics = {"BookDepth": BOOK, "Trade": TRADES, "Prediction": PREDICTIONS}
         topic = topics.get(type(payload).__name__, EXECUTIONS)
         key = str(getattr(payload, "account" if topic is EXECUTIONS else "ticker"))
-        value = self.codec.encode(topic.name, origin(), payload)
+        value = self.codec.encode(topic.name, origin(sequence=sequence), payload)
         producer.produce(self.prefix + topic.name, value, key, 0)
 
     def orders(self) -> list[Any]:
@@ -148,6 +163,28 @@ def client_of(service: Service) -> httpx.AsyncClient:
     )
 
 
+async def candles_of(service: Service) -> list[dict[str, Any]]:
+    async with client_of(service) as client:
+        found: list[dict[str, Any]] = (await client.get("/candles/AAPL")).json()["candles"]
+    return found
+
+
+@asynccontextmanager
+async def hearing_predictions(
+    service: Service,
+) -> AsyncIterator[Callable[[], Awaitable[dict[str, Any]]]]:
+    """What to call for the next message of the predictions channel about AAPL."""
+    async with connect(f"ws://127.0.0.1:{service.port}/ws") as socket:
+        await socket.send('{"op": "subscribe", "channel": "predictions", "ticker": "AAPL"}')
+
+        async def hear() -> dict[str, Any]:
+            said = json.loads(await asyncio.wait_for(socket.recv(), WAIT_S))
+            data: dict[str, Any] = said["data"]
+            return data
+
+        yield hear
+
+
 async def test_every_accepted_order_is_in_the_log_once(deployment: Deployment) -> None:
     orders = [ORDER | {"client_order_id": f"a-{n}", "ticker": t}
               for n, t in enumerate(["AAPL", "MSFT", "TSLA", "IBM"] * 25)]  # fmt: skip
@@ -182,6 +219,31 @@ async def test_a_gateway_shows_what_happened_before_it_started(deployment: Deplo
             snapshot = json.loads(await asyncio.wait_for(socket.recv(), WAIT_S))
     shown = [line["trade_id"] for line in snapshot["data"]["trades"]]
     assert shown == [f"AAPL-7-{number}" for number in range(295, 300)]
+
+
+async def test_a_gateway_that_starts_again_shows_the_same_candles_and_predictions(
+    deployment: Deployment,
+) -> None:
+    deployment.write(*[trade(number) for number in range(300)], book(), prediction())
+    async with deployment.gateway() as service, hearing_predictions(service) as hear:
+        before = await hear()
+        candles = await candles_of(service)
+        deployment.write(prediction(model_version=4))
+        after = await hear()
+    async with deployment.gateway() as service, hearing_predictions(service) as hear:
+        assert await hear() == after
+        assert await candles_of(service) == candles
+    assert [said["model_version"] for said in before["predictions"]] == [3]
+    assert [said["model_version"] for said in after["predictions"]] == [4, 3]
+    assert [(c["trades"], c["volume"]) for c in candles] == [(300, 47_850)]
+
+
+async def test_candles_say_where_the_gateway_began_to_read(deployment: Deployment) -> None:
+    deployment.write(book())
+    deployment.write_numbered(*[trade(number) for number in range(20)])
+    async with deployment.gateway(gateway_candle_trades_max=5, gateway_trades_kept=0) as service:
+        (candle,) = await candles_of(service)
+    assert (candle["trades"], candle["is_partial"]) == (5, True)
 
 
 async def test_what_was_never_committed_is_never_shown(deployment: Deployment) -> None:
