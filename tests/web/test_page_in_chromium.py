@@ -126,6 +126,9 @@ async def test_the_page_survives_the_gateway_and_goes_on_where_it_was(tmp_path: 
             await tab.until_text("#candle", f"C {shown}")
             await tab.until_text("#trades tr:first-child", shown)
             await tab.until_text("#models", "version 3")
+            assert await tab.ask("document.body.dataset.connection") == "live"
+        others = [said for said in tab.complaints if "WebSocket" not in said]
+        assert others == []
 
 
 async def _picture(tab: Tab, name: str, *, is_whole_page: bool = False) -> None:
