@@ -31,10 +31,10 @@ def make_market() -> tuple[Gateway, Bustle]:
     return gateway, bustle
 
 
-async def test_the_page_shows_candles_and_beside_them_who_predicts_what(tmp_path: Path) -> None:
+async def test_the_page_shows_candles_and_beside_them_who_predicts_what() -> None:
     build_page()
     gateway, bustle = make_market()
-    async with serving(gateway) as service, browsing(tmp_path / "profile") as tab:
+    async with serving(gateway) as service, browsing() as tab:
         await tab.look(1440, 900, "light")
         await tab.open(f"http://127.0.0.1:{service.port}/")
         await tab.until_text("#status", "Live")
@@ -94,7 +94,7 @@ async def _on_a_phone(tab: Tab, gateway: Gateway) -> None:
     await tab.ask("document.querySelector('#tickers input').click()")
     predict(gateway.model, "AAPL")
     await tab.until_text(".model.up", "version 3")
-    await tab.look(390, 844, "dark", is_phone=True)
+    await tab.look(390, 844, "dark")
     assert await tab.ask("document.documentElement.scrollWidth") == 390
     places = await tab.ask(
         "[...document.querySelectorAll('section')].map(s => s.getBoundingClientRect())"
@@ -105,10 +105,10 @@ async def _on_a_phone(tab: Tab, gateway: Gateway) -> None:
     await _picture(tab, "page-phone.png", is_whole_page=True)
 
 
-async def test_the_page_survives_the_gateway_and_goes_on_where_it_was(tmp_path: Path) -> None:
+async def test_the_page_survives_the_gateway_and_goes_on_where_it_was() -> None:
     build_page()
     gateway, bustle = make_market()
-    async with browsing(tmp_path / "profile") as tab:
+    async with browsing() as tab:
         async with serving(gateway) as service:
             port = service.port
             await tab.open(f"http://127.0.0.1:{port}/")
