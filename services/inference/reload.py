@@ -150,7 +150,13 @@ class Reloader:
             except OperatingError as error:
                 return [self._away(alias, self._slots.get(alias), error) for alias in self._aliases]
             self.is_registry_away = False
-            return [self._look(alias, versions.get(alias)) for alias in self._aliases]
+            first, *others = self._aliases
+            champion = self._look(first, versions.get(first))
+            try:
+                return [champion, *(self._look(alias, versions.get(alias)) for alias in others)]
+            finally:  # A shadow that fails in a way nobody knew keeps no champion from its work.
+                if champion.outcome != "registry_away":
+                    self._slots.decided.set()
 
     def _look(self, alias: Alias, version: int | None) -> Outcome:
         current = self._slots.get(alias)

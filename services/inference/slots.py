@@ -6,6 +6,7 @@ out lives on until its last request has ended.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Protocol
 
 import msgspec
@@ -88,6 +89,8 @@ class Slots:
 
     _models: Mapping[Alias, ServedModel] = field(default_factory=dict)
     refusals: dict[Alias, RefusalNote] = field(default_factory=dict)
+    decided: Event = field(default_factory=Event)
+    """Set once the registry said what the champion is, or that there is none."""
 
     def get(self, alias: Alias) -> ServedModel | None:
         """What serves under this alias now."""

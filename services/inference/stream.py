@@ -11,6 +11,8 @@ same bytes: it is a function of the row, of where the row stands on the log and 
 5. Wait until they are durable, then commit. Otherwise begin again from what is committed.
 
 A row that came while no model was in service is passed over: its prediction would come too late.
+Whether there is one only the registry knows, so nothing is read before it was asked: a process that
+takes the place of another would pass over what came in between.
 """
 
 from collections import Counter
@@ -40,6 +42,7 @@ READ_RECORDS_MAX: Final = 500
 IDLE_WAIT_MS: Final = 250
 SETTLE_S: Final = 10.0
 ROOM_WAIT_S: Final = 0.05
+UNDECIDED_WAIT_S: Final = 0.05
 
 NO_MODEL: Final = "no_model"
 OTHER_SET: Final = "other_set"
@@ -112,6 +115,9 @@ class Stream:
 
     def run_once(self) -> int:
         """One turn; how many rows were read. Raises as `run`."""
+        if not self._slots.decided.is_set():
+            self._pacer.wait(UNDECIDED_WAIT_S)
+            return 0
         try:
             if self._source is None:
                 self._source = self._open_source()

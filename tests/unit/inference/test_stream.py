@@ -12,6 +12,7 @@ from services.domain.predictions import STREAMED
 from services.featuresets.fingerprint import fingerprint
 from services.inference.core import Alias
 from services.inference.stream import Stream
+from services.models.artifact import LoadedModel
 from services.runtime.errors import ConfigurationError, RetriableError
 from services.runtime.ports import Record
 from services.wire.codec import local_codec
@@ -192,6 +193,42 @@ def test_without_a_model_rows_pass_by(tmp_path: Path) -> None:
     world.rows.put(row(1))
     world.stream.run_once()
     assert [p.grid_time_us for p in world.sink.predictions] == [START_US + SECOND_US]
+
+
+def test_no_row_is_read_before_the_registry_said_whether_there_is_a_model(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path)
+    world.registry.add(1)
+    world.registry.named[Alias.CHAMPION] = 1
+    world.registry.is_away = True
+    rows, pacer = Rows(), FakePacer()
+    stream = Stream(world.slots, CODEC, world.sink, rows.open, world.telemetry, pacer)
+    rows.put(row(0))
+    assert stream.run_once() == 0  # nobody looked yet
+    world.reloader.check()
+    assert stream.run_once() == 0  # away: there may be a champion
+    assert (rows.openings, len(pacer.waits)) == (0, 2)
+    world.registry.is_away = False
+    world.reloader.check()
+    assert stream.run_once() == 1
+    assert [p.grid_time_us for p in world.sink.predictions] == [START_US]
+
+
+def test_a_shadow_that_fails_to_load_keeps_the_stream_from_nothing(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path)
+    world.registry.add(1)
+    world.registry.add(2)
+    world.registry.named |= {Alias.CHAMPION: 1, Alias.SHADOW: 2}
+    load = world.registry.load
+
+    def load_or_fail(version: int) -> LoadedModel:
+        if version == 1:
+            return load(version)
+        raise RuntimeError("a library failed in a way nobody knew")
+
+    world.registry.load = load_or_fail  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="nobody knew"):
+        world.reloader.check()
+    assert world.slots.decided.is_set()
 
 
 def test_the_shadow_predicts_from_the_same_rows_under_its_own_version(world: StreamWorld) -> None:
