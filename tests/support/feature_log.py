@@ -1,4 +1,4 @@
-"""A log in memory with trades, and the feature rows that a live room would have written to it."""
+"""A log in memory with trades, the rows that a live room would have written, and predictions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -19,13 +19,13 @@ type Written = tuple[Origin, FeatureRow]
 
 
 class FeatureLog:
-    """The topics `trades` and `features`; ticker n of the list has partition n."""
+    """The topics `trades`, `features` and `predictions`; ticker n has partition n of the former."""
 
     def __init__(self, tickers: Sequence[str] = ("AAPL", "MSFT")) -> None:
         self.codec: Codec = local_codec()
         self.log = MemoryLog()
         self.tickers = tickers
-        for topic in (topics.TRADES, topics.FEATURES):
+        for topic in (topics.TRADES, topics.FEATURES, topics.PREDICTIONS):
             self.log.create_topic(topic.name, topic.partitions, log_append_time=False)
 
     @property

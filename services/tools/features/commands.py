@@ -87,6 +87,10 @@ def parity(
     stores: Annotated[
         bool, typer.Option("--stores/--no-stores", help="Compare lake and online store too.")
     ] = True,
+    served: Annotated[
+        bool,
+        typer.Option("--served/--no-served", help="Compare the vectors of all predictions too."),
+    ] = True,
     timeout_s: Annotated[
         float,
         typer.Option("--timeout-s", min=0, help="How long to wait for rows on their way, seconds."),
@@ -101,7 +105,12 @@ def parity(
 
     with progress_bar("folding the trades again") as tell:
         found: ParityReport = parity_of_deployment(
-            _home(), names, with_stores=stores, timeout_s=timeout_s, progress=tell
+            _home(),
+            names,
+            with_stores=stores,
+            with_served=served,
+            timeout_s=timeout_s,
+            progress=tell,
         )
     if as_json:
         print_json(found)

@@ -58,18 +58,27 @@ class LogTrades:
 
     Args:
         end: how far to read; None: to where the log ends now.
+        start: where to begin, to fold a row from where it can be; None: with the first that is
+            there.
 
     Raises:
         RetriableError: the broker does not answer.
     """
 
     def __init__(
-        self, log: LogReader, codec: Codec, partition: int, end: int | None = None
+        self,
+        log: LogReader,
+        codec: Codec,
+        partition: int,
+        end: int | None = None,
+        *,
+        start: int | None = None,
     ) -> None:
         self._log = log
         self._codec = codec
         self._at = TopicPartition(TRADES.name, partition)
-        self.first, now_end = log.bounds(self._at)
+        now_first, now_end = log.bounds(self._at)
+        self.first = now_first if start is None else start
         self.end = now_end if end is None else end
 
     @property

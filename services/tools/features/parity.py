@@ -3,6 +3,7 @@
 Four places hold a row: the fold over `trades` says what must be there; `features`, the lake and
 the online store say what is. A row's grid time tells where it belongs; everything else about it
 is compared: values, fingerprint, the trade that closed it, and from where it can be folded again.
+`served_parity` looks at what was served of rows.
 
 Retention takes trades and the rows stay. A row that may depend on a trade that is gone is neither
 right nor wrong: it is counted as unprovable.
@@ -37,7 +38,7 @@ class Tally(msgspec.Struct):
     """One feature set in one place."""
 
     place: str
-    """`features/3`, `lake`, `online`."""
+    """`features/3`, `lake`, `online`, `served`."""
     feature_set: str
     matched: int = 0
     mismatched: int = 0
@@ -54,6 +55,8 @@ class Tally(msgspec.Struct):
     unprovable: int = 0
     """Are there, and their trades are not on the log: retention took them, or it is a history that
     was ingested."""
+    foreign: int = 0
+    """Were served by a model of other feature definitions than this code's; not compared."""
     differences: list[str] = msgspec.field(default_factory=list)
 
     @property

@@ -12,6 +12,8 @@ from services.featuresets.fingerprint import fingerprint
 from services.tools.features.backfill import Filled
 from services.tools.features.parity import Tally
 from services.tools.features.quality import FeatureBatch
+from services.tools.features.served_parity import PLACE as SERVED
+from services.tools.features.served_parity import ServedDifference, ServedParity
 from services.tools.operate.present import print_table
 
 
@@ -23,12 +25,29 @@ class ParityReport(msgspec.Struct):
     """Records of `features` that are no rows of a known set: a stranger's."""
     ends: dict[int, int] = {}
     """By partition, the offset up to which trades were looked at."""
+    unreadable_predictions: int = 0
+    """Records of `predictions` that are no predictions of a known set."""
+    passed_over_predictions: int = 0
+    """Of sets that were not asked for."""
+    first_served: ServedDifference | None = None
+    """The first prediction of another vector than the trades give."""
     holds: bool = False
 
     def __post_init__(self) -> None:
         """It holds if every row that was compared matches, and there was one."""
         self.holds = all(tally.holds for tally in self.tallies) and any(
             tally.matched for tally in self.tallies
+        )
+
+    def with_served(self, served: ServedParity) -> "ParityReport":
+        """What this says, and what was served."""
+        return ParityReport(
+            [*self.tallies, *served.tallies],
+            self.unreadable,
+            self.ends,
+            served.unreadable,
+            served.passed_over,
+            served.first,
         )
 
 
@@ -74,6 +93,7 @@ def print_parity(found: ParityReport) -> None:
     """A line a place and set, and the first differences."""
     counts = (
         "matched", "mismatched", "missing", "extra", "behind", "repeated", "before", "unprovable",
+        "foreign",
     )  # fmt: skip
     print_table(
         ("place", "feature set", *counts),
@@ -87,6 +107,14 @@ def print_parity(found: ParityReport) -> None:
             sys.stdout.write(f"{tally.place}, {tally.feature_set}: {difference}\n")
     if found.unreadable:
         sys.stdout.write(f"records that are no rows: {found.unreadable:,}\n")
+    if found.unreadable_predictions:
+        sys.stdout.write(f"records that are no predictions: {found.unreadable_predictions:,}\n")
+    if found.passed_over_predictions:
+        sys.stdout.write(f"predictions of other sets: {found.passed_over_predictions:,}\n")
+    if any(tally.foreign for tally in found.tallies):
+        sys.stdout.write(
+            "foreign: by models of other feature definitions than this code's; not compared\n"
+        )
     unprovable = sum(tally.unprovable for tally in found.tallies)
     if unprovable:
         sys.stdout.write(
@@ -98,6 +126,8 @@ def print_parity(found: ParityReport) -> None:
         sys.stdout.write(f"No row was compared: {why}.\n")
     elif found.holds:
         sys.stdout.write("Stream and history are equal.\n")
+    elif all(tally.holds for tally in found.tallies if tally.place != SERVED):
+        sys.stdout.write("WHAT WAS SERVED AND HISTORY DIFFER\n")
     else:
         sys.stdout.write("STREAM AND HISTORY DIFFER\n")
 

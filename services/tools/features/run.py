@@ -16,10 +16,11 @@ from services.tools.features.lake_trades import days_to_read, fold_days, read_da
 from services.tools.features.parity import compare_stream, first_grid_time_us
 from services.tools.features.progress import Progress, WatchedLog, no_progress
 from services.tools.features.report import ParityReport
+from services.tools.features.served_parity import compare_served
 from services.tools.features.stores import Expected, OnlineRead, compare_lake, compare_online
 from services.tools.operate.connect import load_codec, open_log, read_deployment
 from services.wire.codec import Codec
-from services.wire.topics import FEATURES, TRADES
+from services.wire.topics import FEATURES, PREDICTIONS, TRADES
 
 _LOOK_AGAIN_S: Final = 1.0
 
@@ -165,13 +166,14 @@ def parity_of_deployment(
     names: Sequence[str] | None,
     *,
     with_stores: bool,
+    with_served: bool,
     timeout_s: float,
     progress: Progress = no_progress,
 ) -> ParityReport:
     """Compare what follows from the trades of now until nothing of it is on its way any more.
 
     Or until the time is up. What comes in the meantime is not looked at, so that a busy market
-    does not keep it from ending.
+    does not keep it from ending. What was served is looked at once, in the end.
 
     Raises:
         FeaturesError: a set of this name is not made of trades.
@@ -193,9 +195,13 @@ def parity_of_deployment(
             report = compare_once(watched, codec, sets, lake, online, ends)
             is_behind = any(tally.behind for tally in report.tallies)
             if not is_behind or time.monotonic() >= deadline_s:
-                return report
+                break
             ends = report.ends
             time.sleep(_LOOK_AGAIN_S)
+        if not with_served:
+            return report
+        watched = WatchedLog(log, progress, [TRADES.name, PREDICTIONS.name])
+        return report.with_served(compare_served(watched, codec, sets))
 
 
 def compare_once(

@@ -63,7 +63,12 @@ def hold_parity(lake: Lake, order: PipelineOrder) -> Values:
     name = order.plan.data.feature_set
     if order.source == "kafka":
         report = parity_of_deployment(
-            order.home, [name], with_stores=True, timeout_s=PARITY_TIMEOUT_S
+            order.home,
+            [name],
+            with_stores=True,
+            # A model is trained of rows; what others were given before is no part of it.
+            with_served=False,
+            timeout_s=PARITY_TIMEOUT_S,
         )
         tallies, holds = report.tallies, report.holds
     else:

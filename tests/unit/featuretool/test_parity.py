@@ -376,6 +376,8 @@ def test_a_ticker_without_a_row_is_shown_where_others_have_some(world: World) ->
 
 def test_a_set_that_is_not_made_of_trades_or_unknown_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FeaturesError, match="made of bars: there is no stream"):
-        run.parity_of_deployment(tmp_path, ["daily_v1"], with_stores=False, timeout_s=0)
+        run.parity_of_deployment(
+            tmp_path, ["daily_v1"], with_stores=False, with_served=False, timeout_s=0
+        )
     with pytest.raises(FeaturesError, match="no feature set 'nope'; there are: micro"):
         run.known_set("nope")
