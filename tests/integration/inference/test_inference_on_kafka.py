@@ -1,12 +1,16 @@
 """The real process on a real log and registry: requested and streamed predictions, and outages."""
 
 import json
+import signal
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from random import Random
+from threading import Thread
 from typing import Any, Final
 
 import pytest
@@ -15,27 +19,31 @@ from confluent_kafka import Producer
 from services.domain.origin import FEATURES as FROM_FEATURES
 from services.domain.origin import NOWHERE
 from services.domain.predictions import REQUESTED, STREAMED, Prediction
-from services.inference.predictions import PredictionLog
-from services.inference.rows_source import KafkaRows
-from services.inference.stream import Stream
+from services.inference.rows_source import GROUP, KafkaRows
 from services.models.registry import Registry
 from services.online.features import OnlineFeatures
 from services.online.rows import OnlineRow
 from services.runtime.kafka_admin import create_topics
-from services.runtime.room import ProcessPacer
+from services.runtime.kafka_tail import KafkaGroupTail
+from services.runtime.ports import TopicPartition
 from services.wire.codec import Decoded
 from services.wire.topics import FEATURES, PREDICTIONS
 from tests.support.feature_world import FeatureProcess, FeatureWorld
-from tests.support.inference_world import INPUTS, InferenceWorld
+from tests.support.inference_world import INPUTS
 from tests.support.model_kit import COLUMNS, V1, linear_model, put_model, xgboost_model
 from tests.support.row_log import SECOND_US, feature_row, origin_of
 from tests.support.stack_fixture import StackInfra
+from tests.support.stream_here import StreamHere
+from tests.support.trade_tape import TICKERS
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 HORIZON: Final = "direction_10s"
 START_US: Final = 1_790_000_000 * SECOND_US
+KILLED_FROM_US: Final = START_US + 1_000_000 * SECOND_US
+"""Grid time of the first row of those that flow while the process is killed."""
+KILL_TRIES: Final = 100
 
 
 def put_rows(world: FeatureWorld, first_us: int, rows: int) -> None:
@@ -195,6 +203,129 @@ def test_the_process_predicts_for_rows_of_the_stream_too(
     assert {made.model_version for made in streamed} == {2}
 
 
+class RowFlow:
+    """Rows of every ticker, one by one, on a thread: a row once, whatever its writer meets."""
+
+    def __init__(self, world: FeatureWorld, first_us: int) -> None:
+        self._world = world
+        self._next_us = first_us
+        self.written: set[tuple[str, int]] = set()
+        """Ticker and grid time of those that are durable."""
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Until the block ends."""
+        is_over = False
+        bootstrap = self._world.addresses.kafka_bootstrap
+        producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
+
+        def work() -> None:
+            while not is_over:
+                put = self._put(producer)
+                assert producer.flush(60) == 0
+                self.written.add(put)
+                time.sleep(0.02)
+
+        thread = Thread(target=work, name="row-flow")
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over = True
+            thread.join(120)
+        assert not thread.is_alive()
+
+    def _put(self, producer: Producer) -> tuple[str, int]:
+        at = self._next_us // SECOND_US % len(TICKERS)
+        values = tuple(range(at, at + len(V1.features)))
+        row = feature_row(self._next_us, ticker=TICKERS[at], values=values)
+        value = self._world.codec.encode(FEATURES.name, origin_of(row), row)
+        producer.produce(self._world.prefix + FEATURES.name, value, TICKERS[at].encode(), at)
+        self._next_us += SECOND_US
+        return row.ticker, row.grid_time_us
+
+
+def answers_of(world: FeatureWorld, first_us: int) -> dict[str, list[bytes]]:
+    """By request id, all that the stream wrote of rows from a time on."""
+    found: dict[str, list[bytes]] = {}
+    for record in world.records(PREDICTIONS.name):
+        made = world.codec.decode(PREDICTIONS.name, record.value).payload
+        if made.mode == STREAMED and made.grid_time_us >= first_us:
+            assert record.value is not None
+            found.setdefault(made.request_id, []).append(record.value)
+    return found
+
+
+def ends_of(world: FeatureWorld, topic: str) -> dict[TopicPartition, int]:
+    """Where the partitions of a topic end."""
+    places = [TopicPartition(topic, partition) for partition in range(FEATURES.partitions)]
+    return {at: world.reader.bounds(at)[1] for at in places}
+
+
+def wait_for_predictions(world: FeatureWorld) -> None:
+    """Return when there are more than now."""
+    ends = ends_of(world, PREDICTIONS.name)
+    wait_until(lambda: ends_of(world, PREDICTIONS.name) != ends, "predictions of rows", 120)
+
+
+def committed(world: FeatureWorld) -> dict[TopicPartition, int]:
+    """How far the stream has dealt with `features`."""
+    tail = KafkaGroupTail(world.connection, GROUP)
+    found = dict(tail.committed(list(ends_of(world, FEATURES.name))))
+    tail.close()
+    return found
+
+
+def has_uncommitted(world: FeatureWorld) -> bool:
+    """Whether predictions are on the log whose rows the stream has not committed."""
+    dealt_with = committed(world)
+    for at, end in ends_of(world, PREDICTIONS.name).items():
+        for chunk in world.reader.read(at, max(0, end - 50), end):
+            for record in chunk:
+                origin = world.codec.decode(PREDICTIONS.name, record.value).origin
+                assert origin is not None
+                row_at = TopicPartition(FEATURES.name, origin.partition)
+                if origin.topic == FROM_FEATURES and origin.offset >= dealt_with[row_at]:
+                    return True
+    return False
+
+
+def kill_at_a_random_moment(
+    world: World, process: InferenceProcess, random: Random, *, amid: bool
+) -> None:
+    """SIGKILL; `amid`: while predictions are on the log whose rows are not committed."""
+    for _ in range(KILL_TRIES):
+        time.sleep(random.uniform(0, 0.3))
+        process.process.signal(signal.SIGSTOP)  # no commit comes between the look and the kill
+        if not amid or has_uncommitted(world):
+            process.process.kill()
+            return
+        process.process.signal(signal.SIGCONT)
+    raise AssertionError("each prediction's row was committed whenever the stream was looked at")
+
+
+def test_a_stream_that_is_killed_at_random_moments_loses_no_row_and_repeats_alike(
+    world: World, process: InferenceProcess
+) -> None:
+    world.promote(2)
+    process.wait_for_champion(2)
+    random, flow = Random(20_261_126), RowFlow(world, KILLED_FROM_US)
+    with flow.running():
+        for amid in (False, True, False):
+            wait_for_predictions(world)
+            kill_at_a_random_moment(world, process, random, amid=amid)
+            process.process = world.inference(inference_stream=True).process
+            process.wait_until_ready()
+    wait_until(
+        lambda: committed(world) == ends_of(world, FEATURES.name), "each row to be dealt with", 120
+    )
+    wanted = {f"{ticker}-{at_us}-{HORIZON}-2" for ticker, at_us in flow.written}
+    found = answers_of(world, KILLED_FROM_US)
+    assert set(found) == wanted, "a row has no prediction, or a prediction no row"
+    assert any(len(values) > 1 for values in found.values()), "no kill made anything repeat"
+    assert all(len(set(values)) == 1 for values in found.values()), "a repetition differs"
+
+
 def test_a_registry_and_an_online_store_that_are_gone_are_told_and_come_back(
     world: World, process: InferenceProcess
 ) -> None:
@@ -216,38 +347,11 @@ def test_a_registry_and_an_online_store_that_are_gone_are_told_and_come_back(
     assert process.process.stop() == 0
 
 
-class StreamHere:
-    """The stream of another deployment in this process, so that it can die at a chosen step."""
-
-    def __init__(self, infra: StackInfra, folder: Path) -> None:
-        self.feature_world = FeatureWorld(infra.addresses, folder)
-        create_topics(infra.addresses.kafka_bootstrap, self.feature_world.prefix, (PREDICTIONS,))
-        self.parts = InferenceWorld(folder)
-        self.parts.registry.add(1)
-        self.parts.serve(1)
-
-    def begin(self) -> Stream:
-        world = self.feature_world
-        self.log = PredictionLog(world.connection, world.codec, 1_000, self.parts.telemetry)
-        return Stream(
-            self.parts.slots,
-            world.codec,
-            self.log,
-            lambda: KafkaRows(world.connection, "0"),
-            self.parts.telemetry,
-            ProcessPacer(),
-        )
-
-    def end(self, stream: Stream) -> None:
-        stream.close()
-        self.log.close()
-
-
 def test_rows_whose_process_died_before_its_commit_are_predicted_from_again_and_alike(
     stack_infra: StackInfra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = StreamHere(stack_infra, tmp_path)
-    world = here.feature_world
+    world = FeatureWorld(stack_infra.addresses, tmp_path)
+    here = StreamHere(world, tmp_path)
     put_rows(world, START_US - 1_000 * SECOND_US, 3)  # history: a new group begins behind it
     stream = here.begin()
     probes = count(START_US - 100 * SECOND_US, SECOND_US)
@@ -290,5 +394,5 @@ def test_rows_whose_process_died_before_its_commit_are_predicted_from_again_and_
         assert known == decoded, "a repetition differs"
     assert len(found) > len(contents), "nothing was repeated: the death did not count"
     assert min(streamed_times(world)) >= START_US - 100 * SECOND_US
-    here.parts.close()
+    here.close()
     world.close()
