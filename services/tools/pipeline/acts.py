@@ -31,9 +31,9 @@ from services.tools.pipeline.history import take_in
 from services.tools.pipeline.order import PipelineOrder
 from services.tools.pipeline.rows import backfill, ends_of_trades, hold_parity
 from services.tools.pipeline.steps import Earlier, Say, Step, Values
-from services.trainer.dataset import DatasetPlan, load_dataset
+from services.trainer.dataset import Dataset, DatasetPlan, load_dataset
 from services.trainer.provenance import code_version
-from services.trainer.service import train
+from services.trainer.service import train_on
 
 RELOAD_S: Final = 60.0
 """For the service to load, verify and warm a model."""
@@ -64,6 +64,8 @@ class _Acts:
         self._registry = Registry(
             order.home, mlflow_url_of_environment(), model_name(order.plan.data.horizon_s)
         )
+        self._data: Dataset | None = None
+        """As the step `dataset` found it, if it was done in this run."""
 
     # --- ingest
 
@@ -112,7 +114,7 @@ class _Acts:
 
     def dataset(self, _: Earlier) -> Values:
         with self._too_little_told("dataset"):
-            data = load_dataset(self._lake, self._order.plan.data)
+            data = self._data = load_dataset(self._lake, self._order.plan.data)
         counts = np.bincount(data.label, minlength=len(CLASS_NAMES))
         return {
             "sha256": data.sha256,
@@ -133,12 +135,16 @@ class _Acts:
             "code": code_version(),
         }
 
-    def train(self, _: Earlier) -> Values:
+    def train(self, earlier: Earlier) -> Values:
+        # A lake that the stream writes to has grown by now; what was described is trained on.
+        data = self._data or load_dataset(self._lake, self._order.plan.data)
+        if data.sha256 != earlier["dataset"]["sha256"]:
+            raise PipelineError("step train: the lake's rows have changed meanwhile; run it again")
         number = self._registry.alias()
         champion = None if number is None else self._registry.load(number)
         into = self._order.home / "models" / "trained"
         with self._too_little_told("train"):
-            made = train(self._lake, into, self._order.plan, champion, self._say)
+            made = train_on(data, self._lake, into, self._order.plan, champion, self._say)
         return {
             "folder": str(made.folder.relative_to(self._order.home)),
             "model_sha256": made.manifest.model_sha256,

@@ -16,11 +16,13 @@ from services.lake.places import Lake
 from services.lake.schemas import feature_schema
 from services.models.registry import Registry
 from services.tools.bench.feature_flow import make_trades
+from services.tools.features.backfill import Days
+from services.tools.features.run import backfill_from_lake
 from services.tools.history.errors import HistoryError
 from services.tools.pipeline.acts import needed_s, reload_service, steps_of
 from services.tools.pipeline.errors import PipelineError, StepFailedError
 from services.tools.pipeline.order import GivenFile, PipelineOrder
-from services.tools.pipeline.steps import Done, run_steps
+from services.tools.pipeline.steps import Done, Earlier, Step, Values, run_steps
 from services.trainer.dataset import DatasetPlan
 from services.trainer.service import TrainingPlan
 from tests.support.markets import put_trades
@@ -114,6 +116,26 @@ def test_a_row_that_the_trades_do_not_give_stops_the_run_before_anything_is_trai
     with pytest.raises(PipelineError, match="step parity: lake of microstructure_v1: 1 mismatched"):
         run(order)
     assert not (tmp_path / "models").exists()
+
+
+def test_rows_that_come_while_it_runs_are_not_trained_on(tmp_path: Path) -> None:
+    lake = fill(tmp_path)
+    steps = steps_of(order_of(tmp_path), lambda _line: None)
+
+    def grown(earlier: Earlier) -> Values:
+        described = steps[3].act(earlier)
+        late = make_trades(9, 4_000, 300_000)
+        put_trades(lake, "NVDA", late)
+        backfill_from_lake(lake, SET.name, Days(), ["NVDA"], replace=False)
+        return described
+
+    changed = [*steps[:3], Step("dataset", steps[3].inputs, grown), *steps[4:]]
+    folder = tmp_path / "pipeline" / "one"
+    done = {d.record.step: d.record for d in run_steps(folder, changed, lambda _line: None)}
+    assert done["train"].outputs["dataset_sha256"] == done["dataset"].outputs["sha256"]
+    again = run(order_of(tmp_path))
+    assert not again["dataset"].kept
+    assert again["dataset"].record.outputs["tickers"] == ["AAPL", "MSFT", "NVDA"]
 
 
 def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:
