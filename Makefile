@@ -63,6 +63,10 @@ train: setup ## Train, evaluate and register a model on the lake (MODEL=logistic
 	@$(OUTCRY) train $(if $(MODEL),--model $(MODEL)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MANIFEST),--from-manifest $(MANIFEST))
 
+.PHONY: model-card
+model-card: setup ## Make docs/model-card.md anew, from two hours of a seeded market (minutes)
+	@$(PYTHON) -m tests.support.model_card
+
 ##@ Checks
 
 # Two processes, since tests on the stack wait a good part of their time: for sessions to time

@@ -30,7 +30,8 @@ PAGE: Final = ROOT / "docs" / "model-card.md"
 IMAGES: Final = ROOT / "docs" / "images" / "model-card"
 
 _PREAMBLE: Final = """
-This is the card that every training writes, here of a model that anybody can make again. `make model-card` made the page:
+This is the card that every training writes, here of a model that anybody can make again.
+`make model-card` made the page, with what these commands do:
 
 ```sh
 outcry history simulate crowd.csv.gz --seed {seed} --hours {hours:g} --rate {rate:g}
@@ -45,9 +46,10 @@ outcry train
 | the data set | `{dataset}` |
 | the model's file | `{model}` |
 
-**What it is not for.** The market is made up. Its informed accounts know where the mid is about to drift, so there is something to
-find, and this model finds it; nothing here says that such a thing can be found in a real market, or that it would pay there.
-It shows that the path from trades to a served model works and what a card tells. Do not trade on it.
+**What it is not for.** The market is made up. Its informed accounts know where the mid is about to
+drift, so there is something to find, and this model finds it. Nothing here says that such a thing
+can be found in a real market, or that it would pay there. It shows that the path from trades to a
+served model works, and what a card tells. Do not trade on it.
 """
 
 
