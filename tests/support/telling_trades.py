@@ -16,7 +16,7 @@ SECONDS: Final = 1_300
 
 _CENT: Final = 100
 _AHEAD_S: Final = 10
-_TRUTHFUL: Final = 0.8
+_TRUTHFUL: Final = 0.9
 """So many of the trades have the side of the move that is to come."""
 
 

@@ -7,7 +7,7 @@ trades: a gzipped CSV with quotes. The file's bytes are a function of seed, rate
 
 import gzip
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -130,8 +130,10 @@ class _Venue:
 
     def __init__(self) -> None:
         self._codec = local_codec()
-        self._risk = [RiskCore(partition) for partition in range(ACCOUNT_PARTITIONS)]
-        self._matchers = [MatcherCore(partition) for partition in range(TICKER_PARTITIONS)]
+        self._cores: dict[str, Sequence[RiskCore | MatcherCore]] = {
+            ACCOUNTS.name: [RiskCore(partition) for partition in range(ACCOUNT_PARTITIONS)],
+            MATCHING.name: [MatcherCore(partition) for partition in range(TICKER_PARTITIONS)],
+        }
         self._ends: dict[tuple[str, int], int] = {}
 
     def take(self, topic: str, value: bytes, time_us: int) -> list[Trade]:
@@ -148,12 +150,12 @@ class _Venue:
         return printed
 
     def _fold(self, message: Message) -> list[Message]:
-        cores = {ACCOUNTS.name: self._risk, MATCHING.name: self._matchers}.get(message.topic)
+        cores = self._cores.get(message.topic)
         if cores is None:  # for a reader outside: a report, a dead letter
             return []
         offset = self._append(message.topic, message.partition)
         decoded = Decoded(message.origin, message.payload, message.origin.event_time_us)
-        return list(cores[message.partition].handle(offset, decoded))
+        return cores[message.partition].handle(offset, decoded)
 
     def _append(self, topic: str, partition: int) -> int:
         offset = self._ends.get((topic, partition), 0)
