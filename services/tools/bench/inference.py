@@ -28,6 +28,7 @@ from services.tools.bench.inference_load import OK, Ask, Line, Load, offer
 from services.tools.bench.inference_stage import (
     FEATURE_SET,
     TICKERS,
+    Server,
     feast_server,
     fresh_rows,
     make_booster,
@@ -94,22 +95,22 @@ def run_inference_bench(order: InferenceOrder, say: Say) -> InferenceReport:
         create_topics(stack.addresses, _PREFIX)
         register_schemas(stack.addresses, _PREFIX)
         loads: list[Load] = []
-        with room(home, stack.addresses, _PREFIX) as port:
-            asyncio.run(offer("warm up", _predict(TICKERS[:1]), [port], 50, _WARM_UP_S))
+        with room(home, stack.addresses, _PREFIX) as server:
+            asyncio.run(offer("warm up", _predict(TICKERS[:1]), [server], 50, _WARM_UP_S))
             for name, tickers in ((ONE, TICKERS[:1]), (FIVE, TICKERS)):
                 say(f"{name}, {order.rate_per_s}/s for {order.seconds:g} s")
                 loads.append(
                     asyncio.run(
-                        offer(name, _predict(tickers), [port], order.rate_per_s, order.seconds)
+                        offer(name, _predict(tickers), [server], order.rate_per_s, order.seconds)
                     )
                 )
             say(f"{order.reloads} hot reloads under the same load")
-            reloaded, reloads = asyncio.run(_reload_under_load(order, home, port, versions))
+            reloaded, reloads = asyncio.run(_reload_under_load(order, home, server, versions))
             loads.append(reloaded)
             loads.append(
                 asyncio.run(
                     offer(
-                        OURS_SLOWLY, _predict(TICKERS[:1]), [port],
+                        OURS_SLOWLY, _predict(TICKERS[:1]), [server],
                         order.reference_rate_per_s, order.seconds,
                     )
                 )
@@ -131,14 +132,14 @@ def _predict(tickers: Sequence[str]) -> Ask:
 
 
 async def _reload_under_load(
-    order: InferenceOrder, home: Path, port: int, versions: Sequence[int]
+    order: InferenceOrder, home: Path, server: Server, versions: Sequence[int]
 ) -> tuple[Load, int]:
     """The load, and how many of the reloads took another model into service."""
 
     def change(number: int) -> bool:
         promote(home, versions[(number + 1) % len(versions)])
         request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/admin/reload",
+            f"http://127.0.0.1:{server.port}/admin/reload",
             b"{}",
             {"Content-Type": "application/json"},
         )
@@ -157,7 +158,7 @@ async def _reload_under_load(
         return taken
 
     load, taken = await asyncio.gather(
-        offer(RELOADED, _predict(TICKERS[:1]), [port], order.rate_per_s, order.seconds), reload()
+        offer(RELOADED, _predict(TICKERS[:1]), [server], order.rate_per_s, order.seconds), reload()
     )
     return load, taken
 
@@ -181,15 +182,17 @@ def _reference(order: InferenceOrder, home: Path, booster: Any) -> Load:  # noqa
         return status == OK
 
     with feast_server(home) as features, mlflow_server(home, booster) as scores:
-        ports = [features, scores]
-        asyncio.run(offer("warm up", ask, ports, 5, _WARM_UP_S))
-        return asyncio.run(offer(REFERENCE, ask, ports, order.reference_rate_per_s, order.seconds))
+        servers = [features, scores]
+        asyncio.run(offer("warm up", ask, servers, 5, _WARM_UP_S))
+        return asyncio.run(
+            offer(REFERENCE, ask, servers, order.reference_rate_per_s, order.seconds)
+        )
 
 
 def inference_table(report: InferenceReport) -> Table:
     """For people."""
     table = Table(
-        "load", "requests/s", "p50 ms", "p95 ms", "p99 ms", "max ms", "failed",
+        "load", "requests/s", "p50 ms", "p95 ms", "p99 ms", "max ms", "failed", "server's cpu ms",
         "generator late p99 ms", title="bench inference",
     )  # fmt: skip
     for load in report.loads:
@@ -198,6 +201,7 @@ def inference_table(report: InferenceReport) -> Table:
             f"{load.rate_per_s}",
             *(f"{each:.2f}" for each in (load.p50_ms, load.p95_ms, load.p99_ms, load.max_ms)),
             f"{load.failed} of {load.requests:,}",
+            f"{load.cpu_ms:.2f}",
             f"{load.lateness_p99_ms:.2f}",
         )
     one, five, reloaded = report.load(ONE), report.load(FIVE), report.load(RELOADED)

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from services.tools.bench.inference_stage import Server
+
 CONNECTIONS: Final = 32
 OK: Final = 200
 _LINE_END: Final = b"\r\n"
@@ -27,6 +29,8 @@ class Load(msgspec.Struct, frozen=True):
     p95_ms: float
     p99_ms: float
     max_ms: float
+    cpu_ms: float
+    """Processor time of the servers, a request."""
     lateness_p99_ms: float
     """Of the generator itself: what the figures can't be better than."""
 
@@ -74,19 +78,21 @@ type Ask = Callable[[Sequence[Line]], Awaitable[bool]]
 """One request over the lines of one place; whether it was answered well."""
 
 
-async def offer(name: str, ask: Ask, ports: Sequence[int], rate_per_s: int, seconds: float) -> Load:
+async def offer(
+    name: str, ask: Ask, servers: Sequence[Server], rate_per_s: int, seconds: float
+) -> Load:
     """Ask at this rate for so long.
 
     Args:
         name: of the load, for the report.
         ask: given one line to each port.
-        ports: of the servers, on this machine.
+        servers: on this machine.
         rate_per_s: requests.
         seconds: for how long.
     """
     free: asyncio.Queue[list[Line]] = asyncio.Queue()
     for _ in range(CONNECTIONS):
-        free.put_nowait([Line("127.0.0.1", port) for port in ports])
+        free.put_nowait([Line("127.0.0.1", server.port) for server in servers])
     took_ms: list[float] = []
     late_ms: list[float] = []
     failed = 0
@@ -102,6 +108,7 @@ async def offer(name: str, ask: Ask, ports: Sequence[int], rate_per_s: int, seco
         took_ms.append((time.perf_counter() - due_s) * 1_000)
 
     tasks: set[asyncio.Task[None]] = set()
+    began_cpu_s = sum(server.cpu_s() for server in servers)
     began_s = time.perf_counter()
     for number in range(int(rate_per_s * seconds)):
         due_s = began_s + number / rate_per_s
@@ -113,6 +120,7 @@ async def offer(name: str, ask: Ask, ports: Sequence[int], rate_per_s: int, seco
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
+    cpu_s = sum(server.cpu_s() for server in servers) - began_cpu_s
     while not free.empty():
         for line in free.get_nowait():
             line.close()
@@ -125,6 +133,7 @@ async def offer(name: str, ask: Ask, ports: Sequence[int], rate_per_s: int, seco
         p95_ms=at_percent(took_ms, 95),
         p99_ms=at_percent(took_ms, 99),
         max_ms=max(took_ms),
+        cpu_ms=cpu_s / len(took_ms) * 1_000,
         lateness_p99_ms=at_percent(late_ms, 99),
     )
 

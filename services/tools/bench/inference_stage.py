@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
+import psutil
 
 from services.featuresets import SETS
 from services.featuresets.fingerprint import fingerprint
@@ -33,6 +35,19 @@ ROUNDS: Final = 150
 _ROWS: Final = 5_000
 _READY_S: Final = 120.0
 _LAST_S: Final = 10.0
+
+
+class Server(msgspec.Struct, frozen=True):
+    """One that is asked."""
+
+    port: int
+    pid: int
+
+    def cpu_s(self) -> float:
+        """Processor time that it and what it started took until now."""
+        started = psutil.Process(self.pid)
+        times = [each.cpu_times() for each in (started, *started.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
 
 
 def make_booster(seed: int) -> Any:  # noqa: ANN401 - XGBoost's
@@ -119,8 +134,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def room(home: Path, addresses: Addresses, prefix: str) -> Iterator[int]:
-    """`python -m services.inference` as the stack runs it; the port it answers on."""
+def room(home: Path, addresses: Addresses, prefix: str) -> Iterator[Server]:
+    """`python -m services.inference` as the stack runs it."""
     port, metrics_port = free_port(), free_port()
     env = {
         "OUTCRY_HOME": str(home),
@@ -131,26 +146,27 @@ def room(home: Path, addresses: Addresses, prefix: str) -> Iterator[int]:
         "OUTCRY_METRICS_PORT": str(metrics_port),
         "OUTCRY_LOG_LEVEL": "WARNING",
     }
-    with _process(home / "inference.log", [sys.executable, "-m", "services.inference"], env):
+    command = [sys.executable, "-m", "services.inference"]
+    with _process(home / "inference.log", command, env) as pid:
         wait_until_ok(f"http://127.0.0.1:{port}/ready", home / "inference.log")
-        yield port
+        yield Server(port, pid)
 
 
 @contextmanager
-def feast_server(home: Path) -> Iterator[int]:
+def feast_server(home: Path) -> Iterator[Server]:
     """Feast's own feature server on the same store, one worker."""
     port = free_port()
     command = [
         str(Path(sys.executable).with_name("feast")), "-c", str(home / "feast"), "serve",
         "-h", "127.0.0.1", "-p", str(port), "-w", "1", "--no-access-log",
     ]  # fmt: skip
-    with _process(home / "feast.log", command, {"FEAST_USAGE": "False"}):
+    with _process(home / "feast.log", command, {"FEAST_USAGE": "False"}) as pid:
         wait_until_ok(f"http://127.0.0.1:{port}/health", home / "feast.log")
-        yield port
+        yield Server(port, pid)
 
 
 @contextmanager
-def mlflow_server(home: Path, booster: Any) -> Iterator[int]:  # noqa: ANN401 - XGBoost's
+def mlflow_server(home: Path, booster: Any) -> Iterator[Server]:  # noqa: ANN401 - XGBoost's
     """MLflow's own scoring server with the same trees, one worker."""
     import mlflow.xgboost
 
@@ -162,13 +178,14 @@ def mlflow_server(home: Path, booster: Any) -> Iterator[int]:  # noqa: ANN401 - 
         "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "-w", "1",
     ]  # fmt: skip
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    with _process(home / "mlflow.log", command, {"PATH": path}):
+    with _process(home / "mlflow.log", command, {"PATH": path}) as pid:
         wait_until_ok(f"http://127.0.0.1:{port}/ping", home / "mlflow.log")
-        yield port
+        yield Server(port, pid)
 
 
 @contextmanager
-def _process(log: Path, command: list[str], env: Mapping[str, str]) -> Iterator[None]:
+def _process(log: Path, command: list[str], env: Mapping[str, str]) -> Iterator[int]:
+    """Run it; its id."""
     with log.open("wb") as output:
         started = subprocess.Popen(
             command,
@@ -178,7 +195,7 @@ def _process(log: Path, command: list[str], env: Mapping[str, str]) -> Iterator[
             start_new_session=True,
         )
     try:
-        yield
+        yield started.pid
     finally:
         # With what it started: both reference servers run their worker in a process of its own.
         with_children = os.getpgid(started.pid)

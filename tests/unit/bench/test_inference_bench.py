@@ -1,6 +1,7 @@
 """The benchmark's generator: it counts what fails, and time begins when a request was due."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -17,11 +18,12 @@ from services.tools.bench.inference import (
     inference_table,
 )
 from services.tools.bench.inference_load import Line, Load, at_percent, offer
+from services.tools.bench.inference_stage import Server
 
 
 @asynccontextmanager
-async def server(*, fails_every: int = 0, wait_s: float = 0.0) -> AsyncIterator[int]:
-    """Answers each request on a port, every so many with 503."""
+async def server(*, fails_every: int = 0, wait_s: float = 0.0) -> AsyncIterator[Server]:
+    """In this process; answers each request, every so many with 503."""
     asked = 0
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,7 +45,7 @@ async def server(*, fails_every: int = 0, wait_s: float = 0.0) -> AsyncIterator[
 
     listening = await asyncio.start_server(until_closed, "127.0.0.1", 0)
     async with listening:
-        yield listening.sockets[0].getsockname()[1]
+        yield Server(listening.sockets[0].getsockname()[1], os.getpid())
 
 
 async def ask(lines: Sequence[Line]) -> bool:
@@ -51,22 +53,23 @@ async def ask(lines: Sequence[Line]) -> bool:
 
 
 async def test_what_is_not_answered_with_200_is_counted_as_failed() -> None:
-    async with server(fails_every=5) as port:
-        load = await offer("planted", ask, [port], 200, 0.25)
+    async with server(fails_every=5) as here:
+        load = await offer("planted", ask, [here], 200, 0.25)
     assert (load.requests, load.failed) == (50, 10)
+    assert 0 < load.cpu_ms < 1_000
 
 
 async def test_a_server_that_is_not_there_fails_every_request() -> None:
-    async with server() as port:
+    async with server() as here:
         pass
-    load = await offer("gone", ask, [port], 100, 0.1)
+    load = await offer("gone", ask, [here], 100, 0.1)
     assert load.failed == load.requests == 10
 
 
 async def test_who_falls_behind_shows_it_in_every_later_request() -> None:
     # 32 lines of 100 ms each answer 320 a second; 640 are due, so the last waits a second.
-    async with server(wait_s=0.1) as port:
-        load = await offer("behind", ask, [port], 640, 1.0)
+    async with server(wait_s=0.1) as here:
+        load = await offer("behind", ask, [here], 640, 1.0)
     assert load.failed == 0
     assert load.p99_ms > 800
 
@@ -78,7 +81,7 @@ def test_a_percentile_is_one_of_the_values(percent: int, value: int) -> None:
 
 def test_the_table_compares_what_was_measured() -> None:
     loads = [
-        Load(name, 200, 100, 0, p50, p50, 4 * p50, 9.0, 0.1)
+        Load(name, 200, 100, 0, p50, p50, 4 * p50, 9.0, 1.5, 0.1)
         for name, p50 in ((ONE, 2.0), (FIVE, 2.5), (RELOADED, 3.0), (OURS_SLOWLY, 1.0),
                           (REFERENCE, 10.0))
     ]  # fmt: skip
