@@ -1,0 +1,72 @@
+"""How long a column remembers, and how long a stretch must be for the next one to be news.
+
+The integrated autocorrelation time (1 for independent values, (1 + r)/(1 - r) for a process that
+keeps the share r of its last value) says how many successive values are worth one. It is summed up
+to the first lag that is five times the sum so far (Sokal's window), which follows the data: a fixed
+number of lags is too short for slow columns, and mostly noise for quick ones.
+
+The squares count too: the volatility of returns clusters where their signs do not.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from services.drift.core.arrays import Floats, Ints
+from services.drift.core.panel import Panel
+from services.drift.core.sums import Marks, measured_values, standardised
+
+BLOCK_TIMES: Final = 10
+"""Autocorrelation times in a block. For a process that forgets exponentially, the variance of the
+mean of such a block, times its length, lacks a twentieth of what a long series has, and the means
+of neighbours correlate by a fortieth; both shrink as 1 / length."""
+_WINDOW: Final = 5
+"""Sokal's: lags in autocorrelation times."""
+_SECONDS_AT_ONCE: Final = 16_384
+
+
+def block_seconds(reference: Panel, marks: Marks, lags_max: int) -> Ints:
+    """Seconds that a stretch must have for each column: [tickers, measured].
+
+    A column whose sum does not end within the lags has `lags_max * BLOCK_TIMES`: too long.
+    """
+    length = min(len(reference), max(_SECONDS_AT_ONCE, 2 * lags_max))
+    lags = min(lags_max, length // 2)
+    ends = range(len(reference), length - 1, -length)
+    plain = np.zeros((lags + 1, *marks.centre.shape))
+    squared = np.zeros_like(plain)
+    for end in ends:
+        values = measured_values(reference.values[end - length : end], marks)
+        z = standardised(values, marks)
+        is_present = ~np.isnan(values)
+        # The mean square is 1 by standardisation; an exact mean matters little to a time.
+        squares = np.where(is_present, z * z - 1.0, 0.0)
+        plain += _autocovariance(z, lags)
+        squared += _autocovariance(squares, lags)
+    times = np.maximum(_times(plain), _times(squared))
+    return np.ceil(times * BLOCK_TIMES).astype(np.int64)
+
+
+def _autocovariance(series: Floats, lags: int) -> Floats:
+    """[lags + 1, tickers, measured] by way of the Fourier transform, padded to keep ends apart."""
+    size = 1 << int(np.ceil(np.log2(len(series) + lags)))
+    found = np.empty((lags + 1, *series.shape[1:]))
+    for ticker in range(series.shape[1]):
+        turned = np.fft.rfft(series[:, ticker], size, axis=0)
+        power = np.square(turned.real) + np.square(turned.imag)
+        found[:, ticker] = np.fft.irfft(power, size, axis=0)[: lags + 1]
+    # Fewer pairs at a longer lag.
+    return found / (len(series) - np.arange(lags + 1))[:, None, None]
+
+
+def _times(covariance: Floats) -> Floats:
+    variance = covariance[0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.where(variance > 0, covariance / variance, 0.0)
+    upto = 2.0 * np.cumsum(correlation, axis=0) - 1.0
+    lags = np.arange(len(covariance))[:, None, None]
+    is_end = lags >= _WINDOW * np.maximum(upto, 1.0)
+    at = np.argmax(is_end, axis=0)
+    found = np.take_along_axis(upto, at[None], axis=0)[0]
+    time = np.where(is_end.any(axis=0), found, float(len(covariance)))
+    return np.maximum(time, 1.0)
