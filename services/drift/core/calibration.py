@@ -137,7 +137,7 @@ def calibrate(
             f"a reference of {len(reference):,} s for windows of {window_s:,} s",
         )
     marks = marks_of(reference)
-    needed = block_seconds(reference, marks, max(window_s // BLOCK_TIMES + 1, 1))
+    needed = block_seconds(reference, marks, window_s)
     judged = marks.has_values & ~marks.is_constant
     slow = judged & (needed > window_s)
     if np.any(judged) and np.all(slow == judged):

@@ -25,11 +25,13 @@ _WINDOW: Final = 5
 _SECONDS_AT_ONCE: Final = 16_384
 
 
-def block_seconds(reference: Panel, marks: Marks, lags_max: int) -> Ints:
+def block_seconds(reference: Panel, marks: Marks, window_s: int) -> Ints:
     """Seconds that a stretch must have for each column: [tickers, measured].
 
-    A column whose sum does not end within the lags has `lags_max * BLOCK_TIMES`: too long.
+    A column whose sum does not end within the lags that a window could use has more than
+    `window_s`: how many is not known.
     """
+    lags_max = _WINDOW * window_s // BLOCK_TIMES + 1
     length = min(len(reference), max(_SECONDS_AT_ONCE, 2 * lags_max))
     lags = min(lags_max, length // 2)
     ends = range(len(reference), length - 1, -length)

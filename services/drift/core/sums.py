@@ -209,6 +209,7 @@ def _sums(values: Floats, skipped: int, length: int, marks: Marks) -> Sums:
     count = len(marks.numbers)
     first, second = marks.pairs
     across = z[:, :, :count].reshape(-1, length, *z[:, :, :count].shape[1:]).transpose(0, 2, 1, 3)
+    across = np.ascontiguousarray(across)
     products = across.transpose(0, 1, 3, 2) @ across
     stretches = len(values) // length
     return Sums(

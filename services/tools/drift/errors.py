@@ -1,0 +1,7 @@
+"""What ends a command of drift with one line."""
+
+from services.tools.operate.errors import OperateError
+
+
+class NotCalibratedError(OperateError):
+    """A reference says too little; the message says why."""
