@@ -12,6 +12,7 @@ import typer
 from services.runtime.errors import OperatingError
 from services.tools.bench import commands as bench
 from services.tools.demo import commands as demo
+from services.tools.drift import commands as drift
 from services.tools.features import commands as features
 from services.tools.history import commands as history
 from services.tools.learning import commands as learning
@@ -32,6 +33,7 @@ EXPECTED: Final = (OperateError, OperatingError, StackError)
 _EXTRAS: Final = {
     "aiokafka": "features",
     "duckdb": "tools",
+    "evidently": "drift",
     "faust": "features",
     "feast": "online",
     "httpx": "stack",
@@ -64,7 +66,7 @@ def outcry() -> None:
 
 for tool in (
     stack, demo, operate, market, history, features, learning, training, models, pipeline,
-    proof, ledger, bench,
+    drift, proof, ledger, bench,
 ):  # fmt: skip
     tool.register(app)
 

@@ -10,6 +10,7 @@ HEAVY = (
     "asyncio",
     "confluent_kafka",
     "duckdb",
+    "evidently",
     "fastapi",
     "fastavro",
     "faust",

@@ -29,6 +29,7 @@ HOUSE = {
     "matcher/__init__.py": "",
     "matcher/service.py": "",
     "door/__init__.py": "",
+    "drift/__init__.py": "",
     "features/__init__.py": "",
     "featuresets/__init__.py": "",
     "materializer/__init__.py": "",

@@ -1,0 +1,68 @@
+"""The figures of drift for people."""
+
+from rich.table import Table
+
+from services.tools.drift.own import OwnFigures
+from services.tools.drift.trials import MarketFigures, Rate
+
+
+def quiet_table(figures: MarketFigures) -> Table:
+    """Who alarms where nothing has changed."""
+    order = figures.order
+    table = Table(
+        "way", "windows", "alarms", "95 %", "columns flagged",
+        title=f"{figures.market}: nothing has changed",
+        caption=f"{order.references} references of {order.reference_windows} windows of"
+        f" {order.window_s:,} s, {order.tickers} tickers x {order.features} features,"
+        f" seed {order.seed}; longest block {figures.block_s:,} s;"
+        f" {figures.unjudged} windows not judged in full",
+    )  # fmt: skip
+    for quiet in figures.quiet:
+        rate = quiet.rate
+        table.add_row(
+            quiet.way, str(rate.windows), f"{rate.share:.1%}", _interval(rate),
+            f"{quiet.columns_flagged:.1%}",
+        )  # fmt: skip
+    return table
+
+
+def found_table(figures: MarketFigures) -> Table:
+    """Who finds what."""
+    table = Table(
+        "change", "way", "windows", "found", "95 %", "within two", "delay, windows",
+        title=f"{figures.market}: something has changed",
+    )  # fmt: skip
+    for found in sorted(figures.found, key=lambda one: one.shift):
+        delay = f"{found.delay_windows:g}" if found.delay_windows else "-"
+        table.add_row(
+            found.shift, found.way, str(found.rate.windows), f"{found.rate.share:.0%}",
+            _interval(found.rate), f"{found.within_two.share:.0%}", delay,
+        )  # fmt: skip
+    return table
+
+
+def own_table(figures: OwnFigures) -> Table:
+    """What one reference is worth."""
+    table = Table("figure", "value", title=f"reference of {figures.seconds:,} s")
+    table.add_row("tickers", ", ".join(figures.tickers))
+    table.add_row("windows", f"{figures.window_s:,} s; {figures.stretches} {figures.method}")
+    table.add_row(
+        "threshold",
+        f"{figures.threshold:.2f} ({figures.threshold_low:.2f} to {figures.threshold_high:.2f})",
+    )
+    table.add_row(
+        "false alarms, windows",
+        f"{figures.level:.1%} on average; after this reference {figures.level_low:.1%}"
+        f" to {figures.level_high:.1%}",
+    )
+    table.add_row("longest block", f"{figures.block_s:,} s")
+    table.add_row("too slow for the window", ", ".join(figures.too_slow) or "none")
+    table.add_row("constant", ", ".join(figures.constant) or "none")
+    table.add_row("furthest stretch", f"{figures.widest_excess:.2f} by {figures.widest_family}")
+    for one in figures.found:
+        table.add_row(f"alarms: {one.shift}", f"{one.alarms} of {one.windows}")
+    return table
+
+
+def _interval(rate: Rate) -> str:
+    return f"{rate.low:.1%} to {rate.high:.1%}"
