@@ -21,7 +21,7 @@ from services.drift.core.panel import SECOND_US, Column, Panel, panel_of
 START_US: Final = 1_790_000_000 * SECOND_US
 _LEVELS_SEED: Final = 7
 _ARCH: Final = 0.08
-_GARCH: Final = 0.90
+_GARCH: Final = 0.91
 _WARM_S: Final = 2_000
 """Drawn and thrown away, so that a market begins as it goes on."""
 _CHUNK: Final = 256

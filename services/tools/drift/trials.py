@@ -48,8 +48,8 @@ class Order(msgspec.Struct, frozen=True):
     shift_references: int
     """References after which changes are planted, too."""
     evidently_references: int
-    """References that Evidently is asked after, and for changes only after the first of them; it
-    takes most of the time."""
+    """References that Evidently is asked after; of changes it sees the first two windows after the
+    first reference alone, since it takes most of the time."""
     draws: int
     """Of the bootstrap by blocks, which is not asked for changes; 0: leave it out."""
     alpha: float
@@ -218,11 +218,13 @@ class _Ways:
         self._psi = PsiReference(reference)
         self._evidently = EvidentlyReference(reference) if is_evidently_asked else None
         self._short = EvidentlyReference(reference, SHORT_ROWS) if is_evidently_asked else None
+        self._evidently_windows = order.windows
         self.unjudged = 0
 
     def ask_fewer(self, *, is_evidently_asked: bool) -> None:
         """From now on no bootstrap by blocks, and Evidently only where it matters."""
         self._blocks = None
+        self._evidently_windows = 2
         if not is_evidently_asked:
             self._evidently = self._short = None
 
@@ -238,7 +240,8 @@ class _Ways:
             (self._short, EVIDENTLY_SHORT, EVIDENTLY_SHORT_ANY, SHORT_ROWS),
         ):
             if asked:
-                flags = [asked.flags(_last(window, rows)) for window in windows]
+                seen = windows[: self._evidently_windows]
+                flags = [asked.flags(_last(window, rows)) for window in seen]
                 yield whole.name, *_flagged(whole, flags)
                 yield any_column.name, *_flagged(any_column, flags)
 
