@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.drift.core.arrays import Floats
+from services.drift.core.arrays import Bools, Floats
 from services.drift.core.outcomes import Family
 from services.drift.core.sums import Marks, Sums
 
@@ -95,7 +95,7 @@ def swaps_of(stretches: Sums, references: Sums, marks: Marks, usual: Floats) -> 
     return nearer
 
 
-def _fisher(sums: Sums, marks: Marks, enough: Floats) -> Floats:
+def _fisher(sums: Sums, marks: Marks, enough: Bools) -> Floats:
     """A missing value is one at the mean here, so that every pair has all seconds."""
     numbers = len(marks.numbers)
     first, second = marks.pairs
@@ -105,14 +105,16 @@ def _fisher(sums: Sums, marks: Marks, enough: Floats) -> Floats:
     spread = np.where(enough[:, :, :numbers] & (spread > _SCALE_MIN), spread, np.nan)
     covariance = sums.products / count - mean[:, :, first] * mean[:, :, second]
     correlation = covariance / (spread[:, :, first] * spread[:, :, second])
-    return np.arctanh(np.clip(correlation, -_CORRELATION_MAX, _CORRELATION_MAX))
+    turned: Floats = np.arctanh(np.clip(correlation, -_CORRELATION_MAX, _CORRELATION_MAX))
+    return turned
 
 
 def distances_of(here: Floats, there: Floats) -> Floats:
     """Kolmogorov and Smirnov's, at the edges of the bins."""
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = np.abs(_cumulated(here) - _cumulated(there))
-    return apart.max(axis=3)
+    greatest: Floats = apart.max(axis=3)
+    return greatest
 
 
 def _cumulated(histogram: Floats) -> Floats:
@@ -122,4 +124,5 @@ def _cumulated(histogram: Floats) -> Floats:
 
 
 def _log(spread: Floats) -> Floats:
-    return np.log(spread + _SCALE_MIN)
+    logarithm: Floats = np.log(spread + _SCALE_MIN)
+    return logarithm

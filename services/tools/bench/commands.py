@@ -252,6 +252,31 @@ def bench_features(
         Console().print(features_table(figures))
 
 
+@app.command("drift")
+def bench_drift(
+    *,
+    rows: Annotated[int, typer.Option(min=1_000, help="Of the reference.")] = 1_000_000,
+    features: Annotated[int, typer.Option(min=2, max=20)] = 20,
+    tickers: Annotated[int, typer.Option(min=1, max=20)] = 5,
+    window_s: Annotated[int, typer.Option(min=60, help="Seconds of a window.")] = 7_200,
+    seed: Annotated[int, typer.Option(min=0)] = 7,
+    repeats: Annotated[int, typer.Option(min=1)] = 3,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """A reference calibrated and a window judged: time and memory of the whole job."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.drift import drift_table, run_drift_bench
+
+    with Console(stderr=True).status("") as status:
+        figures = run_drift_bench(rows, features, tickers, window_s, seed, repeats, status.update)
+    if json:
+        typer.echo(msgspec.json.encode(figures))
+    else:
+        Console().print(drift_table(figures))
+
+
 @app.command("join")
 def bench_join(
     *,

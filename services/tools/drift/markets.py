@@ -91,7 +91,7 @@ MARKETS: Final[dict[str, Market]] = {
 def autoregressive(drawn: Floats, keeps: float) -> Floats:
     """[seconds, columns] of variance 1 from independent values of variance 1."""
     fresh = drawn * np.sqrt(1 - keeps * keeps)
-    made = np.empty_like(fresh)
+    made: Floats = np.empty_like(fresh)
     made[0] = drawn[0]
     powers = keeps ** np.arange(1, _CHUNK + 1)[:, None]
     for begin in range(1, len(made), _CHUNK):
@@ -116,7 +116,8 @@ def _series(
 
 
 def _plain(rng: np.random.Generator, seconds: int, tickers: int, columns: int) -> Floats:
-    return rng.standard_normal((seconds, tickers, columns))
+    drawn: Floats = rng.standard_normal((seconds, tickers, columns))
+    return drawn
 
 
 def _clustered(rng: np.random.Generator, seconds: int, tickers: int, columns: int) -> Floats:
@@ -127,7 +128,8 @@ def _clustered(rng: np.random.Generator, seconds: int, tickers: int, columns: in
     for second in range(seconds):
         variance[second] = now
         now = (1 - _ARCH - _GARCH) + now * (_GARCH + _ARCH * shocks[second])
-    return drawn * np.sqrt(variance)[:, :, None]
+    clustered: Floats = drawn * np.sqrt(variance)[:, :, None]
+    return clustered
 
 
 def _mixed(series: Floats) -> Floats:

@@ -20,7 +20,7 @@ def test_a_block_is_ten_times_what_a_column_remembers(keeps: float) -> None:
 
 def test_clusters_of_volatility_make_a_block_long_where_values_forget_at_once() -> None:
     panel = ar_market(0.98)(1, 40_000, 1, 2)
-    signs = np.random.default_rng(1).choice([-1.0, 1.0], panel.values.shape)
+    signs = np.where(np.random.default_rng(1).random(panel.values.shape) < 0.5, -1.0, 1.0)
     storms = changed(panel, signs * np.exp(panel.values / 2))
     assert np.all(block_seconds(storms, marks_of(storms), 4_000) > 200)
     calm = changed(panel, signs)
