@@ -4,7 +4,9 @@ They look at the same columns: each feature of each ticker apart.
 """
 
 import os
-from typing import Final, NamedTuple
+import warnings
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -69,8 +71,8 @@ class EvidentlyReference:
     def flags(self, window: Panel) -> Bools:
         """By ticker and column."""
         import pandas as pd
-        from evidently.legacy.calculations.stattests import get_stattest
 
+        get_stattest = _chooser_of_tests()
         values: Floats = window.values  # noqa: PD011 - an array's, no data frame's
         flagged = np.zeros(self._there.shape[1:], dtype=np.bool_)
         for place in np.ndindex(flagged.shape):
@@ -81,6 +83,15 @@ class EvidentlyReference:
             test = get_stattest(there, here, "num", None)
             flagged[place] = bool(test(there, here, "num", None).drifted)
         return flagged
+
+
+def _chooser_of_tests() -> Callable[..., Any]:
+    # Its libraries warn of each other's old names while they are imported.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from evidently.legacy.calculations.stattests import get_stattest
+    chooser: Callable[..., Any] = get_stattest
+    return chooser
 
 
 def _present(values: Floats) -> Floats:
