@@ -30,6 +30,8 @@ PLANTED: list[tuple[Lint, str, str]] = [
     (python_lints.unstable_arithmetic, "services/featuresets/a.py", "x = a / b"),
     (python_lints.unstable_arithmetic, "services/matcher/core/a.py", "for x in {1, 2}: ..."),
     (python_lints.unstable_arithmetic, "services/matcher/core/a.py", "[x for x in set(y)]"),
+    (python_lints.unstable_arithmetic, "services/drift/core/a.py", "[x for x in set(y)]"),
+    (python_lints.unstable_arithmetic, "services/drift/core/a.py", "x = hash(a)"),
     (python_lints.silent_tests, "tests/unit/test_a.py", "def test_one_is_one():\n    x = 1 == 1"),
     (python_lints.terse_tests, "tests/unit/test_a.py", "def test_it():\n    assert x"),
 ]
