@@ -39,8 +39,10 @@ ALPHA: Final = 0.05
 DRAWS: Final = 999
 BLOCKS_MIN: Final = 20
 """In a reference; fewer blocks drawn again and again are the same few windows."""
-STRETCHES_MAX: Final = 2_000
+STRETCHES_MAX: Final = 1_000
 """Of a reference: what is kept of each is 64 bins a column."""
+UNITS_MAX: Final = 4_000
+"""Quarters of blocks in a reference; blocks longer than the columns need are as good."""
 OFFSETS: Final = 4
 """Blocks begin at every fourth of their length."""
 _DRAWN_AT_ONCE: Final = 100
@@ -153,7 +155,8 @@ def calibrate(
     given = _Given(reference, marks, needed, longest, window_s, alpha)
     if chosen == "stretches":
         return _by_stretches(given, pieces)
-    return _by_blocks(given, block_s or longest, draws, seed)
+    least_s = len(reference) * OFFSETS // UNITS_MAX
+    return _by_blocks(given, block_s or max(longest, least_s), draws, seed)
 
 
 def rank_of(alpha: float, stretches: int) -> int:
@@ -183,9 +186,9 @@ def _by_stretches(given: _Given, pieces: int) -> Calibration | Refusal:
             f"{pieces} windows in the reference; at a false-alarm rate of {given.alpha:g}"
             f" {int(np.ceil(1 / given.alpha)) - 1} are needed",
         )
-    stretches = sums_by(given.reference, given.marks, given.window_s).each(
-        lambda field: field[-pieces:]
-    )
+    length = len(given.reference)
+    last = given.reference.part(length - pieces * given.window_s, length)
+    stretches = sums_by(last, given.marks, given.window_s)
     total = stretches.total()
     rest = stretches.each(lambda field: field.sum(axis=0, keepdims=True) - field)
     differences, distances = _compared(given, stretches, rest)
@@ -263,7 +266,7 @@ def _finished(
     falling = np.sort(excess)[::-1]
     few, many = (binomial_quantile(tail, count, given.alpha) for tail in (0.025, 0.975))
     widest = int(np.argmax(excess))
-    begins = given.reference.time_us[len(given.reference) % given.window_s :: given.window_s]
+    begins = given.reference.time_us[-count * given.window_s :: given.window_s]
     return Calibration(
         method=method,
         alpha=given.alpha,

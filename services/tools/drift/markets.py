@@ -25,7 +25,7 @@ _GARCH: Final = 0.91
 _WARM_S: Final = 2_000
 """Drawn and thrown away, so that a market begins as it goes on."""
 _CHUNK: Final = 256
-"""Powers of 0.9 stay far from the least float."""
+"""Seconds: the powers of 0.1 and more stay far from the least float so long."""
 _MEAN_GAP_US: Final = 500_000
 
 type Market = Callable[[int, int, int, int], Panel]
@@ -90,6 +90,7 @@ MARKETS: Final[dict[str, Market]] = {
 
 def autoregressive(drawn: Floats, keeps: float) -> Floats:
     """[seconds, columns] of variance 1 from independent values of variance 1."""
+    assert 0.1 <= keeps < 1, f"columns that keep {keeps}"
     fresh = drawn * np.sqrt(1 - keeps * keeps)
     made: Floats = np.empty_like(fresh)
     made[0] = drawn[0]

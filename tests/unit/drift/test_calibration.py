@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from services.drift.core.calibration import Calibration, calibrate, rank_of
+from services.drift.core.calibration import (
+    OFFSETS,
+    UNITS_MAX,
+    Calibration,
+    calibrate,
+    rank_of,
+)
 from services.drift.core.intervals import beta_quantile, binomial_quantile, share_interval
 from services.drift.core.outcomes import Family
 from services.drift.core.slowness import BLOCK_TIMES, block_seconds
@@ -57,6 +63,14 @@ def test_a_reference_of_fewer_windows_is_drawn_from_in_blocks() -> None:
     # Whole blocks fill a window, and none is shorter than the columns need.
     assert drawn.block_s >= drawn.blocks.max() - 4
     assert WINDOW_S // drawn.block_s * drawn.block_s >= WINDOW_S - 12
+
+
+def test_columns_that_forget_at_once_are_not_cut_into_seconds() -> None:
+    panel = ar_market(0.1)(1, 40_000, 1, 2)
+    drawn = calibrate(panel, 4_000, method="blocks", draws=50)
+    assert isinstance(drawn, Calibration)
+    assert drawn.blocks.max() < 20
+    assert drawn.block_s >= len(panel) * OFFSETS // UNITS_MAX
 
 
 def test_the_threshold_is_the_quantile_that_the_level_promises() -> None:
