@@ -38,20 +38,20 @@ def calibrate_drift(  # noqa: PLR0913 - a command line has as many options as it
     markets: Annotated[
         list[str] | None, typer.Option("--market", help="Only these; default: all five.")
     ] = None,
-    references: Annotated[int, typer.Option(min=2, help="Of each market.")] = 25,
+    references: Annotated[int, typer.Option(min=2, help="Of each market.")] = 20,
     windows: Annotated[int, typer.Option(min=1, help="After each reference.")] = 8,
     tickers: Annotated[int, typer.Option(min=2, max=20)] = 2,
-    features: Annotated[int, typer.Option(min=2, max=20)] = 10,
+    features: Annotated[int, typer.Option(min=2, max=20)] = 5,
     window_s: WindowS = 7_200,
     reference_windows: Annotated[
         int, typer.Option(min=3, help="Length of a reference, in windows.")
     ] = 27,
     shift_references: Annotated[
         int, typer.Option(min=0, help="After so many references changes are planted, too.")
-    ] = 10,
+    ] = 6,
     evidently_references: Annotated[
         int, typer.Option(min=0, help="After so many Evidently is asked; 0: never.")
-    ] = 2,
+    ] = 1,
     draws: Annotated[
         int, typer.Option(min=0, help="Of the bootstrap by blocks, beside ours; 0: none.")
     ] = 199,
