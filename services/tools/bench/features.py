@@ -21,8 +21,9 @@ import numpy as np
 from rich.table import Table
 
 from services.featuresets.microstructure_v1 import MICROSTRUCTURE_V1
-from services.tools.bench.feature_flow import make_trades, save_trades
+from services.tools.bench.feature_flow import save_trades
 from services.tools.bench.feature_worker import WAYS
+from services.tools.vectorfold.made_trades import make_trades
 
 TOLERANCE_UNITS: Final = 2
 """Of a feature's own unit (1e-9 of a return): floats of others may part from an integer by that."""

@@ -20,8 +20,8 @@ from services.lake.asof import LABELS
 from services.lake.files import write_file
 from services.lake.places import Lake, backfill_file, day_bounds_us
 from services.lake.schemas import TIME, feature_schema
-from services.tools.bench.feature_flow import make_trades
 from services.tools.vectorfold.fold import fold_columns
+from services.tools.vectorfold.made_trades import make_trades
 
 NOTE: Final = "bench-join.json"
 """Says what a lake was made of, so that the same one is not made twice."""

@@ -11,9 +11,9 @@ from services.featuresets.microstructure_v1 import MICROSTRUCTURE_V1
 from services.lake.files import write_file
 from services.lake.places import Lake, backfill_file, day_of
 from services.lake.schemas import TIME, TRADES, feature_schema
-from services.tools.bench.feature_flow import make_trades
 from services.tools.vectorfold.columns import TradeColumns
 from services.tools.vectorfold.fold import fold_columns
+from services.tools.vectorfold.made_trades import make_trades
 
 MEAN_GAP_US: Final = 500_000
 """Between two trades of a ticker: a second seldom has none."""

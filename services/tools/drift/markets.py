@@ -51,8 +51,8 @@ def garch_market(seed: int, seconds: int, tickers: int, features: int) -> Panel:
 def fold_market(seed: int, seconds: int, tickers: int, features: int) -> Panel:
     """Of the real fold; the first of its features but `mid`, which is a price and no feature."""
     from services.featuresets.microstructure_v2 import MICROSTRUCTURE_V2
-    from services.tools.bench.feature_flow import make_trades
     from services.tools.vectorfold.fold import fold_columns
+    from services.tools.vectorfold.made_trades import make_trades
 
     names = [name for name in MICROSTRUCTURE_V2.columns if name != "mid"][:features]
     times, values = [], []

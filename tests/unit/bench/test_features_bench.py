@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from services.featuresets.microstructure_v1 import MICROSTRUCTURE_V1
-from services.tools.bench.feature_flow import make_trades
 from services.tools.bench.feature_worker import WAYS, make_rows
 from services.tools.bench.features import (
     FeatureFigures,
@@ -16,6 +15,7 @@ from services.tools.bench.features import (
     run_features_bench,
 )
 from services.tools.vectorfold.columns import TradeColumns
+from services.tools.vectorfold.made_trades import make_trades
 
 type Rows = Mapping[str, np.ndarray]
 

@@ -12,12 +12,12 @@ from services.featuresets import SETS
 from services.lake.errors import LakeError
 from services.lake.places import Lake
 from services.scoring.errors import TooLittleDataError
-from services.tools.bench.feature_flow import make_trades
 from services.tools.features.backfill import Days
 from services.tools.features.run import backfill_from_lake
 from services.tools.history.session import SessionAsked, ingest_session
 from services.tools.learning.commands import register
 from services.tools.market.sample import make_session, write_session
+from services.tools.vectorfold.made_trades import make_trades
 from services.trainer.errors import PlanError
 from tests.support.markets import (
     V1,

@@ -15,7 +15,6 @@ from services.lake.files import read_file, write_file
 from services.lake.places import Lake
 from services.lake.schemas import feature_schema
 from services.models.registry import Registry
-from services.tools.bench.feature_flow import make_trades
 from services.tools.features.backfill import Days
 from services.tools.features.run import backfill_from_lake
 from services.tools.history.errors import HistoryError
@@ -23,6 +22,7 @@ from services.tools.pipeline.acts import needed_s, reload_service, steps_of
 from services.tools.pipeline.errors import PipelineError, StepFailedError
 from services.tools.pipeline.order import GivenFile, PipelineOrder
 from services.tools.pipeline.steps import Done, Earlier, Step, Values, run_steps
+from services.tools.vectorfold.made_trades import make_trades
 from services.trainer.dataset import DatasetPlan
 from services.trainer.service import TrainingPlan
 from tests.support.markets import put_trades
