@@ -42,6 +42,15 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Expected calibration error."""
 
 
+class Fresh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The test rows that a registered model had not been trained on, and this model's figures."""
+
+    first_grid_us: int
+    rows: int
+    own: Metrics
+    """Of this model on these rows, as `Comparison.metrics` is of the other one."""
+
+
 class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Another predictor on the same test rows."""
 
@@ -52,6 +61,9 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The model's macro-F1 less this one's, paired row by row."""
     model_sha256: str = ""
     """Of a registered model's file; empty: a baseline."""
+    fresh: Fresh | None = None
+    """The rows, of a registered model; None: all test rows. A registered model without it was
+    compared on rows that it may have been trained on, as all were once; that proves nothing."""
 
 
 class LabelRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,7 +121,7 @@ class ModelManifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     metrics: Metrics
     baselines: tuple[Comparison, ...] = ()
     champion: Comparison | None = None
-    """The champion at that time on the same test rows, if there was one of the same label rule."""
+    """The champion at that time on test rows that were new to it, if they were enough."""
     beats_baseline: bool = False
     """By `rules.beats_baselines`, as it was when the model was made."""
     files: Mapping[str, str] = {}

@@ -7,9 +7,10 @@ A model beats its best baseline when both hold:
 
 It beats the present champion when both have the same label rule, and both hold:
 1. the lower end of the 95 % interval of (its macro-F1 less the champion's) is above 0. Paired, if
-   the training compared them on the same rows; else from the two intervals of two test sets, put
-   together as those of independent figures (MOVER: Zou and Donner, 2008);
-2. its log-loss is below the champion's.
+   the training compared them on test rows that the champion had not been trained on; else from the
+   two intervals of the two walk-forward tests, put together as those of independent figures
+   (MOVER: Zou and Donner, 2008), which is wider where the tests share days;
+2. its log-loss is below the champion's, on the same rows as in 1.
 """
 
 import math
@@ -49,17 +50,19 @@ def beats_champion(challenger: ModelManifest, champion: ModelManifest) -> Verdic
             why=f"its labels are {_label(challenger)} and the champion's {_label(champion)}:"
             " their figures can't be compared",
         )
-    theirs = champion.metrics
+    ours, theirs = challenger.metrics, champion.metrics
     paired = challenger.champion
-    if paired is not None and paired.model_sha256 == champion.model_sha256:
-        margin, theirs = paired.macro_f1_margin, paired.metrics
-        by_score = _is_ahead(margin, "the champion on the same rows")
+    fresh = None if paired is None else paired.fresh
+    if paired and fresh and paired.model_sha256 == champion.model_sha256:
+        ours, theirs = fresh.own, paired.metrics
+        where = f"the champion on {fresh.rows:,} test rows that are new to it"
+        by_score = _is_ahead(paired.macro_f1_margin, where)
     else:
-        margin = difference(challenger.metrics.macro_f1, theirs.macro_f1)
-        by_score = _is_ahead(margin, "the champion on its own rows")
+        margin = difference(ours.macro_f1, theirs.macro_f1)
+        by_score = _is_ahead(margin, "the champion in its own walk-forward tests")
     if theirs.log_loss is None:
         return by_score
-    return _both(by_score, _is_lower(challenger.metrics, theirs.log_loss.value, "the champion's"))
+    return _both(by_score, _is_lower(ours, theirs.log_loss.value, "the champion's"))
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:

@@ -25,6 +25,7 @@ from services.trainer.blocks import (
     to_html,
     to_markdown,
 )
+from services.trainer.champion import Beside
 from services.trainer.dataset import Dataset
 from services.trainer.evaluate import Evaluation, Slice, by_ticker, by_time
 from services.trainer.importance import Importance
@@ -57,6 +58,7 @@ class Told:
     checks: Sequence[LeakCheck]
     importance: Sequence[Importance]
     """Empty: the model weighs no inputs."""
+    beside: Beside
 
 
 def card_of(told: Told) -> dict[str, bytes]:
@@ -65,6 +67,7 @@ def card_of(told: Told) -> dict[str, bytes]:
         *_head(told),
         *_data(told),
         *_scores(told),
+        *_champion(told),
         *_probabilities(told),
         *_inputs(told.importance),
         *_slices(told),
@@ -135,8 +138,7 @@ def _data(told: Told) -> list[Block]:
 def _scores(told: Told) -> list[Block]:
     found = told.evaluation
     name = f"this model ({found.model.name})"
-    compared = (*found.baselines, *found.others)
-    everyone = [(name, found.metrics), *((c.name, c.metrics) for c in compared)]
+    everyone = [(name, found.metrics), *((c.name, c.metrics) for c in found.baselines)]
     picture = plot_metric([(n, m.macro_f1) for n, m in everyone], "Macro-F1 with 95 % intervals")
     return [
         Heading(2, "Metrics"),
@@ -149,9 +151,35 @@ def _scores(told: Told) -> list[Block]:
         Table(("predictor", *_COLUMNS.values()), [_metrics_row(n, m) for n, m in everyone]),
         Table(
             ("this model's macro-F1 less that of", "difference"),
-            [(c.name, _estimate(c.macro_f1_margin, ".4f")) for c in compared],
+            [(c.name, _estimate(c.macro_f1_margin, ".4f")) for c in found.baselines],
         ),
         Figure("macro_f1.png", "Macro-F1 of the model and of every baseline", picture),
+    ]
+
+
+def _champion(told: Told) -> list[Block]:
+    """Nothing where nobody served."""
+    compared, why_not = told.beside
+    if compared is None or compared.fresh is None:
+        return [] if not why_not else [
+            Heading(2, "Beside the champion"),
+            Paragraph(
+                f"Not compared row by row: {why_not}. What counts is the two models' own"
+                " walk-forward figures."
+            ),
+        ]  # fmt: skip
+    fresh, name = compared.fresh, f"this model ({told.evaluation.model.name})"
+    return [
+        Heading(2, "Beside the champion"),
+        Paragraph(
+            f"Of the {fresh.rows:,} test rows from {_time(fresh.first_grid_us)} (UTC) on, which"
+            " neither the folds' models nor the champion had been trained on. This model's"
+            f" macro-F1 less the champion's: {_estimate(compared.macro_f1_margin, '.4f')}."
+        ),
+        Table(
+            ("predictor", *_COLUMNS.values()),
+            [_metrics_row(name, fresh.own), _metrics_row("champion", compared.metrics)],
+        ),
     ]
 
 

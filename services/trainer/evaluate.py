@@ -6,7 +6,7 @@ every score is of the pool, with its interval. So the figures are the procedure'
 is registered comes of the same procedure on more rows, and has no test of its own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,8 +67,6 @@ class Evaluation:
     """Of the model, fold by fold."""
     metrics: Metrics
     baselines: tuple[Comparison, ...]
-    others: tuple[Comparison, ...]
-    """Models that were trained before, by name; they may have seen some of these rows."""
 
     @property
     def model(self) -> Predicted:
@@ -98,7 +96,6 @@ def evaluate(
     model: str,
     seed: int,
     budget: int,
-    others: Mapping[str, Predictor] | None = None,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> Evaluation:
     """Train and test in every fold.
@@ -109,7 +106,6 @@ def evaluate(
         model: one of `fit.MODELS`.
         seed: of fits, search, chance and resamples.
         budget: how many parameters are tried in each fold.
-        others: models that are there already and take the same columns.
         tell: is told what is going on, for people.
 
     Raises:
@@ -129,28 +125,28 @@ def evaluate(
         fits.append(fitted)
         entrants = {model: fitted.predictor, **_baselines(model, dataset, fold, seed)}
         inputs = part_of(dataset.inputs, fold.test)
-        for name, predictor in (*entrants.items(), *(others or {}).items()):
+        for name, predictor in entrants.items():
             probabilities = predictor.probabilities(inputs)
             said.setdefault(name, []).append((probabilities, classes_of(probabilities)))
-            states[name] = predictor.kind not in _RULES
+            states[name] = states_probabilities(predictor)
         drawn = drawn_classes(dataset.label[fold.train], len(fold.test), seed + number)
         said.setdefault(CHANCE, []).append((np.eye(CLASSES)[drawn], drawn))
         states[CHANCE] = False
     predicted = tuple(
-        _pooled(name, parts, truth, blocks, states=states[name]) for name, parts in said.items()
+        predicted_of(name, parts, truth, blocks, states=states[name])
+        for name, parts in said.items()
     )
     tell(f"{len(rows):,} test rows: drawing intervals")
     drawn_scores = resample([(p.name, p.sums) for p in predicted], blocks, seed)
-    compared = {p.name: _comparison(drawn_scores, model, p) for p in predicted if p.name != model}
+    compared = tuple(comparison_in(drawn_scores, model, p) for p in predicted[1:])
     return Evaluation(
         rows,
         np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds]),
         truth,
         predicted,
         tuple(fits),
-        _metrics(drawn_scores, predicted[0]),
-        tuple(c for name, c in compared.items() if name not in (others or {})),
-        tuple(c for name, c in compared.items() if name in (others or {})),
+        metrics_in(drawn_scores, predicted[0]),
+        compared,
     )
 
 
@@ -177,6 +173,40 @@ def truth_of(dataset: Dataset, rows: Ints) -> Truth:
         dataset.label[rows],
         dataset.move[rows],
         dataset.half_spread[rows],
+    )
+
+
+def states_probabilities(predictor: Predictor) -> bool:
+    """Whether it does more than say a class."""
+    return predictor.kind not in _RULES
+
+
+def predicted_of(
+    name: str, parts: Sequence[tuple[Floats, Ints]], truth: Truth, blocks: Blocks, *, states: bool
+) -> Predicted:
+    """What it said of rows that `truth` tells of, part by part in their order."""
+    probabilities = np.concatenate([part for part, _ in parts])
+    said = np.concatenate([classes for _, classes in parts])
+    sums = blocks.grouped(sums_by_time(truth, probabilities, said))
+    return Predicted(name, states, probabilities, said, sums)
+
+
+def metrics_in(drawn: Resampled, predicted: Predicted) -> Metrics:
+    """Its figures with their intervals."""
+    figures: dict[str, Estimate] = {
+        metric: drawn.interval(predicted.name, metric)
+        for metric in METRICS
+        if predicted.states_probabilities or metric not in _OF_PROBABILITIES
+    }
+    return Metrics(**figures)
+
+
+def comparison_in(drawn: Resampled, model: str, predicted: Predicted) -> Comparison:
+    """Its figures, and how far the model is ahead of it on the same rows."""
+    return Comparison(
+        name=predicted.name,
+        metrics=metrics_in(drawn, predicted),
+        macro_f1_margin=drawn.difference(model, predicted.name, "macro_f1"),
     )
 
 
@@ -208,32 +238,6 @@ def _baselines(model: str, dataset: Dataset, fold: Fold, seed: int) -> dict[str,
             continue
         made[name] = fitted.predictor
     return made
-
-
-def _pooled(
-    name: str, parts: Sequence[tuple[Floats, Ints]], truth: Truth, blocks: Blocks, *, states: bool
-) -> Predicted:
-    probabilities = np.concatenate([part for part, _ in parts])
-    said = np.concatenate([classes for _, classes in parts])
-    sums = blocks.grouped(sums_by_time(truth, probabilities, said))
-    return Predicted(name, states, probabilities, said, sums)
-
-
-def _metrics(drawn: Resampled, predicted: Predicted) -> Metrics:
-    figures: dict[str, Estimate] = {
-        metric: drawn.interval(predicted.name, metric)
-        for metric in METRICS
-        if predicted.states_probabilities or metric not in _OF_PROBABILITIES
-    }
-    return Metrics(**figures)
-
-
-def _comparison(drawn: Resampled, model: str, predicted: Predicted) -> Comparison:
-    return Comparison(
-        name=predicted.name,
-        metrics=_metrics(drawn, predicted),
-        macro_f1_margin=drawn.difference(model, predicted.name, "macro_f1"),
-    )
 
 
 def _slice(name: str, evaluation: Evaluation, chosen: Integers) -> Slice:

@@ -2,7 +2,8 @@
 
 1. read the data set and cut it into folds
 2. check it for leaks; a leak stops the run
-3. evaluate walk-forward: the model, its baselines, and the champion if its inputs are the same
+3. evaluate walk-forward: the model and its baselines; then the model beside the champion, on the
+   test rows that the champion was not trained on
 4. fit the model that is to serve, on all but the last block of rows, stopping early on that
 5. say by the stated rule whether it beats its best baseline
 6. write the folder, with manifest, golden vectors, reference rows and card
@@ -27,16 +28,15 @@ from services.models.artifact import REFERENCE, LoadedModel, read_model, write_m
 from services.models.classes import CLASS_NAMES, model_name
 from services.models.forms import encode_predictor
 from services.models.manifest import (
-    Comparison,
     LabelRule,
     ModelManifest,
     Parameter,
     encode_manifest,
 )
-from services.models.predictors import Predictor
 from services.models.rules import Verdict, beats_baselines
 from services.scoring.arrays import Floats, Ints
 from services.trainer.card import Told, card_of
+from services.trainer.champion import Beside, beside_champion
 from services.trainer.dataset import Dataset, DatasetPlan, check_plan, load_dataset
 from services.trainer.errors import NotTheSameError, PlanError
 from services.trainer.evaluate import Evaluation, evaluate
@@ -81,6 +81,7 @@ class Trained:
     verdict: Verdict
     checks: Sequence[LeakCheck]
     evaluation: Evaluation
+    beside: Beside
 
 
 def require_plan(plan: TrainingPlan) -> None:
@@ -110,7 +111,7 @@ def train(
         lake: where the rows are.
         into: the folder that gets the model's folder.
         plan: what to do.
-        champion: the model that serves now, to be compared on the same rows.
+        champion: the model that serves now, to be compared on rows that are new to it.
         tell: is told what is going on, for people.
 
     Raises:
@@ -144,15 +145,15 @@ def train_on(
     tell(f"{len(dataset):,} rows: checking for leaks")
     checks = check_leaks(dataset, folds, lake)
     require_no_leak([*checks, check_gaps(dataset, [last])])
-    others = _comparable(champion, dataset)
-    found = evaluate(dataset, folds, plan.model, plan.seed, plan.budget, others, tell)
+    found = evaluate(dataset, folds, plan.model, plan.seed, plan.budget, tell)
+    beside = beside_champion(dataset, found, champion, plan.seed)
     tell(f"fitting the model that is to serve on {len(last.train):,} rows")
     fitted = search(plan.model, dataset, last.train, last.validation, plan.seed, plan.budget)
     verdict = beats_baselines(found.metrics, found.baselines)
-    manifest = _manifest(dataset, plan, fitted, found, len(folds), verdict, champion)
+    manifest = _manifest(dataset, plan, fitted, found, len(folds), verdict, beside)
     weights = _importance(dataset, found, folds[-1], plan.seed)
     tell("drawing the card")
-    card = card_of(Told(dataset, manifest, found, verdict, checks, weights))
+    card = card_of(Told(dataset, manifest, found, verdict, checks, weights, beside))
     golden = dataset.inputs[_thinned(last.validation, GOLDEN_ROWS)]
     reference = _reference(dataset, fitted, _thinned(last.train, REFERENCE_ROWS_MAX))
     folder = into / _folder_name(manifest, fitted)
@@ -161,7 +162,7 @@ def train_on(
     else:
         attachments = {**card, REFERENCE: reference}
         written = write_model(folder, fitted.predictor, manifest, golden, attachments)
-    return Trained(folder, written, verdict, checks, found)
+    return Trained(folder, written, verdict, checks, found, beside)
 
 
 def plan_of(manifest: ModelManifest) -> TrainingPlan:
@@ -220,19 +221,6 @@ def repeat(
 # --- parts ---------------------------------------------------------------------------------------
 
 
-def _comparable(champion: LoadedModel | None, dataset: Dataset) -> dict[str, Predictor]:
-    """The champion by name, if it takes the same inputs and has the same labels."""
-    if champion is None:
-        return {}
-    known = champion.manifest
-    is_same = (
-        known.columns == dataset.columns
-        and known.fingerprint == dataset.fingerprint
-        and known.label == LabelRule(dataset.plan.horizon_s, dataset.plan.threshold)
-    )
-    return {"champion": champion.predictor} if is_same else {}
-
-
 def _manifest(
     dataset: Dataset,
     plan: TrainingPlan,
@@ -240,13 +228,8 @@ def _manifest(
     found: Evaluation,
     folds: int,
     verdict: Verdict,
-    champion: LoadedModel | None,
+    beside: Beside,
 ) -> ModelManifest:
-    compared: Comparison | None = None
-    if found.others and champion is not None:
-        compared = msgspec.structs.replace(
-            found.others[0], model_sha256=champion.manifest.model_sha256
-        )
     given: dict[str, Parameter] = {"model": plan.model, "budget": plan.budget}
     return ModelManifest(
         kind=fitted.predictor.kind,
@@ -263,7 +246,7 @@ def _manifest(
         code_version=code_version(),
         metrics=found.metrics,
         baselines=found.baselines,
-        champion=compared,
+        champion=beside.compared,
         beats_baseline=verdict.holds,
     )
 

@@ -169,7 +169,9 @@ def print_shown(found: Shown) -> None:
     sys.stdout.write("\n")
     others = [(each.name, each.metrics) for each in manifest.baselines]
     if manifest.champion is not None:
-        others.append((f"champion then ({manifest.champion.name})", manifest.champion.metrics))
+        fresh = manifest.champion.fresh
+        where = f"{fresh.rows:,} rows new to it" if fresh else "rows it was trained on"
+        others.append((f"champion then, on {where}", manifest.champion.metrics))
     _print_figures([("this model", manifest.metrics), *others])
     sys.stdout.write("\n")
     print_table(

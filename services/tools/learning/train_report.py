@@ -16,18 +16,18 @@ _METRICS: Final = ("macro_f1", "mcc", "log_loss", "ece", "pnl_per_row")
 
 def print_training(done: TrainReport) -> None:
     """The figures beside every baseline's, the verdict, and where the model is."""
-    compared = [*done.baselines, *([done.champion] if done.champion else [])]
     print_table(
         ("predictor", "macro-F1", "MCC", "log-loss", "ECE", "PnL a row, 1/20000 $", "margin"),
         [
             (f"this model ({done.model})", *_cells(done.metrics), ""),
-            *((c.name, *_cells(c.metrics), _cell(c.macro_f1_margin)) for c in compared),
+            *((c.name, *_cells(c.metrics), _cell(c.macro_f1_margin)) for c in done.baselines),
         ],
     )
     sys.stdout.write(
         f"\n{done.test_rows:,} test rows of {done.rows:,}; in brackets 95 % intervals; margin: this"
         " model's macro-F1 less that one's\n"
     )
+    _print_champion(done)
     for check in done.checks:
         if check.outcome != "passed":
             sys.stdout.write(f"leak check {check.name}: {check.outcome}: {check.detail}\n")
@@ -59,6 +59,21 @@ def print_scored(scored: Scored, name: str, version: int) -> None:
     if scored.null_input:
         sys.stdout.write(f"; {scored.null_input:,} with a null among the inputs were not")
     sys.stdout.write("\n")
+
+
+def _print_champion(done: TrainReport) -> None:
+    found = done.champion
+    if found is not None and found.fresh is not None:
+        own = found.fresh.own.macro_f1
+        sys.stdout.write(
+            f"beside the champion, on {found.fresh.rows:,} of the test rows, which are new to it:"
+            f" macro-F1 {_cell(own)}, the champion's {_cell(found.metrics.macro_f1)}, margin"
+            f" {_cell(found.macro_f1_margin)}\n"
+        )
+    elif done.champion_not_compared:
+        sys.stdout.write(
+            f"not compared with the champion row by row: {done.champion_not_compared}\n"
+        )
 
 
 def _cells(metrics: Metrics) -> list[str]:

@@ -44,6 +44,9 @@ class TrainReport(msgspec.Struct, frozen=True):
     metrics: Metrics
     baselines: Sequence[Comparison]
     champion: Comparison | None
+    """On test rows that were new to it."""
+    champion_not_compared: str
+    """Why not row by row; empty: it was, or there is none."""
     checks: Sequence[LeakCheck]
     repeated: str
     """The manifest whose model came out again; empty: it is no repeat."""
@@ -158,6 +161,7 @@ def _report(
         metrics=manifest.metrics,
         baselines=manifest.baselines,
         champion=manifest.champion,
+        champion_not_compared=trained.beside.why_not,
         checks=trained.checks,
         repeated=repeated,
     )

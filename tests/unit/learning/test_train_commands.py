@@ -69,7 +69,8 @@ def test_a_model_that_beats_nothing_is_registered_as_such_and_not_promoted(
     newest = registry.versions()[0]
     assert (newest.kind, newest.beats_baseline, newest.aliases) == ("rule", False, ())
     assert registry.alias() == champion["version"]
-    assert registry.manifest(newest.version).champion is not None
+    assert registry.manifest(newest.version).champion is None
+    assert "not compared with the champion row by row: the champion was trained on" in answer.stdout
 
 
 def test_the_same_training_twice_is_one_version(home: Path, champion: Document) -> None:

@@ -3,8 +3,9 @@
 import math
 
 import pytest
+from msgspec.structs import replace
 
-from services.models.manifest import Comparison, Estimate, LabelRule
+from services.models.manifest import Comparison, Estimate, Fresh, LabelRule
 from services.models.rules import beats_baselines, beats_champion, difference
 from tests.support.model_kit import baseline, estimate, manifest, metrics
 
@@ -54,11 +55,18 @@ def test_a_champion_on_its_own_rows_is_beaten_by_more_than_both_intervals() -> N
     assert not beats_champion(champion, champion).holds
 
 
-def test_a_champion_on_the_same_rows_is_beaten_by_the_paired_interval() -> None:
+def test_a_champion_on_rows_that_are_new_to_it_is_beaten_by_the_paired_interval() -> None:
     champion = manifest(metrics=metrics(0.99, 0.01), files={"model.json": "a" * 64})
-    paired = Comparison("direction_10s", metrics(0.44, 0.96), estimate(0.02), "a" * 64)
-    better = manifest(metrics=metrics(0.45, 0.95), champion=paired)
-    assert beats_champion(better, champion).holds
+    fresh = Fresh(1, 500, metrics(0.46, 0.95))
+    paired = Comparison("champion", metrics(0.44, 0.96), estimate(0.02), "a" * 64, fresh)
+    better = manifest(metrics=metrics(0.40, 0.97), champion=paired)
+    verdict = beats_champion(better, champion)
+    assert verdict.holds
+    assert "on 500 test rows that are new to it" in verdict.why
+    assert "log-loss 0.9500, the champion's 0.9600" in verdict.why
+    # On rows that the champion was trained on, the comparison counts for nothing.
+    seen = manifest(metrics=metrics(0.40, 0.97), champion=replace(paired, fresh=None))
+    assert not beats_champion(seen, champion).holds
     # A comparison with another model than the present champion counts for nothing.
     other = manifest(metrics=metrics(0.99, 0.01), files={"model.json": "b" * 64})
     assert not beats_champion(better, other).holds

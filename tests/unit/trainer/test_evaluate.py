@@ -1,4 +1,4 @@
-"""What an evaluation reports: pooled tests, parts of them, and a champion on the same rows."""
+"""What an evaluation reports: pooled tests and parts of them."""
 
 from dataclasses import replace
 from typing import Final
@@ -27,10 +27,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture(scope="module")
 def found(dataset: Dataset) -> Evaluation:
-    folds = walk_forward(dataset)
-    older = fit_model("logistic", dataset, folds[0].train, folds[0].validation, 1, {"C": 1e-3})
-    others = {"champion": older.predictor}
-    return evaluate(dataset, folds, "logistic", 1, 1, others=others)
+    return evaluate(dataset, walk_forward(dataset), "logistic", 1, 1)
 
 
 def test_each_row_of_the_pool_is_said_by_the_fold_that_had_not_seen_it(
@@ -49,7 +46,7 @@ def test_the_figures_are_those_of_the_pooled_rows(dataset: Dataset, found: Evalu
     assert found.metrics.macro_f1.value == pytest.approx(f1_score(label, said, average="macro"))
     gained = pnl_of(said, dataset.move[found.rows], dataset.half_spread[found.rows])
     assert found.metrics.pnl_per_row.value == pytest.approx(gained.mean())
-    for compared in (*found.baselines, *found.others):
+    for compared in found.baselines:
         margin = found.metrics.macro_f1.value - compared.metrics.macro_f1.value
         assert compared.macro_f1_margin.value == pytest.approx(margin)
 
@@ -58,12 +55,6 @@ def test_rules_have_no_log_loss_and_no_calibration(found: Evaluation) -> None:
     states = {c.name: c.metrics.log_loss is not None for c in found.baselines}
     assert states == {"majority": True, "last_move": False, "imbalance": False, "chance": False}
     assert all((c.metrics.log_loss is None) == (c.metrics.ece is None) for c in found.baselines)
-
-
-def test_a_champion_is_compared_on_the_same_rows_and_is_no_baseline(found: Evaluation) -> None:
-    assert [c.name for c in found.others] == ["champion"]
-    assert "champion" not in {c.name for c in found.baselines}
-    assert found.others[0].metrics.log_loss is not None
 
 
 def test_slices_are_parts_of_the_pool(dataset: Dataset, found: Evaluation) -> None:

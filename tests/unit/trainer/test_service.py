@@ -148,20 +148,6 @@ def test_every_model_goes_through_and_does_not_beat_on_nothing(
     assert "It does not beat its best baseline" in (trained.folder / "card.md").read_text()
 
 
-def test_the_champion_is_compared_if_it_takes_the_same_inputs(
-    dataset: Dataset, trained: Trained, tmp_path: Path
-) -> None:
-    champion = read_model(trained.folder)
-    plan = TrainingPlan(DATA, "majority", 1, 1)
-    found = train_on(dataset, None, tmp_path, plan, champion).manifest.champion
-    assert found is not None
-    assert (found.name, found.model_sha256) == ("champion", champion.manifest.model_sha256)
-    longer = msgspec.structs.replace(champion.manifest, label=msgspec.structs.replace(
-        champion.manifest.label, horizon_s=60))  # fmt: skip
-    other = msgspec.structs.replace(champion, manifest=longer)
-    assert train_on(dataset, None, tmp_path, plan, other).manifest.champion is None
-
-
 @pytest.mark.parametrize(
     "plan,complaint",
     [
