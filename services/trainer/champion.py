@@ -7,13 +7,16 @@ those are too few for an interval there is no comparison row by row, and `rules.
 goes by the two models' own walk-forward figures.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
 from services.models.artifact import LoadedModel
+from services.models.errors import ModelRefusedError
 from services.models.manifest import Comparison, Fresh, LabelRule
+from services.models.registry import Registry
 from services.scoring.intervals import BLOCKS_MIN, blocks_of, resample
 from services.scoring.metrics import classes_of
 from services.trainer.dataset import Dataset
@@ -38,6 +41,22 @@ class Beside(NamedTuple):
 
 
 NOBODY: Final = Beside(None, "")
+
+
+def champion_to_compare(registry: Registry, tell: Callable[[str], None]) -> LoadedModel | None:
+    """The model that serves now; None: none does, or it can't be read, which is told.
+
+    Raises:
+        OperatingError: the registry is away.
+    """
+    version = registry.alias()
+    if version is None:
+        return None
+    try:
+        return registry.load(version)
+    except ModelRefusedError as error:
+        tell(f"the champion is not compared: {error}")
+        return None
 
 
 def beside_champion(

@@ -10,11 +10,12 @@ from services.lake.places import Lake
 from services.models.artifact import LoadedModel, read_manifest
 from services.models.changes import CHAMPION
 from services.models.classes import model_name
-from services.models.errors import ModelRefusedError, PromotionRefusedError
+from services.models.errors import PromotionRefusedError
 from services.models.manifest import Comparison, Metrics
 from services.models.registry import Registry
 from services.models.settings import mlflow_url_of_environment
 from services.tools.operate.errors import OperateError
+from services.trainer.champion import champion_to_compare
 from services.trainer.leakage import LeakCheck
 from services.trainer.score import Scored, score
 from services.trainer.service import Trained, TrainingPlan, repeat, require_plan, train
@@ -61,7 +62,7 @@ def train_and_register(home: Path, plan: TrainingPlan, tell: Tell, *, promote: b
     """
     require_plan(plan)
     registry = open_registry(home, plan.data.horizon_s)
-    champion = _champion(registry, tell)
+    champion = champion_to_compare(registry, tell)
     trained = train(Lake(home), trained_folder(home), plan, champion, tell)
     tell("registering")
     version = registry.register(trained.folder)
@@ -128,17 +129,6 @@ def open_registry(home: Path, horizon_s: int) -> Registry:
 def trained_folder(home: Path) -> Path:
     """Where runs put their models."""
     return home / "models" / "trained"
-
-
-def _champion(registry: Registry, tell: Tell) -> LoadedModel | None:
-    version = registry.alias(CHAMPION)
-    if version is None:
-        return None
-    try:
-        return registry.load(version)
-    except ModelRefusedError as error:
-        tell(f"the champion is not compared: {error}")
-        return None
 
 
 def _report(

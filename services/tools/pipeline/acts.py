@@ -31,6 +31,7 @@ from services.tools.pipeline.history import take_in
 from services.tools.pipeline.order import PipelineOrder
 from services.tools.pipeline.rows import backfill, ends_of_trades, hold_parity
 from services.tools.pipeline.steps import Earlier, Say, Step, Values
+from services.trainer.champion import champion_to_compare
 from services.trainer.dataset import Dataset, DatasetPlan, load_dataset
 from services.trainer.provenance import code_version
 from services.trainer.service import train_on
@@ -140,8 +141,7 @@ class _Acts:
         data = self._data or load_dataset(self._lake, self._order.plan.data)
         if data.sha256 != earlier["dataset"]["sha256"]:
             raise PipelineError("step train: the lake's rows have changed meanwhile; run it again")
-        number = self._registry.alias()
-        champion = None if number is None else self._registry.load(number)
+        champion = champion_to_compare(self._registry, self._say)
         into = self._order.home / "models" / "trained"
         with self._too_little_told("train"):
             made = train_on(data, self._lake, into, self._order.plan, champion, self._say)

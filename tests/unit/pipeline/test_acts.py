@@ -1,6 +1,7 @@
 """Outcry's own steps, on a small lake: from trades to a registered model."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,6 +117,26 @@ def test_a_row_that_the_trades_do_not_give_stops_the_run_before_anything_is_trai
     with pytest.raises(PipelineError, match="step parity: lake of microstructure_v1: 1 mismatched"):
         run(order)
     assert not (tmp_path / "models").exists()
+
+
+def test_a_champion_that_can_not_be_read_is_told_and_does_not_stop_the_run(
+    first: tuple[Path, dict[str, Done]], tmp_path: Path
+) -> None:
+    home = shutil.copytree(first[0], tmp_path / "home")
+    registry = Registry(home)
+    registry.promote(1, force=True, why="the first one")
+    path = registry.folder_of(1) / "model.json"
+    held = bytearray(path.read_bytes())
+    held[-3] ^= 1
+    path.write_bytes(held)
+    lines: list[str] = []
+    plan = TrainingPlan(DatasetPlan(SET.name), "last_move", budget=1)
+    steps = steps_of(PipelineOrder(home, plan), lines.append)
+    done = {d.record.step: d.record for d in run_steps(home / "pipeline" / "one", steps, print)}
+    assert done["register"].outputs["version"] == registry.versions()[0].version > 1
+    assert any("the champion is not compared: the model is refused (wrong_sha256)" in line
+               for line in lines)  # fmt: skip
+    assert not done["promote"].outputs["promoted"]
 
 
 def test_rows_that_come_while_it_runs_are_not_trained_on(tmp_path: Path) -> None:
