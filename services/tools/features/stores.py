@@ -154,14 +154,18 @@ class _Ticker:
     def _count_absent(self) -> None:
         tally = self._tally
         first_us, last_us = min(self._there, default=None), max(self._there, default=None)
+        behind = 0
         for grid_time_us in self._left:
             if first_us is None or last_us is None or grid_time_us > last_us:
-                tally.behind += 1
+                behind += 1
             elif grid_time_us < first_us:
                 tally.before += 1
             else:
                 tally.missing += 1
                 tally.tell(f"{self._ticker} at {grid_time_us}: missing in the lake")
+        if behind:
+            tally.behind += behind
+            tally.tell(f"{self._ticker}: {behind:,} rows are later than the newest one in the lake")
 
 
 def compare_online(

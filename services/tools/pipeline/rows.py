@@ -1,6 +1,6 @@
 """The steps that make feature rows, and hold them against the fold once more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from services.featuresets import SETS
@@ -72,19 +72,20 @@ def hold_parity(lake: Lake, order: PipelineOrder) -> Values:
         )
         tallies, holds = report.tallies, report.holds
     else:
-        tallies = [_compare_history(lake, name)]
+        tallies = [_compare_history(lake, name, order.plan.data.tickers)]
         holds = tallies[0].holds and tallies[0].matched > 0
     if not holds:
         raise PipelineError(f"step parity: {_first_difference(tallies)}")
     return {"matched": {tally.place: tally.matched for tally in tallies}}
 
 
-def _compare_history(lake: Lake, name: str) -> Tally:
+def _compare_history(lake: Lake, name: str, tickers: Sequence[str]) -> Tally:
+    """Of these tickers alone, as the backfill made them; none named: of all."""
     feature_set = SETS[name]
     of_trades = feature_set.source == "trades"
     dataset, feed = ("trades", _trades) if of_trades else ("bars/1d", bars_from_lake)
     expected = Expected()
-    for ticker in lake.tickers(dataset):
+    for ticker in tickers or lake.tickers(dataset):
         for row in expected_rows(feature_set, feed(lake, ticker)):
             expected.note(feature_set, row)
     # Rows of the stream follow from the log; `outcry features parity` compares those.
@@ -94,6 +95,16 @@ def _compare_history(lake: Lake, name: str) -> Tally:
 def _trades(lake: Lake, ticker: str) -> Iterator[Fed]:
     """One by one, where a backfill takes whole columns."""
     return (Fed(ticker, tick, tick.time_us) for tick in read_ticks(lake, ticker))
+
+
+def _next_step(tally: Tally) -> str:
+    if tally.place == "lake":
+        command = f"outcry features backfill --set {tally.feature_set} --replace"
+        return f"make the rows anew (`{command}`) and run it again"
+    return (
+        f"see `outcry features parity --set {tally.feature_set}`; rows that are only behind are on"
+        " their way, so run it again once the materializer has caught up"
+    )
 
 
 def _first_difference(tallies: list[Tally]) -> str:
@@ -106,5 +117,6 @@ def _first_difference(tallies: list[Tally]) -> str:
             }
             spelled = ", ".join(f"{count:,} {field}" for field, count in counts.items())
             first = f"; {tally.differences[0]}" if tally.differences else ""
-            return f"{tally.place} of {tally.feature_set}: {spelled}{first}"
+            where = f"{tally.place} of {tally.feature_set}"
+            return f"{where}: {spelled}{first}; {_next_step(tally)}"
     return "there are no rows to compare: ingest trades (`outcry history ingest`) or trade"

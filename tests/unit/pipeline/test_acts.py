@@ -1,6 +1,7 @@
 """Outcry's own steps, on a small lake: from trades to a registered model."""
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from services.tools.history.errors import HistoryError
 from services.tools.pipeline.acts import needed_s, reload_service, steps_of
 from services.tools.pipeline.errors import PipelineError, StepFailedError
 from services.tools.pipeline.order import GivenFile, PipelineOrder
+from services.tools.pipeline.rows import hold_parity
 from services.tools.pipeline.steps import Done, Earlier, Step, Values, run_steps
 from services.tools.vectorfold.made_trades import make_trades
 from services.trainer.dataset import DatasetPlan
@@ -137,6 +139,32 @@ def test_a_champion_that_can_not_be_read_is_told_and_does_not_stop_the_run(
     assert any("the champion is not compared: the model is refused (wrong_sha256)" in line
                for line in lines)  # fmt: skip
     assert not done["promote"].outputs["promoted"]
+
+
+def test_a_ticker_that_was_not_asked_for_is_not_held_against_the_rows(tmp_path: Path) -> None:
+    lake = fill(tmp_path, 2_000)
+    plan = TrainingPlan(DatasetPlan(SET.name, tickers=("AAPL",)), "majority", budget=1)
+    steps = steps_of(PipelineOrder(tmp_path, plan), lambda _line: None)[:3]
+    done = run_steps(tmp_path / "pipeline" / "one", steps, lambda _line: None)
+    assert done[2].record.outputs["matched"] == {"lake": done[1].record.outputs["computed"]}
+    assert lake.tickers(f"features/{SET.name}") == ["AAPL"]
+
+
+def test_rows_that_are_missing_name_the_ticker_and_the_next_step(tmp_path: Path) -> None:
+    lake = fill(tmp_path, 2_000)
+    order = order_of(tmp_path)
+    run_steps(tmp_path / "pipeline" / "one", steps_of(order, print)[:2], print)
+    for path in lake.files(f"features/{SET.name}"):
+        if "ticker=MSFT" in str(path):
+            path.unlink()
+    with pytest.raises(PipelineError) as caught:
+        hold_parity(lake, order)
+    assert re.search(
+        r"step parity: lake of microstructure_v1: [\d,]+ behind; MSFT: [\d,]+ rows are later than"
+        r" the newest one in the lake; make the rows anew \(`outcry features backfill --set"
+        r" microstructure_v1 --replace`\) and run it again",
+        str(caught.value),
+    )
 
 
 def test_rows_that_come_while_it_runs_are_not_trained_on(tmp_path: Path) -> None:
