@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
 
-import httpx
 import msgspec
 import numpy as np
 
@@ -29,15 +27,13 @@ from services.tools.history.source import digest
 from services.tools.pipeline.errors import PipelineError
 from services.tools.pipeline.history import take_in
 from services.tools.pipeline.order import PipelineOrder
+from services.tools.pipeline.reload import Wanted, reload_service
 from services.tools.pipeline.rows import backfill, ends_of_trades, hold_parity
 from services.tools.pipeline.steps import Earlier, Say, Step, Values
 from services.trainer.champion import champion_to_compare
 from services.trainer.dataset import Dataset, DatasetPlan, load_dataset
 from services.trainer.provenance import code_version
 from services.trainer.service import train_on
-
-RELOAD_S: Final = 60.0
-"""For the service to load, verify and warm a model."""
 
 
 def steps_of(order: PipelineOrder, say: Say) -> list[Step]:
@@ -190,11 +186,13 @@ class _Acts:
             "promoted": earlier["promote"],
         }
 
-    def reload(self, _: Earlier) -> Values:
+    def reload(self, earlier: Earlier) -> Values:
         url = self._order.inference_url
         if not url:
             return {"reloaded": False, "why": "no inference service was named"}
-        return reload_service(url)
+        champion = self._registry.alias()
+        promoted = bool(earlier["promote"]["promoted"])
+        return reload_service(url, Wanted(self._registry.name, champion, promoted))
 
     # --- parts
 
@@ -226,33 +224,6 @@ def needed_s(plan: DatasetPlan, window_s: int) -> float:
     """
     block_s = plan.horizon_s + window_s
     return BLOCKS_MIN * block_s * (plan.folds + 2) / plan.folds + block_s
-
-
-def reload_service(url: str) -> dict[str, Any]:
-    """Tell an inference service to look at its aliases now; what it answered.
-
-    Raises:
-        PipelineError: it does not answer, or refuses the champion.
-    """
-    try:
-        answer = httpx.post(f"{url}/admin/reload", json={}, timeout=RELOAD_S)
-    except httpx.HTTPError as error:
-        raise PipelineError(
-            f"step reload: the inference service at {url} does not answer ({error}); start it"
-            " (`outcry up`) or leave the step out (--no-reload), then run it again"
-        ) from error
-    if answer.status_code != httpx.codes.OK:
-        raise PipelineError(
-            f"step reload: the inference service answered {answer.status_code}: {answer.text[:300]}"
-        )
-    outcomes = {one["alias"]: one for one in answer.json()["outcomes"]}
-    champion = outcomes["champion"]
-    if champion["outcome"] in {"refused", "registry_away"}:
-        raise PipelineError(
-            f"step reload: the inference service keeps its model ({champion['outcome']}:"
-            f" {champion['reason']}, {champion['detail']})"
-        )
-    return {"reloaded": True, "champion": champion["outcome"], "serving": champion["version"]}
 
 
 def _content(lake: Lake, dataset: str) -> str:

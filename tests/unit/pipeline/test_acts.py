@@ -1,12 +1,7 @@
 """Outcry's own steps, on a small lake: from trades to a registered model."""
 
-import json
 import re
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +15,7 @@ from services.models.registry import Registry
 from services.tools.features.backfill import Days
 from services.tools.features.run import backfill_from_lake
 from services.tools.history.errors import HistoryError
-from services.tools.pipeline.acts import needed_s, reload_service, steps_of
+from services.tools.pipeline.acts import needed_s, steps_of
 from services.tools.pipeline.errors import PipelineError, StepFailedError
 from services.tools.pipeline.order import GivenFile, PipelineOrder
 from services.tools.pipeline.rows import hold_parity
@@ -219,63 +214,3 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepFailedError, match=r"step ingest: .*gone\.csv") as caught:
         run(order_of(tmp_path, GivenFile("trades", gone)))
     assert isinstance(caught.value.__cause__, HistoryError)
-
-
-# --- reload --------------------------------------------------------------------------------------
-
-
-@contextmanager
-def service(status: int, document: object) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
-    """An HTTP server that gives one answer, and keeps what it was asked."""
-    asked: list[tuple[str, bytes]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            asked.append((self.path, self.rfile.read(length)))
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(json.dumps(document).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def outcome(what: str, **more: object) -> dict[str, object]:
-    champion = {"alias": "champion", "outcome": what, "version": 3, "reason": None, "detail": None}
-    return {"outcomes": [{"alias": "shadow", "outcome": "emptied"}, champion | more]}
-
-
-def test_the_service_is_told_and_what_it_serves_is_kept() -> None:
-    with service(200, outcome("loaded")) as (url, asked):
-        assert reload_service(url) == {"reloaded": True, "champion": "loaded", "serving": 3}
-    assert asked == [("/admin/reload", b"{}")]
-
-
-def test_a_service_that_refuses_the_model_is_no_success() -> None:
-    refused = outcome("refused", reason="too_slow", detail="9 ms, the limit is 5 ms")
-    with (
-        service(200, refused) as (url, _),
-        pytest.raises(PipelineError, match=r"keeps its model \(refused: too_slow, 9 ms"),
-    ):
-        reload_service(url)
-
-
-def test_a_service_that_fails_or_is_away_is_said() -> None:
-    with (
-        service(500, {"title": "no"}) as (url, _),
-        pytest.raises(PipelineError, match="answered 500"),
-    ):
-        reload_service(url)
-    with pytest.raises(PipelineError, match="does not answer"):
-        reload_service("http://127.0.0.1:1")
