@@ -57,7 +57,7 @@ class InferenceSettings(RoomSettings):
     inference_unsent_max: int = Field(default=10_000, ge=1)
     """Most predictions that wait for the log; then requests are refused."""
     inference_stream: bool = False
-    """Predict for each new row of the champion's feature set too."""
+    """Predict for each new row of the champion's feature set too; `outcry up` turns it on."""
 
     @field_validator("inference_host")
     @classmethod

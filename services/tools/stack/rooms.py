@@ -132,6 +132,8 @@ def room(plan: Plan, row: Room) -> Component:
         port = plan.port_base + PORT_OFFSETS["predict"]
         ports = {"inference": port} | ports
         env |= {"OUTCRY_INFERENCE_HOST": HOST, "OUTCRY_INFERENCE_PORT": str(port)}
+        # What the page shows of a model is what the stream says; `0` in the environment ends it.
+        env.setdefault("OUTCRY_INFERENCE_STREAM", "1")
     # A standby takes the ids over itself, at once; to fence them here would be to fence it.
     is_fenced = row.is_transactional and not (plan.standby and row.standby_port)
     ids = transactional_ids(plan.topic_prefix, row.name, INSTANCE) if is_fenced else ()

@@ -24,6 +24,8 @@ from services.tools.stack.rooms import (
 from services.tools.stack.settings import PORT_OFFSETS, StackSettings
 from services.wire.topics import TOPICS
 
+STREAM = "OUTCRY_INFERENCE_STREAM"
+
 
 def _component(name: str, needs: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> Component:
     return Component(name=name, argv=(), env={}, ready=None, needs=needs, after=after)
@@ -52,6 +54,17 @@ def test_inference_is_told_its_own_port_beside_that_of_its_metrics(tmp_path: Pat
     assert component.env["OUTCRY_INFERENCE_PORT"] == "19082"
     assert component.env["OUTCRY_METRICS_PORT"] == "19020"
     assert component.ports == {"inference": 19082, "inference metrics": 19020}
+
+
+def test_the_stack_has_inference_predict_in_the_stream_unless_somebody_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = stack_plan(StackSettings(home=tmp_path), ROOM_NAMES)
+    row = next(row for row in ROOMS if row.name == "inference")
+    monkeypatch.delenv(STREAM, raising=False)
+    assert room(plan, row).env[STREAM] == "1"
+    monkeypatch.setenv(STREAM, "0")
+    assert room(plan, row).env[STREAM] == "0"
 
 
 def test_a_room_whose_libraries_are_not_installed_stops_the_start_and_names_the_extra() -> None:

@@ -39,7 +39,11 @@ export class PredictionsView {
         make(
           "p",
           "hint",
-          `No model has spoken about ${this.ticker}: none is in service, or no features reach it.`,
+          `No model has spoken about ${this.ticker}. Either none is champion (outcry models list,` +
+            " outcry models promote), or the rooms features and inference do not run" +
+            " (outcry status), or inference runs without its stream" +
+            " (OUTCRY_INFERENCE_STREAM=1), or the ticker has not traded for as long as its" +
+            " features look back.",
         ),
       );
     } else {
