@@ -15,6 +15,7 @@ FEATURE_AGE: Final = "outcry_inference_feature_age_seconds"
 ROWS_UNFIT: Final = "outcry_inference_rows_unfit_total"
 MODEL_VERSION: Final = "outcry_inference_model_version"
 MODELS_LOADED: Final = "outcry_inference_models_loaded_total"
+MODEL_REFUSED: Final = "outcry_inference_model_refused"
 MODELS_REFUSED: Final = "outcry_inference_models_refused_total"
 REGISTRY_FAILURES: Final = "outcry_inference_registry_failures_total"
 SHADOW_SKIPPED: Final = "outcry_inference_shadow_skipped_total"
@@ -22,6 +23,18 @@ UNSENT: Final = "outcry_inference_predictions_unsent"
 LOST: Final = "outcry_inference_predictions_lost_total"
 UNRECORDED: Final = "outcry_inference_requests_refused_unrecorded_total"
 STREAM_ROWS: Final = "outcry_inference_stream_rows_total"
+
+STOPPED: Final = "stopped"
+"""Cause of a loss: the process ended while predictions waited."""
+REFUSED_BY_LOG: Final = "refused_by_log"
+"""Cause of a loss: the log will never take it; the room's log says with which error."""
+LOSSES: Final = (STOPPED, REFUSED_BY_LOG)
+
+BUSY: Final = "busy"
+LOG_FULL: Final = "log_full"
+FAILED: Final = "failed"
+SKIPS: Final = (BUSY, LOG_FULL, FAILED)
+"""Causes for which the shadow model did not see a request."""
 
 METRICS: Final = (
     Metric(REQUESTS, "counter", ("method", "route", "status"), "HTTP requests answered"),
@@ -32,7 +45,8 @@ METRICS: Final = (
     Metric(ROWS_UNFIT, "counter", ("reason",), "Rows that could not be predicted from"),
     Metric(MODEL_VERSION, "gauge", ("alias",), "Version that is served; 0: none"),
     Metric(MODELS_LOADED, "counter", ("alias",), "Models taken into service"),
-    Metric(MODELS_REFUSED, "counter", ("alias", "reason"), "Models refused: alert on a rise"),
+    Metric(MODEL_REFUSED, "gauge", ("alias",), "1: the version of the alias is refused; alert"),
+    Metric(MODELS_REFUSED, "counter", ("alias", "reason"), "Models refused, by reason"),
     Metric(REGISTRY_FAILURES, "counter", (), "Times that the model registry did not answer"),
     Metric(SHADOW_SKIPPED, "counter", ("cause",), "Requests that the shadow model did not see"),
     Metric(UNSENT, "gauge", (), "Predictions that wait for the log"),

@@ -57,6 +57,8 @@ class PredictionLog:
         self._telemetry = telemetry
         self._topic = connection.prefix + PREDICTIONS.name
         self._failed = 0
+        for cause in metrics.LOSSES:  # No alert sees a rise of what appears with it.
+            telemetry.count(metrics.LOST, 0, cause=cause)
         self._stopping = Event()
         self._producer = Producer(
             connection.client_config()
@@ -88,7 +90,7 @@ class PredictionLog:
         except BufferError:
             return False
         except KafkaException as error:
-            self._lose(1, error.args[0].name())
+            self._lose(1, metrics.REFUSED_BY_LOG, error.args[0].name())
             return False
         return True
 
@@ -102,7 +104,7 @@ class PredictionLog:
         self._stopping.set()
         self._thread.join()
         if left := self._producer.flush(_LAST_WAIT_S):
-            self._lose(left, "stopped")
+            self._lose(left, metrics.STOPPED)
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
@@ -111,12 +113,12 @@ class PredictionLog:
 
     def _note_failure(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
-            self._lose(1, error.name())
+            self._lose(1, metrics.REFUSED_BY_LOG, error.name())
 
-    def _lose(self, count: int, cause: str) -> None:
+    def _lose(self, count: int, cause: str, error: str | None = None) -> None:
         self._failed += count
         self._telemetry.count(metrics.LOST, count, cause=cause)
-        self._telemetry.log.error("predictions_lost", count=count, cause=cause)
+        self._telemetry.log.error("predictions_lost", count=count, cause=cause, error=error)
 
 
 def requested(

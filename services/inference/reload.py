@@ -25,7 +25,7 @@ from services.inference import metrics
 from services.inference.core import Alias
 from services.inference.slots import Features, RefusalNote, ServedModel, Slots
 from services.models.artifact import LoadedModel, check_repo
-from services.models.errors import ModelError, ModelRefusedError
+from services.models.errors import ModelError, ModelRefusedError, Refusal
 from services.online.errors import OnlineStoreAwayError, OnlineStoreError
 from services.runtime.errors import OperatingError
 from services.runtime.telemetry import Telemetry
@@ -135,6 +135,15 @@ class Reloader:
         self._refused: dict[Alias, int] = {}
         """Versions that are not worth another try by themselves."""
         self.is_registry_away = False
+        self._declare()
+
+    def _declare(self) -> None:
+        """Show all that is alerted on from the start: no rise is seen of what appears with it."""
+        for alias in self._aliases:
+            self._telemetry.set(metrics.MODEL_VERSION, 0, alias=alias)
+            self._telemetry.set(metrics.MODEL_REFUSED, 0, alias=alias)
+            for reason in (*Refusal, *LoadRefusal):
+                self._telemetry.count(metrics.MODELS_REFUSED, 0, alias=alias, reason=reason)
 
     def check(self, *, again: bool = False) -> list[Outcome]:
         """Look at each alias once.
@@ -165,8 +174,7 @@ class Reloader:
         try:
             if current is not None and current.version == version:
                 # Perhaps another version was refused meanwhile, and the alias put back.
-                self._refused.pop(alias, None)
-                self._slots.refusals.pop(alias, None)
+                self._forget_refusal(alias)
                 return Outcome(alias, "unchanged", version)
             if self._refused.get(alias) == version:
                 return self._refuse_again(alias, current)
@@ -224,8 +232,7 @@ class Reloader:
 
     def _exchange(self, alias: Alias, current: ServedModel | None, model: ServedModel) -> Outcome:
         self._slots.put(alias, model)
-        self._slots.refusals.pop(alias, None)
-        self._refused.pop(alias, None)
+        self._forget_refusal(alias)
         self._telemetry.count(metrics.MODELS_LOADED, alias=alias)
         self._telemetry.set(metrics.MODEL_VERSION, model.version, alias=alias)
         self._telemetry.log.info(
@@ -240,6 +247,7 @@ class Reloader:
 
     def _empty(self, alias: Alias, current: ServedModel | None) -> Outcome:
         """Nothing has the alias: a champion serves on, the others go."""
+        self._forget_refusal(alias)
         if current is None:
             return Outcome(alias, "unchanged")
         if alias is Alias.CHAMPION:
@@ -264,6 +272,7 @@ class Reloader:
         noted = self._slots.refusals.get(alias)
         note = RefusalNote(version, str(reason), detail, _now_us())
         self._slots.refusals[alias] = note
+        self._telemetry.set(metrics.MODEL_REFUSED, 1, alias=alias)
         self._telemetry.count(metrics.MODELS_REFUSED, alias=alias, reason=str(reason))
         if noted is None or (noted.version, noted.reason) != (note.version, note.reason):
             self._telemetry.log.error(
@@ -273,6 +282,12 @@ class Reloader:
         if reason not in PASSING:
             self._refused[alias] = version
         return Outcome(alias, "refused", serving, str(reason), detail)
+
+    def _forget_refusal(self, alias: Alias) -> None:
+        """What has the alias now is served, or nothing has it."""
+        self._refused.pop(alias, None)
+        self._slots.refusals.pop(alias, None)
+        self._telemetry.set(metrics.MODEL_REFUSED, 0, alias=alias)
 
     def _refuse_again(self, alias: Alias, current: ServedModel | None) -> Outcome:
         note = self._slots.refusals[alias]

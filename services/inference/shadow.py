@@ -34,6 +34,8 @@ class Shadow:
         self._thread = ThreadPoolExecutor(1, "shadow")
         self._lock = Lock()
         self._waiting = 0
+        for cause in metrics.SKIPS:  # No alert sees a rise of what appears with it.
+            telemetry.count(metrics.SHADOW_SKIPPED, 0, cause=cause)
 
     def offer(self, model: ServedModel, rows: Sequence[Fit], request_id: str, now_us: int) -> None:
         """Have the shadow model score these rows, if there is one and it has the time."""
@@ -42,7 +44,7 @@ class Shadow:
             return
         with self._lock:
             if self._waiting >= self._waiting_max:
-                self._telemetry.count(metrics.SHADOW_SKIPPED, cause="busy")
+                self._telemetry.count(metrics.SHADOW_SKIPPED, cause=metrics.BUSY)
                 return
             self._waiting += 1
         self._thread.submit(self._score, shadow, model, rows, request_id, now_us)
@@ -62,13 +64,13 @@ class Shadow:
             for index, (row, probabilities) in enumerate(zip(rows, found, strict=True)):
                 made = requested(shadow, row, probabilities, request_id, now_us, index)
                 if not self._sink.offer(*made):
-                    self._telemetry.count(metrics.SHADOW_SKIPPED, cause="log_full")
+                    self._telemetry.count(metrics.SHADOW_SKIPPED, cause=metrics.LOG_FULL)
                     return
                 self._telemetry.count(
                     metrics.PREDICTIONS, mode=MODE_NAMES[REQUESTED], alias=shadow.alias
                 )
         except Exception:
-            self._telemetry.count(metrics.SHADOW_SKIPPED, cause="failed")
+            self._telemetry.count(metrics.SHADOW_SKIPPED, cause=metrics.FAILED)
             self._telemetry.log.exception("shadow_failed", version=shadow.version)
         finally:
             with self._lock:

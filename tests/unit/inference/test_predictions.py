@@ -38,6 +38,9 @@ def test_predictions_wait_for_a_broker_that_is_away_up_to_the_bound(
     monkeypatch.setattr("services.inference.predictions._LAST_WAIT_S", 0.05)
     telemetry = Telemetry("inference", metrics=METRICS)
     log = PredictionLog(KafkaConnection("127.0.0.1:1"), CODEC, 3, telemetry)
+    begun = telemetry.exposition().decode()
+    for cause in ("stopped", "refused_by_log"):
+        assert f'outcry_inference_predictions_lost_total{{cause="{cause}"}} 0.0' in begun
     world = InferenceWorld(tmp_path)
     world.registry.add(1)
     world.serve(1)

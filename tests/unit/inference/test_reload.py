@@ -40,6 +40,17 @@ def refused(world: InferenceWorld, reason: str) -> float:
     )
 
 
+def is_shown_refused(world: InferenceWorld, alias: Alias = Alias.CHAMPION) -> bool:
+    """What an alert on the gauge sees; it must be there."""
+    line = f'outcry_inference_model_refused{{alias="{alias}"}} '
+    (found,) = (each for each in exposed(world) if each.startswith(line))
+    return float(found.removeprefix(line)) == 1
+
+
+def exposed(world: InferenceWorld) -> list[str]:
+    return world.telemetry.exposition().decode().splitlines()
+
+
 def champion_version(world: InferenceWorld) -> int:
     model = world.slots.get(Alias.CHAMPION)
     assert model is not None
@@ -245,6 +256,49 @@ def test_a_refused_version_is_tried_again_only_when_somebody_asks(world: Inferen
     world.registry.named[Alias.CHAMPION] = 1
     assert look(world) == ("unchanged", None)
     assert Alias.CHAMPION not in world.slots.refusals
+
+
+def test_what_is_alerted_on_is_there_from_the_start(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path)
+    series = set(exposed(world))
+    for alias in Alias:
+        assert f'outcry_inference_model_refused{{alias="{alias}"}} 0.0' in series
+        for reason in (*Refusal, *LoadRefusal):
+            labels = f'alias="{alias}",reason="{reason}"'
+            assert f"outcry_inference_models_refused_total{{{labels}}} 0.0" in series
+    world.close()
+
+
+def test_a_version_is_shown_as_refused_for_as_long_as_it_has_its_alias_and_is(
+    world: InferenceWorld,
+) -> None:
+    assert not is_shown_refused(world)
+    world.registry.add(2, fingerprint="0" * 64)
+    world.registry.named[Alias.CHAMPION] = 2
+    for _ in range(2):
+        look(world)
+        assert is_shown_refused(world)
+    world.registry.is_away = True
+    assert look(world) == ("registry_away", None)
+    assert is_shown_refused(world)
+    world.registry.is_away = False
+    world.registry.named[Alias.CHAMPION] = 1
+    look(world)
+    assert not is_shown_refused(world)
+    world.registry.named[Alias.SHADOW] = 2
+    look(world)
+    assert is_shown_refused(world, Alias.SHADOW)
+    del world.registry.named[Alias.SHADOW]
+    look(world)
+    assert not is_shown_refused(world, Alias.SHADOW)
+    assert Alias.SHADOW not in world.slots.refusals
+    world.registry.named[Alias.SHADOW] = 2
+    look(world)
+    assert is_shown_refused(world, Alias.SHADOW)
+    world.registry.add(3, linear_model(3))
+    world.registry.named[Alias.SHADOW] = 3
+    look(world)
+    assert not is_shown_refused(world, Alias.SHADOW)
 
 
 def test_what_feast_does_not_state_yet_is_waited_for(world: InferenceWorld) -> None:
