@@ -34,6 +34,7 @@ from services.inference.problems import KINDS, Reason, problem
 from services.inference.reload import Outcome, Reloader
 from services.inference.settings import InferenceSettings
 from services.inference.slots import Slots
+from services.inference.threads import Permit, Threads
 from services.runtime.telemetry import Telemetry
 
 TITLE: Final = "Outcry inference"
@@ -48,7 +49,6 @@ whose `reason` is one of a closed list, or by policy an answer that says `degrad
 MODEL_HEADER: Final = "X-Model"
 FINGERPRINT_HEADER: Final = "X-Feature-Fingerprint"
 _UNAVAILABLE: Final = 503
-_MS_PER_S: Final = 1_000
 _SHAPES: Final = (PredictRequest, VectorRequest, Answer, VectorAnswer, Explanation, Outcome)
 _REF: Final = "#/components/schemas/{name}"
 
@@ -72,22 +72,24 @@ class Inference:
         self.sink = sink
         self.telemetry = telemetry
         self.stopping = False
-        self._threads = ThreadPoolExecutor(settings.inference_threads, "predict")
+        places_max = settings.inference_requests_max
+        self._reading = Threads("predict", settings.inference_threads, places_max)
+        self._given = Threads("given", settings.inference_vector_threads, places_max)
         self._loading = ThreadPoolExecutor(1, "reload")
 
-    async def on_thread[T](self, work: Callable[[], T]) -> T:
-        """Do what may block, so that the rest goes on; not longer than the limit."""
+    async def reading[T](self, work: Callable[[Permit], T]) -> T:
+        """Do what reads features, on the threads for that; not longer than the limit."""
+        self._refuse_if_stopping()
+        return await self._reading.do(work, self.settings.inference_answer_timeout_ms)
+
+    async def given[T](self, work: Callable[[], T]) -> T:
+        """Do what needs no online store, which may hang; not longer than the limit."""
+        self._refuse_if_stopping()
+        return await self._given.do(lambda _: work(), self.settings.inference_answer_timeout_ms)
+
+    def _refuse_if_stopping(self) -> None:
         if self.stopping:
             raise problem(Reason.STOPPING, "ask again shortly")
-        loop = asyncio.get_running_loop()
-        limit_ms = self.settings.inference_answer_timeout_ms
-        try:
-            async with asyncio.timeout(limit_ms / _MS_PER_S):
-                return await loop.run_in_executor(self._threads, work)
-        except TimeoutError as error:
-            raise problem(
-                Reason.ANSWER_TIMEOUT, f"features or model took longer than {limit_ms} ms"
-            ) from error
 
     async def reload(self) -> list[Outcome]:
         """Look at the registry now, what was refused before included."""
@@ -96,7 +98,8 @@ class Inference:
 
     def close(self) -> None:
         """Blocks until what is under way has ended."""
-        self._threads.shutdown()
+        self._reading.close()
+        self._given.close()
         self._loading.shutdown()
 
 
@@ -157,8 +160,8 @@ async def predict(request: Request) -> Response:
     request_id = request_id_of(request)
     document = await _body(request, here)
     asked = predict_request(document, here.settings.inference_tickers_max)
-    answer = await here.on_thread(
-        lambda: here.desk.predict(asked.tickers, request_id, asked.fingerprint)
+    answer = await here.reading(
+        lambda permit: here.desk.predict(asked.tickers, request_id, asked.fingerprint, permit)
     )
     return _reply(answer, answer.request_id, answer.model, answer.fingerprint)
 
@@ -178,7 +181,7 @@ async def predict_vector(request: Request) -> Response:
     here = _here(request)
     request_id = request_id_of(request)
     asked = vector_request(await _body(request, here))
-    answer = await here.on_thread(
+    answer = await here.given(
         lambda: here.desk.predict_vector(asked.features, request_id, asked.fingerprint)
     )
     return _reply(answer, answer.request_id, answer.model, answer.fingerprint)
@@ -204,7 +207,7 @@ async def explain(request: Request) -> Response:
     here = _here(request)
     request_id = request_id_of(request)
     ticker = asked_ticker(request.query_params)
-    answer = await here.on_thread(lambda: here.desk.explain(ticker, request_id))
+    answer = await here.reading(lambda _: here.desk.explain(ticker, request_id))
     return _reply(answer, answer.request_id, answer.model, answer.fingerprint)
 
 

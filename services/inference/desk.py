@@ -28,6 +28,7 @@ from services.inference.predictions import PredictionSink, requested
 from services.inference.problems import Reason, problem, rows_problem, vector_problem
 from services.inference.shadow import Shadow
 from services.inference.slots import ServedModel, Slots
+from services.inference.threads import Permit
 from services.models.classes import CLASS_NAMES
 from services.models.predictors import LinearPredictor, XGBoostPredictor
 from services.models.vector import VectorError, make_vector
@@ -109,8 +110,10 @@ class Desk:
         self._canary_percent = canary_percent
         self._clock_us = clock_us
 
-    def predict(self, tickers: Sequence[str], request_id: str, fingerprint: str | None) -> Answer:
-        """One answer for all the tickers, by one model.
+    def predict(
+        self, tickers: Sequence[str], request_id: str, fingerprint: str | None, permit: Permit
+    ) -> Answer:
+        """One answer for all the tickers, by one model; recorded if somebody still waits for it.
 
         Raises:
             ProblemError: there is none; nothing, or a part that is written again, was recorded.
@@ -120,6 +123,8 @@ class Desk:
         rows = self._rows(model, tickers, at_us)
         fit = [row for row in rows if isinstance(row, Fit)]
         found = model.predict([row.vector for row in fit])
+        if not permit.take():
+            raise problem(Reason.ANSWER_TIMEOUT, "nobody waits for it any more")
         self._record(model, fit, found, request_id, at_us)
         self._shadow.offer(model, fit, request_id, at_us)
         return Answer(

@@ -49,7 +49,10 @@ class InferenceSettings(RoomSettings):
     inference_requests_max: int = Field(default=200, ge=1)
     """Most HTTP requests under way; more are told to come back."""
     inference_threads: int = Field(default=2, ge=1, le=64)
-    """Which read features and predict; an online store that hangs holds them, never the rest."""
+    """Which read features, predict and explain; an online store that hangs holds them, and with
+    them /predict and /explain, never the rest."""
+    inference_vector_threads: int = Field(default=1, ge=1, le=64)
+    """Which predict for given features; they wait for no store."""
     inference_answer_timeout_ms: int = Field(default=2_000, ge=10)
     """Longest wait for features and model."""
     inference_model_ms_max: float = Field(default=5.0, gt=0)

@@ -1,5 +1,6 @@
 """The exact problem of everything that can not be answered."""
 
+import asyncio
 import json
 import math
 import threading
@@ -146,6 +147,26 @@ async def test_a_store_that_hangs_holds_one_request_and_not_the_rest(tmp_path: P
         assert (await client.get("/health")).status_code == 200
     release.set()
     world.close()
+
+
+async def test_a_store_that_holds_all_threads_stops_no_given_features_and_nothing_is_recorded_late(
+    tmp_path: Path,
+) -> None:
+    world = InferenceWorld(tmp_path, inference_answer_timeout_ms=50, inference_threads=2)
+    world.registry.add(1)
+    world.serve(1)
+    release = threading.Event()
+    world.features.before_read = lambda: _wait(release)
+    async with world.client() as client:
+        asked = [client.post("/predict", json={"tickers": ["AAPL"]}) for _ in range(3)]
+        for response in await asyncio.gather(*asked, client.get("/explain?ticker=AAPL")):
+            expect_problem(response, 504, "ANSWER_TIMEOUT")
+        answer = await client.post("/predict/vector", json={"features": INPUTS})
+        assert answer.status_code == 200, "the threads of the store are not its own"
+        release.set()
+        world.close()
+    assert world.sink.taken == [], "of an answer that nobody got"
+    assert "outcry_inference_predictions_total{" not in world.telemetry.exposition().decode()
 
 
 # --- bad input
