@@ -30,7 +30,7 @@ from services.inference.shadow import Shadow
 from services.inference.slots import ServedModel, Slots
 from services.inference.threads import Permit
 from services.models.classes import CLASS_NAMES
-from services.models.predictors import LinearPredictor, XGBoostPredictor
+from services.models.predictors import Explainer
 from services.models.vector import VectorError, make_vector
 from services.online.errors import (
     ForeignFingerprintError,
@@ -154,7 +154,7 @@ class Desk:
         """What each feature added to what the model says of a ticker now. Not recorded."""
         model = self._model_for(request_id, None)
         predictor = model.loaded.predictor
-        if not isinstance(predictor, XGBoostPredictor | LinearPredictor):
+        if not isinstance(predictor, Explainer):
             raise problem(
                 Reason.NOT_EXPLAINABLE,
                 f"a model of the kind {predictor.kind} has no contributions; see its model card",

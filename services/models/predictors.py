@@ -4,7 +4,7 @@ What they answer are 32-bit floats in 64-bit ones, as XGBoost gives them: so the
 which the exponential functions of two machines may differ, are rounded away.
 """
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -36,8 +36,9 @@ class Predictor(Protocol):
         ...
 
 
+@runtime_checkable
 class Explainer(Protocol):
-    """A predictor that can say what each input added."""
+    """A predictor that can say what each input added; whoever has the method is one."""
 
     def contributions(self, matrix: Matrix) -> np.ndarray[tuple[int, int, int], Any]:
         """To each class's score before the softmax: [n, 3, k + 1], the last one of no input."""

@@ -12,6 +12,7 @@ TEXT_LINTS: list[Lint] = [text_lints.unfinished_work, text_lints.one_machine_onl
 PAGE_LINTS: list[Lint] = [
     text_lints.titles,
     text_lints.broken_links,
+    text_lints.missing_paths,
     text_lints.unknown_commands,
 ]
 # Each rule with a text that breaks it; forbidden words in halves, to pass them itself.
@@ -30,13 +31,16 @@ PLANTED: list[tuple[Lint, str]] = [
     (text_lints.broken_links, "# One\n\n![there](docs/nowhere.png)\n"),
     (text_lints.broken_links, "# One\n\n[there](#two)\n"),
     (text_lints.broken_links, "# One\n\n[there](tests/README.md#no-such-heading)\n"),
+    (text_lints.missing_paths, "# One\n\nIt is in `services/nowhere/core.py`.\n"),
+    (text_lints.missing_paths, "# One\n\nRun `pytest -q tests/nowhere`.\n"),
     (text_lints.unknown_commands, "# One\n\nRun `make coffee`.\n"),
 ]
 
 KEPT = """# One title
 
 Run `make test`, see [the tests](tests/README.md), [below](#the-two-commands) or
-[the project](https://example.org/outcry).
+[the project](https://example.org/outcry); `services/cli.py` and `tests/tidy/` are there, and
+`services/<room>/core.py` is a form.
 
 ## The `two` commands
 

@@ -19,6 +19,12 @@ _ONE_MACHINE: Final = re.compile(
 _HEADING: Final = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 _LINK: Final = re.compile(r"\[[^\]]*\]\(\s*<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\s*\)")
 _OUTSIDE: Final = re.compile(r"^[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_CODE: Final = re.compile(r"`([^`]+)`")
+_PATH: Final = re.compile(
+    r"(?:docs|feature_repo|infra|schemas|services|tests|web)/[\w.-]+(?:/[\w.-]+)*/?"
+)
+_MADE: Final = frozenset({"services/featuresets/tape_v1.py", "web/dist"})
+"""Paths of what a page has its reader write or build."""
 _MAKE: Final = re.compile(r"(?:^|`|\$ )make ([a-z][a-z-]*)")
 _TARGET: Final = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 
@@ -63,6 +69,17 @@ def broken_links(source: Source) -> Iterator[str]:
                 text = file.read_text(encoding="utf-8") if name else source.text
                 if anchor not in anchors(text):
                     yield source.at(number, f"{target}: the page has no such heading")
+
+
+def missing_paths(source: Source) -> Iterator[str]:
+    """A file or folder that a page names in code, from the root on, is there."""
+    for number, line in _prose(source.text):
+        for code in _CODE.findall(line):
+            for word in code.split():
+                if word in _MADE or not _PATH.fullmatch(word):
+                    continue
+                if not (ROOT / word).exists():
+                    yield source.at(number, f"there is no {word}")
 
 
 def unknown_commands(source: Source) -> Iterator[str]:

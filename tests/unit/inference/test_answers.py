@@ -1,17 +1,23 @@
 """What is answered, by which model, and what is recorded of it."""
 
+import dataclasses
 import json
 import math
 import threading
 from pathlib import Path
+from typing import Any
 
 import httpx
+import msgspec
+import numpy as np
 import pytest
 
 from services.domain.origin import NOWHERE
 from services.domain.predictions import REQUESTED
 from services.featuresets.fingerprint import fingerprint
 from services.inference.core import Alias, is_canary
+from services.models.predictors import ConstantForm, ConstantPredictor
+from services.models.vector import Matrix
 from tests.support.inference_world import (
     FEATURES,
     INPUTS,
@@ -122,6 +128,30 @@ async def test_a_model_without_contributions_says_so(tmp_path: Path) -> None:
     async with world.client() as client:
         response = await client.get("/explain", params={"ticker": "AAPL"})
     expect_problem(response, 409, "NOT_EXPLAINABLE")
+    world.close()
+
+
+class Telling(ConstantPredictor):
+    """A predictor of another kind that says what each input added."""
+
+    def contributions(self, matrix: Matrix) -> np.ndarray[tuple[int, int, int], Any]:
+        return np.ones((len(matrix), 3, len(COLUMNS) + 1))
+
+
+async def test_any_predictor_that_has_contributions_is_explained(tmp_path: Path) -> None:
+    world = InferenceWorld(tmp_path)
+    world.registry.add(1, constant_model())
+    world.serve(1)
+    model = world.slots.get(Alias.CHAMPION)
+    assert model is not None
+    telling = msgspec.structs.replace(
+        model.loaded, predictor=Telling(ConstantForm(len(COLUMNS), (0.25, 0.5, 0.25)))
+    )
+    world.slots.put(Alias.CHAMPION, dataclasses.replace(model, loaded=telling))
+    async with world.client() as client:
+        answer = (await client.get("/explain", params={"ticker": "AAPL"})).json()
+    assert answer["base"] == {"down": 1.0, "flat": 1.0, "up": 1.0}
+    assert set(answer["contributions"]) == set(COLUMNS)
     world.close()
 
 
