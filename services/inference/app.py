@@ -1,8 +1,6 @@
 """The ASGI application: what can be asked over HTTP, and how it is answered."""
 
-import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal
 
 import msgspec
@@ -15,7 +13,7 @@ from starlette.responses import Response
 
 from services.door.bodies import read_object
 from services.door.guard import DoorPlan, Guard, RequestMetrics, TelemetryWatch
-from services.door.problems import MEDIA_TYPE, problem_of
+from services.door.problems import DOOR_KINDS, MEDIA_TYPE, problem_of
 from services.inference import metrics
 from services.inference.bodies import (
     REQUEST_ID_HEADER,
@@ -34,7 +32,7 @@ from services.inference.problems import KINDS, Reason, problem
 from services.inference.reload import Outcome, Reloader
 from services.inference.settings import InferenceSettings
 from services.inference.slots import Slots
-from services.inference.threads import Permit, Threads
+from services.inference.threads import Permit, Reloads, Threads
 from services.runtime.telemetry import Telemetry
 
 TITLE: Final = "Outcry inference"
@@ -48,6 +46,7 @@ whose `reason` is one of a closed list, or by policy an answer that says `degrad
 """
 MODEL_HEADER: Final = "X-Model"
 FINGERPRINT_HEADER: Final = "X-Feature-Fingerprint"
+_OF_ANSWERS: Final = tuple(reason for reason in KINDS if reason != Reason.RELOAD_TIMEOUT)
 _UNAVAILABLE: Final = 503
 _SHAPES: Final = (PredictRequest, VectorRequest, Answer, VectorAnswer, Explanation, Outcome)
 _REF: Final = "#/components/schemas/{name}"
@@ -75,7 +74,7 @@ class Inference:
         places_max = settings.inference_requests_max
         self._reading = Threads("predict", settings.inference_threads, places_max)
         self._given = Threads("given", settings.inference_vector_threads, places_max)
-        self._loading = ThreadPoolExecutor(1, "reload")
+        self.reloads = Reloads(lambda: reloader.check(again=True))
 
     async def reading[T](self, work: Callable[[Permit], T]) -> T:
         """Do what reads features, on the threads for that; not longer than the limit."""
@@ -93,14 +92,14 @@ class Inference:
 
     async def reload(self) -> list[Outcome]:
         """Look at the registry now, what was refused before included."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._loading, lambda: self.reloader.check(again=True))
+        self._refuse_if_stopping()
+        return await self.reloads.ask(self.settings.inference_reload_timeout_ms)
 
     def close(self) -> None:
         """Blocks until what is under way has ended."""
         self._reading.close()
         self._given.close()
-        self._loading.shutdown()
+        self.reloads.close()
 
 
 def _here(request: Request) -> Inference:
@@ -147,7 +146,7 @@ router = APIRouter()
     "/predict",
     tags=["predictions"],
     summary="Predict for tickers",
-    responses=_problems(*KINDS),
+    responses=_problems(*_OF_ANSWERS),
     openapi_extra=_document(PredictRequest, Answer),
 )
 async def predict(request: Request) -> Response:
@@ -170,7 +169,7 @@ async def predict(request: Request) -> Response:
     "/predict/vector",
     tags=["predictions"],
     summary="Predict for given features",
-    responses=_problems(*KINDS),
+    responses=_problems(*_OF_ANSWERS),
     openapi_extra=_document(VectorRequest, VectorAnswer),
 )
 async def predict_vector(request: Request) -> Response:
@@ -191,7 +190,7 @@ async def predict_vector(request: Request) -> Response:
     "/explain",
     tags=["predictions"],
     summary="What each feature adds",
-    responses=_problems(*KINDS),
+    responses=_problems(*_OF_ANSWERS),
     openapi_extra=_document(None, Explanation)
     | {
         "parameters": [
@@ -221,6 +220,7 @@ async def show_models(request: Request) -> Response:
     "/admin/reload",
     tags=["models"],
     summary="Look at the registry now",
+    responses=_problems(*DOOR_KINDS, Reason.RELOAD_TIMEOUT, Reason.STOPPING),
     openapi_extra=_document(None, None)
     | {"requestBody": {"required": True, "content": {"application/json": {"schema": {}}}}},
 )

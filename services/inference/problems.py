@@ -29,6 +29,7 @@ class Reason(StrEnum):
     ONLINE_STORE_BROKEN = "ONLINE_STORE_BROKEN"
     LOG_UNAVAILABLE = "LOG_UNAVAILABLE"
     ANSWER_TIMEOUT = "ANSWER_TIMEOUT"
+    RELOAD_TIMEOUT = "RELOAD_TIMEOUT"
     STOPPING = "STOPPING"
 
 
@@ -54,6 +55,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     Reason.ONLINE_STORE_AWAY: Kind(_UNAVAILABLE, "The online store does not answer", 1),
     Reason.ONLINE_STORE_BROKEN: Kind(_UNAVAILABLE, "The online store is not as it should be", 5),
     Reason.LOG_UNAVAILABLE: Kind(_UNAVAILABLE, "Too many predictions wait for the log", 1),
+    Reason.RELOAD_TIMEOUT: Kind(_UNAVAILABLE, "The registry and its models took too long", 5),
     Reason.STOPPING: Kind(_UNAVAILABLE, "The service is stopping", 2),
     Reason.ANSWER_TIMEOUT: Kind(504, "Features or model took too long", 1),
 }

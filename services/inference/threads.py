@@ -94,9 +94,66 @@ class Threads:
     def _end(self, done: asyncio.Future[Any]) -> None:
         self.held -= 1
         self._places.release()
-        if not done.cancelled():
-            done.exception()  # Else asyncio complains of what failed after it was given up.
+        _forgive(done)
 
     def close(self) -> None:
         """Blocks until what is under way has ended."""
         self._executor.shutdown()
+
+
+class Reloads[T]:
+    """Looks at the registry that somebody asked for, one at a time. `ask` is called from one loop.
+
+    What was asked for while a look is under way shares the next one, since that look may have
+    missed what the caller wants seen. So at most one is under way and one waits.
+
+    Args:
+        look: what is done; may block.
+    """
+
+    def __init__(self, look: Callable[[], T]) -> None:
+        self._look = look
+        self._executor = ThreadPoolExecutor(1, "reload")
+        self._lock = Lock()
+        self._next: asyncio.Future[T] | None = None
+        """Not begun yet."""
+        self.waiting = 0
+        """Callers who joined what has not begun yet."""
+
+    async def ask(self, limit_ms: int) -> T:
+        """What a look that began after this call came to.
+
+        Raises:
+            ProblemError: it takes longer than the limit; it goes on all the same.
+        """
+        try:
+            async with asyncio.timeout(limit_ms / _MS_PER_S):
+                return await asyncio.shield(self._join())
+        except TimeoutError as error:
+            detail = f"the look takes longer than {limit_ms} ms and goes on; GET /models shows"
+            raise problem(Reason.RELOAD_TIMEOUT, f"{detail} what came of it") from error
+
+    def _join(self) -> asyncio.Future[T]:
+        with self._lock:
+            self.waiting += 1
+            if self._next is None:
+                loop = asyncio.get_running_loop()
+                self._next = loop.run_in_executor(self._executor, self._run)
+                self._next.add_done_callback(_forgive)
+            return self._next
+
+    def _run(self) -> T:
+        with self._lock:  # From here on nobody joins.
+            self._next = None
+            self.waiting = 0
+        return self._look()
+
+    def close(self) -> None:
+        """Blocks until what is under way has ended."""
+        self._executor.shutdown()
+
+
+def _forgive(done: asyncio.Future[Any]) -> None:
+    """Else asyncio complains of what failed after it was given up."""
+    if not done.cancelled():
+        done.exception()

@@ -16,7 +16,7 @@ from services.inference.reload import LoadRefusal, Poller, Reloader
 from services.models.errors import Refusal
 from services.models.manifest import Golden
 from services.models.predictors import LinearPredictor
-from tests.support.inference_world import InferenceWorld, eventually
+from tests.support.inference_world import InferenceWorld, eventually, expect_problem
 from tests.support.model_kit import linear_model, xgboost_model
 from tests.support.waiting import wait_until
 
@@ -330,6 +330,71 @@ def test_a_set_that_feast_does_not_know_is_waited_for(tmp_path: Path) -> None:
         assert reloader.check()[0].reason == LoadRefusal.NO_FEATURE_SERVICE
     assert refused(world, "no_feature_service") == 2
     world.close()
+
+
+# --- asked for
+
+
+async def ask_for_reload(client: httpx.AsyncClient) -> httpx.Response:
+    return await client.post("/admin/reload", json={})
+
+
+async def test_reloads_that_are_asked_for_during_one_share_the_next(
+    world: InferenceWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.registry.add(2, linear_model(2))
+    begun, release = threading.Event(), threading.Event()
+    looks: list[int] = []
+    plain = world.registry.aliases
+
+    def aliases() -> object:
+        found = plain()
+        looks.append(1)
+        begun.set()
+        release.wait(60)
+        return found
+
+    monkeypatch.setattr(world.registry, "aliases", aliases)
+    async with world.client() as client:
+        first = asyncio.create_task(ask_for_reload(client))
+        await eventually(begun.is_set)
+        world.registry.named[Alias.CHAMPION] = 2  # Too late for the look under way.
+        others = [asyncio.create_task(ask_for_reload(client)) for _ in range(5)]
+        await eventually(lambda: world.here.reloads.waiting == 5)
+        release.set()
+        answers = [(await each).json()["outcomes"][0] for each in (first, *others)]
+    assert [each["outcome"] for each in answers] == ["unchanged"] + ["loaded"] * 5
+    assert len(looks) == 2
+
+
+async def test_a_reload_that_takes_too_long_is_told_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = InferenceWorld(tmp_path, inference_reload_timeout_ms=20)
+    world.registry.add(1)
+    world.registry.named[Alias.CHAMPION] = 1
+    release = threading.Event()
+    plain = world.registry.load
+
+    def load(version: int) -> object:
+        release.wait(60)
+        return plain(version)
+
+    monkeypatch.setattr(world.registry, "load", load)
+    async with world.client() as client:
+        for _ in range(3):
+            problem = expect_problem(await ask_for_reload(client), 503, "RELOAD_TIMEOUT")
+            assert "20 ms" in problem["detail"]
+            assert "GET /models" in problem["detail"]
+    release.set()
+    world.close()
+    assert champion_version(world) == 1
+
+
+async def test_a_stopping_room_looks_at_no_registry(world: InferenceWorld) -> None:
+    world.here.stopping = True
+    async with world.client() as client:
+        expect_problem(await ask_for_reload(client), 503, "STOPPING")
 
 
 # --- the registry away
