@@ -36,6 +36,8 @@ class RowFault(StrEnum):
     """No row of it ever came to the online store."""
     STALE_FEATURES = "STALE_FEATURES"
     """Its newest row is older than the limit."""
+    FUTURE_FEATURES = "FUTURE_FEATURES"
+    """Its newest row is further ahead of this machine's clock than clocks may differ."""
     UNDEFINED_FEATURES = "UNDEFINED_FEATURES"
     """Its newest row has features that are not defined yet."""
 
@@ -65,7 +67,9 @@ class Freshness(msgspec.Struct, frozen=True):
     """What the settings say of rows."""
 
     age_us_max: int
-    """0: any age will do."""
+    """0: any age will do, and any future."""
+    ahead_us_max: int
+    """How far a row may be ahead of this clock, since clocks differ."""
     takes_stale: bool
     """Whether a stale row is predicted from, and said to be stale."""
 
@@ -76,7 +80,17 @@ def judge_row(served: Served, columns: Sequence[str], now_us: int, rule: Freshne
     if grid_time_us is None:
         detail = f"no features of {ticker!r} are online: it is not traded here, or never was yet"
         return Unfit(ticker, RowFault.UNKNOWN_TICKER, detail)
-    # A clock that is behind the log's makes no row younger than new.
+    ahead_us = grid_time_us - now_us
+    if rule.age_us_max > 0 and ahead_us > rule.ahead_us_max:
+        # How old it really is nobody can tell, so no policy predicts from it.
+        detail = (
+            f"the newest features of {ticker} are {ahead_us // _US_PER_MS:,} ms ahead,"
+            f" {rule.ahead_us_max // _US_PER_MS:,} ms are allowed: this machine's clock is behind,"
+            " or that of who dated the trades is ahead"
+        )
+        age_ms = -(ahead_us // _US_PER_MS)
+        return Unfit(ticker, RowFault.FUTURE_FEATURES, detail, grid_time_us, age_ms)
+    # A clock that is a little behind the log's makes no row younger than new.
     age_ms = max(0, now_us - grid_time_us) // _US_PER_MS
     is_stale = 0 < rule.age_us_max < now_us - grid_time_us
     if is_stale and not rule.takes_stale:

@@ -49,6 +49,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     Reason.INFINITE_FEATURE: Kind(_UNPROCESSABLE, "A feature is infinite"),
     Reason.TOO_MANY_TICKERS: Kind(_UNPROCESSABLE, "The request names too many tickers"),
     RowFault.STALE_FEATURES: Kind(_UNAVAILABLE, "The features are too old", 1),
+    RowFault.FUTURE_FEATURES: Kind(_UNAVAILABLE, "The features are of the future", 1),
     RowFault.UNDEFINED_FEATURES: Kind(_UNAVAILABLE, "Features are not defined yet", 1),
     Reason.NO_MODEL: Kind(_UNAVAILABLE, "No model is served", 5),
     Reason.FOREIGN_FEATURES: Kind(_UNAVAILABLE, "The features are of other definitions", 5),

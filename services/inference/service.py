@@ -111,6 +111,7 @@ class Service:
         settings, telemetry = self._settings, self._telemetry
         freshness = Freshness(
             settings.inference_feature_age_s_max * _US_PER_S,
+            settings.inference_feature_ahead_s_max * _US_PER_S,
             takes_stale=settings.inference_unfit_policy == "degrade",
         )
         shadow = Shadow(

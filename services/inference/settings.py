@@ -30,11 +30,14 @@ class InferenceSettings(RoomSettings):
     inference_poll_interval_s: float = Field(default=5.0, ge=0.1, le=3_600)
     """How often the registry is asked which version has which alias."""
     inference_feature_age_s_max: int = Field(default=30, ge=0, le=10_000_000_000)
-    """Rows of features that are older are stale; 0: any age will do, as in replays of history."""
+    """Rows of features that are older are stale; 0: any age will do, and any future, as in replays
+    of history."""
+    inference_feature_ahead_s_max: int = Field(default=5, ge=1, le=10_000_000_000)
+    """Rows that are further ahead of this machine's clock are not predicted from."""
     inference_unfit_policy: Literal["refuse", "degrade"] = "refuse"
-    """Of rows that are stale or have undefined features. `refuse`: the request is answered with
-    503. `degrade`: a stale row is predicted from and the answer says so; for one with undefined
-    features the answer says that there is no prediction. Nothing is ever filled in."""
+    """Of rows that are stale, of the future or have undefined features. `refuse`: the request is
+    answered with 503. `degrade`: a stale row is predicted from and the answer says so; for the
+    others the answer says that there is no prediction. Nothing is ever filled in."""
     inference_canary_percent: int = Field(default=0, ge=0, le=100)
     """So many of a hundred requests are answered by the challenger, if there is one."""
     inference_shadow: bool = True

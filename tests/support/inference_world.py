@@ -151,6 +151,7 @@ class InferenceWorld:
         )
         freshness = Freshness(
             settings.inference_feature_age_s_max * SECOND_US,
+            settings.inference_feature_ahead_s_max * SECOND_US,
             takes_stale=settings.inference_unfit_policy == "degrade",
         )
         self.shadow = Shadow(

@@ -54,6 +54,31 @@ async def test_stale_features_are_refused_with_their_age(
     assert world.metric('outcry_inference_rows_unfit_total{reason="STALE_FEATURES"}') == 2
 
 
+async def test_features_of_the_future_are_refused_beyond_what_clocks_may_differ(
+    tmp_path: Path,
+) -> None:
+    for policy in ("refuse", "degrade"):
+        world = InferenceWorld(tmp_path / policy, inference_unfit_policy=policy)
+        world.registry.add(1)
+        world.serve(1)
+        asked = {"tickers": ["AAPL"]}
+        async with world.client() as client:
+            world.features.put("AAPL", age_s=-5)
+            within = (await client.post("/predict", json=asked)).json()["predictions"][0]
+            assert (within["feature_age_ms"], within["degraded"]) == (0, False)
+            world.features.put("AAPL", age_s=-6)
+            beyond = await client.post("/predict", json=asked)
+        if policy == "refuse":
+            document = expect_problem(beyond, 503, "FUTURE_FEATURES")
+            assert "6,000 ms ahead, 5,000 ms are allowed" in document["detail"]
+        else:
+            part = beyond.json()["predictions"][0]
+            assert (part["degraded"], part["reason"]) == (True, "FUTURE_FEATURES")
+            assert (part["predicted_class"], part["feature_age_ms"]) == (None, -6_000)
+        assert world.metric('outcry_inference_rows_unfit_total{reason="FUTURE_FEATURES"}') == 1
+        world.close()
+
+
 async def test_features_that_are_not_defined_are_refused_by_name(
     world: InferenceWorld, client: httpx.AsyncClient
 ) -> None:
@@ -105,10 +130,13 @@ async def test_in_a_replay_of_history_any_age_will_do(tmp_path: Path) -> None:
     world.registry.add(1)
     world.serve(1)
     world.features.put("AAPL", age_s=400_000_000)
+    world.features.put("MSFT", age_s=-400_000_000)
     async with world.client() as client:
-        response = await client.post("/predict", json={"tickers": ["AAPL"]})
-    assert response.json()["predictions"][0]["feature_age_ms"] == 400_000_000_000
-    assert not response.json()["predictions"][0]["degraded"]
+        response = await client.post("/predict", json={"tickers": ["AAPL", "MSFT"]})
+    old, ahead = response.json()["predictions"]
+    assert (old["feature_age_ms"], ahead["feature_age_ms"]) == (400_000_000_000, 0)
+    assert not old["degraded"]
+    assert not ahead["degraded"]
     world.close()
 
 
