@@ -26,24 +26,28 @@ def require_json(request: Request) -> None:
         )
 
 
-async def read_object(request: Request, bytes_max: int, timeout_ms: int) -> dict[str, Any]:
+async def read_object(
+    request: Request, bytes_max: int, timeout_ms: int, *, step: str = "send a smaller one"
+) -> dict[str, Any]:
     """The JSON object that the request carries."""
     require_json(request)
-    return parse_object(await read_bytes(request, bytes_max, timeout_ms))
+    return parse_object(await read_bytes(request, bytes_max, timeout_ms, step=step))
 
 
-async def read_bytes(request: Request, bytes_max: int, timeout_ms: int) -> bytes:
+async def read_bytes(
+    request: Request, bytes_max: int, timeout_ms: int, *, step: str = "send a smaller one"
+) -> bytes:
     """The body, as long as it is not too long and not too slow."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > bytes_max:
-        _refuse_size(bytes_max)
+        _refuse_size(bytes_max, step)
     body = bytearray()
     try:
         async with asyncio.timeout(timeout_ms / _MS_PER_S):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > bytes_max:
-                    _refuse_size(bytes_max)
+                    _refuse_size(bytes_max, step)
     except TimeoutError as error:
         raise door_problem(
             DoorReason.REQUEST_TIMEOUT, f"the body did not arrive within {timeout_ms} ms"
@@ -92,11 +96,11 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse_size(bytes_max: int) -> NoReturn:
+def _refuse_size(bytes_max: int, step: str) -> NoReturn:
     # What is left of the body stays unread, so this connection can't be used again.
     raise door_problem(
         DoorReason.BODY_TOO_LARGE,
-        f"at most {bytes_max} bytes are read",
+        f"at most {bytes_max} bytes are read; {step}",
         headers={"Connection": "close"},
         members={"bytes_max": bytes_max},
     )

@@ -107,11 +107,13 @@ def _here(request: Request) -> Inference:
     return found
 
 
-async def _body(request: Request, here: Inference) -> dict[str, Any]:
+async def _body(
+    request: Request, here: Inference, step: str = "send a smaller one"
+) -> dict[str, Any]:
+    """The body; `step` is what somebody can do who sent too large a one."""
     settings = here.settings
-    return await read_object(
-        request, settings.inference_body_bytes_max, settings.inference_body_timeout_ms
-    )
+    bytes_max, timeout_ms = settings.inference_body_bytes_max, settings.inference_body_timeout_ms
+    return await read_object(request, bytes_max, timeout_ms, step=step)
 
 
 def _problems(*reasons: str) -> dict[int | str, dict[str, Any]]:
@@ -157,8 +159,9 @@ async def predict(request: Request) -> Response:
     """
     here = _here(request)
     request_id = request_id_of(request)
-    document = await _body(request, here)
-    asked = predict_request(document, here.settings.inference_tickers_max)
+    tickers_max = here.settings.inference_tickers_max
+    document = await _body(request, here, f"ask in parts of at most {tickers_max} tickers")
+    asked = predict_request(document, tickers_max)
     answer = await here.reading(
         lambda permit: here.desk.predict(asked.tickers, request_id, asked.fingerprint, permit)
     )

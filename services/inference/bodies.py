@@ -44,7 +44,7 @@ def predict_request(document: dict[str, Any], tickers_max: int) -> PredictReques
     if len(tickers) > tickers_max:
         raise field_problem(
             Reason.TOO_MANY_TICKERS,
-            f"names {len(tickers):,} tickers, {tickers_max:,} are allowed; ask in parts",
+            f"names {len(tickers):,} tickers; ask in parts of at most {tickers_max:,}",
             "tickers",
         )
     for place, ticker in enumerate(tickers):

@@ -284,11 +284,13 @@ async def test_ten_thousand_tickers_are_refused_before_they_are_read(
 ) -> None:
     tickers = [f"T{number}" for number in range(10_000)]
     response = await client.post("/predict", json={"tickers": tickers})
-    assert expect_problem(response, 413, "BODY_TOO_LARGE")["bytes_max"] == 16_384
+    document = expect_problem(response, 413, "BODY_TOO_LARGE")
+    assert document["bytes_max"] == 16_384
+    assert "ask in parts of at most 100 tickers" in document["detail"]
     world.features.failure = AssertionError("nothing may be read")
     response = await client.post("/predict", json={"tickers": tickers[:1_000]})
     document = expect_problem(response, 422, "TOO_MANY_TICKERS")
-    assert "names 1,000 tickers, 100 are allowed" in document["detail"]
+    assert "names 1,000 tickers; ask in parts of at most 100" in document["detail"]
 
 
 @pytest.mark.parametrize(
