@@ -34,8 +34,6 @@ class Predictions:
     grid_time_us: Ints
     version: Ints
     is_shadow: Bools
-    mode: Ints
-    """1 requested, 2 streamed."""
     said: Ints
     probabilities: Floats
     """[rows, 3]; anything but three finite numbers stands as NaN."""
