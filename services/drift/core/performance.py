@@ -298,7 +298,7 @@ class _Looked:
             of_kind &= said.is_served == bool(served)
             role: Role = "served" if served else "shadow"
             parts.append(self._version_part(version, said.shas[sha], role, of_kind))
-        return tuple(parts)
+        return tuple(sorted(parts, key=lambda part: (-part.version, part.role, part.model_sha256)))
 
     def _version_part(self, version: int, sha256: str, role: Role, of_kind: Bools) -> VersionPart:
         count = int(np.count_nonzero(of_kind))

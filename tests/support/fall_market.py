@@ -1,0 +1,191 @@
+"""Markets in which it is known whether a model has fallen: how often the test says so.
+
+`python -m tests.support.fall_market TRIALS` prints the shares that docs/performance.md states.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+
+from services.drift.core.arrays import Floats, Ints
+from services.drift.core.figures import Answers, Rows, compared
+from services.drift.core.performance import Rival, track
+from services.drift.core.predicted import Predictions
+from services.drift.core.standing import Performance
+from services.drift.core.truths import Market
+from services.models.manifest import Estimate, ModelManifest
+from tests.support.spoken import CERTAIN, FIRST_S, MODEL, SECOND_US, file_of, model, window
+
+HORIZON_S: Final = 10
+_TICK: Final = 100
+_ANSWERS: Final = np.array(CERTAIN)
+
+
+class Case(NamedTuple):
+    """A model of a certain skill that may lose some of it."""
+
+    name: str
+    seconds: int = 3_600
+    block_s: int = 70
+    skill: float = 0.6
+    """Correlation of what it goes by with what drives the mid."""
+    now: float = 0.6
+    """The same, in the window."""
+    memory_s: float = 60.0
+    """Of both; what is further apart is less than 37 % alike."""
+    twins: int = 0
+    """Plain rules that are as good as the model was: the hardest case for its second test."""
+    tickers: int = 5
+    tested_s: int = 3 * 3_600
+    """Of the walk-forward test that the promise comes of."""
+
+
+class World(NamedTuple):
+    """[seconds, tickers] of each."""
+
+    move: Ints
+    mid: Ints
+    said: Ints
+    last_move: Ints
+    twins: list[Ints]
+
+
+CASES: Final = (
+    Case("as promised, 1 h"),
+    Case("as promised, 1 h, as good as two plain rules", twins=2),
+    Case("as promised, 15 min", 900),
+    Case("as promised, 12 min (ten blocks)", 720),
+    Case("as promised, 1 h, blocks of 310 s", block_s=310),
+    Case("as promised, 1 h, memory 300 s, blocks of 70 s", memory_s=300.0),
+    Case("a sixth of its skill gone, 1 h", now=0.5),
+    Case("a third of its skill gone, 1 h", now=0.4),
+    Case("half of its skill gone, 1 h", now=0.3),
+    Case("all of its skill gone, 1 h", now=0.0),
+    Case("half of its skill gone, 1 h, as good as a plain rule", now=0.3, twins=1),
+)
+
+
+def world(chance: np.random.Generator, case: Case, seconds: int, skill: float) -> World:
+    """A market whose mid drifts by what nobody sees, and what the model says of it."""
+    length = seconds + HORIZON_S
+    drift = _remembering(chance, length, case)
+    drawn = 15.0 * drift + 100.0 * chance.normal(size=drift.shape)
+    steps = np.rint(drawn / _TICK).astype(np.int64) * _TICK
+    mid = 3_000_000 + np.cumsum(steps, axis=0)
+    return World(
+        mid[HORIZON_S:] - mid[:-HORIZON_S],
+        mid,
+        _said(chance, drift, skill, case)[:seconds],
+        np.sign(steps[:seconds]) + 1,
+        [_said(chance, drift, case.skill, case)[:seconds] for _ in range(case.twins)],
+    )
+
+
+def promise_of(chance: np.random.Generator, case: Case) -> Estimate:
+    """What training would have found."""
+    tested = world(chance, case, case.tested_s, case.skill)
+    found = compared(
+        Rows(
+            np.repeat(np.arange(case.tested_s), case.tickers) * SECOND_US,
+            np.sign(tested.move).ravel() + 1,
+            tested.move.ravel(),
+            np.full(tested.move.size, 50),
+        ),
+        [Answers.of(_ANSWERS[tested.said.ravel()], states=True)],
+        case.block_s,
+        seed=1,
+    )
+    metrics = found.figures[0].metrics
+    assert metrics is not None, "the test is long enough"
+    return metrics.macro_f1
+
+
+def manifest_of(promised: Estimate, block_s: int) -> ModelManifest:
+    made = model()
+    return replace(
+        made,
+        data=replace(made.data, gap_s=block_s),
+        metrics=replace(made.metrics, macro_f1=promised),
+    )
+
+
+def trial(seed: int, case: Case) -> Performance:
+    """One model and one window of it."""
+    chance = np.random.default_rng((seed, case.seconds, case.block_s))
+    promised = promise_of(chance, case)
+    now = world(chance, case, case.seconds, case.now)
+    rows, columns = now.mid.shape
+    time_us = (FIRST_S + np.repeat(np.arange(rows), columns)) * SECOND_US
+    ticker = np.tile(np.arange(columns), rows)
+    names = tuple(f"T{number}" for number in range(columns))
+    everywhere = np.ones(rows * columns, dtype=np.bool_)
+    market = Market(
+        names, ticker, time_us, now.mid.ravel(), everywhere, np.full(rows * columns, 50), everywhere
+    )
+    served = case.seconds * columns
+    said = now.said.ravel()
+    zeros = np.zeros(served, dtype=np.int64)
+    predictions = Predictions(
+        names, (MODEL,), (file_of(1),), ticker[:served], zeros, zeros, time_us[:served],
+        zeros + 1, zeros > 0, said, _ANSWERS[said], zeros,
+    )  # fmt: skip
+    rivals = {
+        "majority": _rival(np.ones_like(now.last_move), rows),
+        "last_move": _rival(now.last_move, rows),
+        **{f"twin_{place}": _rival(twin, rows) for place, twin in enumerate(now.twins)},
+    }
+    manifests: Mapping[int, ModelManifest] = {1: manifest_of(promised, case.block_s)}
+    whole = window(0, case.seconds)
+    return track(MODEL, 1, manifests, whole, predictions, market, rivals, seed=seed)
+
+
+def _rival(said: Ints, rows: int) -> Rival:
+    """Of the market's rows; after the last that is served it says flat."""
+    whole = np.ones((rows, said.shape[1]), dtype=np.int64)
+    whole[: len(said)] = said
+    return Rival(_ANSWERS[whole.ravel()], states_probabilities=False)
+
+
+def _said(chance: np.random.Generator, drift: Floats, skill: float, case: Case) -> Ints:
+    noise = _remembering(chance, len(drift), case)
+    heard = skill * drift + np.sqrt(1 - skill**2) * noise
+    return np.digitize(heard, (-0.3, 0.3)).astype(np.int64)
+
+
+def _remembering(chance: np.random.Generator, length: int, case: Case) -> Floats:
+    """A series a ticker of mean 0 and deviation 1."""
+    keeps = float(np.exp(-1 / case.memory_s))
+    fresh = chance.normal(size=(length, case.tickers)) * np.sqrt(1 - keeps**2)
+    values = np.empty_like(fresh)
+    value = chance.normal(size=case.tickers)
+    for at, new in enumerate(fresh):
+        value = keeps * value + new
+        values[at] = value
+    return values
+
+
+def main(trials: int) -> None:
+    """Print a line a case; of those in which something is lost, a third of the trials."""
+    of_case = [(case, trials if case.now == case.skill else -(-trials // 3)) for case in CASES]
+    for case, count in of_case:
+        alarms = {"promise": 0, "baseline": 0}
+        fallen, falls = 0, []
+        for seed in range(count):
+            found = trial(seed, case)
+            for test in found.tests:
+                alarms[test.name] += test.is_fallen
+            fallen += found.is_alarm
+            falls.append(found.tests[0].margin.value)
+        by_test = ", ".join(f"{name} {times / count:.1%}" for name, times in alarms.items())
+        sys.stdout.write(
+            f"{case.name}: macro-F1 {np.mean(falls):+.3f}; fallen {fallen / count:.1%}"
+            f" of {count} ({by_test})\n"
+        )
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

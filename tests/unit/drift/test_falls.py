@@ -1,0 +1,48 @@
+"""The test for a fall: how its numbers hang together, and how often it is wrong."""
+
+import pytest
+
+from services.drift.core import falls
+from services.drift.core.falls import against_promise, widened
+from services.drift.core.standing import Standing
+from services.models.manifest import Estimate
+from tests.support.fall_market import Case, trial
+from tests.support.made_datasets import planted_bug
+
+SMALL = Case("small", 1_400, skill=0.8, now=0.8, tickers=2, tested_s=3_600)
+TRIALS = 8
+
+
+@pytest.mark.parametrize(
+    "blocks,by", [(10, 2.2622 / 1.96 * 1.0541), (51, 2.0086 / 1.96 * 1.0100), (1_000_000, 1.0)]
+)
+def test_few_blocks_widen_an_interval_as_students_quantile_does(blocks: int, by: float) -> None:
+    found = widened(Estimate(0.4, 0.3, 0.6), blocks)
+    assert found.value == 0.4
+    assert 0.4 - found.low == pytest.approx(0.1 * by, rel=3e-3)
+    assert found.high - 0.4 == pytest.approx(0.2 * by, rel=3e-3)
+
+
+def test_what_is_uncertain_of_the_promise_counts_too() -> None:
+    found = Estimate(0.36, 0.34, 0.38)
+    sure, unsure = (
+        against_promise(found, Estimate(0.4, 0.4 - by, 0.4 + by), 1_000) for by in (0.001, 0.05)
+    )
+    assert sure.is_fallen
+    assert not unsure.is_fallen
+    assert sure.margin.value == unsure.margin.value
+
+
+def fallen(case: Case) -> int:
+    return sum(trial(seed, case).standing is Standing.FALLEN for seed in range(TRIALS))
+
+
+def test_a_model_as_promised_rarely_falls_and_one_without_its_skill_does() -> None:
+    """At 5 % more than two of eight come once in 170 such tests; seeds are fixed."""
+    assert fallen(SMALL) <= 2
+    assert fallen(SMALL._replace(now=0.0)) == TRIALS
+
+
+def test_a_test_that_asks_only_for_a_lower_figure_cries_wolf() -> None:
+    with planted_bug(falls, "return self.margin.high < 0", "return self.margin.value < 0"):
+        assert fallen(SMALL) > 2
