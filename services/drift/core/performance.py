@@ -261,7 +261,7 @@ class _Looked:
             best = max(rivals, key=lambda rival: rival.figures.scores[METRIC])
             assert best.margin is not None, "the model's interval is of the same blocks"
             theirs = best.figures.scores[METRIC]
-            made.append(against_baseline(best.name, theirs, best.margin, blocks))
+            made.append(against_baseline(best.name, theirs, best.margin, blocks, len(rivals)))
         return tuple(made)
 
     def _ticker_parts(self) -> tuple[TickerPart, ...]:

@@ -3,7 +3,7 @@
 import pytest
 
 from services.drift.core import falls
-from services.drift.core.falls import against_promise, widened
+from services.drift.core.falls import against_baseline, against_promise, widened
 from services.drift.core.standing import Standing
 from services.models.manifest import Estimate
 from tests.support.fall_market import Case, trial
@@ -14,13 +14,30 @@ TRIALS = 8
 
 
 @pytest.mark.parametrize(
-    "blocks,by", [(10, 2.2622 / 1.96 * 1.0541), (51, 2.0086 / 1.96 * 1.0100), (1_000_000, 1.0)]
+    "blocks,share,by",
+    [
+        (10, 0.025, 2.2622 / 1.96 * 1.0541),
+        (51, 0.025, 2.0086 / 1.96 * 1.0100),
+        (51, 0.0125, 2.3109 / 1.96 * 1.0100),
+        (None, 0.0125, 2.2414 / 1.96),
+        (None, 0.025, 1.0),
+    ],
 )
-def test_few_blocks_widen_an_interval_as_students_quantile_does(blocks: int, by: float) -> None:
-    found = widened(Estimate(0.4, 0.3, 0.6), blocks)
+def test_few_blocks_and_a_small_share_widen_an_interval_as_students_quantile_does(
+    blocks: int | None, share: float, by: float
+) -> None:
+    found = widened(Estimate(0.4, 0.3, 0.6), blocks, share)
     assert found.value == 0.4
     assert 0.4 - found.low == pytest.approx(0.1 * by, rel=3e-3)
     assert found.high - 0.4 == pytest.approx(0.2 * by, rel=3e-3)
+
+
+def test_the_best_of_many_rules_must_be_further_ahead_than_the_only_one() -> None:
+    margin = Estimate(-0.022, -0.042, -0.001)
+    only, of_three = (against_baseline("plain", 0.4, margin, 10_000, k) for k in (1, 3))
+    assert only.margin.value == of_three.margin.value
+    assert of_three.share == pytest.approx(only.share / 3)
+    assert only.margin.high < of_three.margin.high
 
 
 def test_what_is_uncertain_of_the_promise_counts_too() -> None:
