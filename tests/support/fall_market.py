@@ -16,8 +16,9 @@ from services.drift.core.performance import Rival, track
 from services.drift.core.predicted import Predictions
 from services.drift.core.standing import Performance
 from services.drift.core.truths import Market
+from services.drift.core.windows import SECOND_US
 from services.models.manifest import Estimate, ModelManifest
-from tests.support.spoken import CERTAIN, FIRST_S, MODEL, SECOND_US, file_of, model, window
+from tests.support.spoken import CERTAIN, FIRST_S, MODEL, file_of, model, window
 
 HORIZON_S: Final = 10
 _TICK: Final = 100
@@ -152,14 +153,15 @@ def _rival(said: Ints, rows: int) -> Rival:
 def _said(chance: np.random.Generator, drift: Floats, skill: float, case: Case) -> Ints:
     noise = _remembering(chance, len(drift), case)
     heard = skill * drift + np.sqrt(1 - skill**2) * noise
-    return np.digitize(heard, (-0.3, 0.3)).astype(np.int64)
+    said: Ints = np.digitize(heard, (-0.3, 0.3)).astype(np.int64)
+    return said
 
 
 def _remembering(chance: np.random.Generator, length: int, case: Case) -> Floats:
     """A series a ticker of mean 0 and deviation 1."""
     keeps = float(np.exp(-1 / case.memory_s))
     fresh = chance.normal(size=(length, case.tickers)) * np.sqrt(1 - keeps**2)
-    values = np.empty_like(fresh)
+    values: Floats = np.empty_like(fresh)
     value = chance.normal(size=case.tickers)
     for at, new in enumerate(fresh):
         value = keeps * value + new

@@ -98,9 +98,11 @@ def market(rows: Sequence[Row], tickers: tuple[str, ...] = TICKERS) -> Market:
     )
 
 
-def model(version: int = 1, macro_f1: float = 0.45, **changes: object) -> ModelManifest:
+def model(
+    version: int = 1, macro_f1: float = 0.45, kind: str = "linear", **changes: object
+) -> ModelManifest:
     """A version whose blocks are of 20 s, and whose promise is good to 0.02."""
-    made = manifest(files={"model.json": file_of(version)}, **changes)
+    made = manifest(kind, files={"model.json": file_of(version)}, **changes)
     return replace(
         made,
         data=replace(made.data, gap_s=BLOCK_S),
