@@ -34,6 +34,8 @@ COMMENT ON COLUMN outcry.drift_jobs.ratio IS 'Of the worst check: statistic thro
 COMMENT ON COLUMN outcry.drift_jobs.report_path IS 'Of the report for people, below the deployment''s folder; empty: there is none.';
 COMMENT ON COLUMN outcry.drift_jobs.report IS 'JSON, to the byte as the job made it.';
 
+-- Without a foreign key: a job and its checks are written in one transaction and never deleted, and
+-- what a key is referenced by can't be asked to truncate, which must say that it is append-only.
 CREATE TABLE outcry.drift_checks (
     deployment  text COLLATE "C" NOT NULL,
     job_id      text COLLATE "C" NOT NULL,
@@ -47,8 +49,7 @@ CREATE TABLE outcry.drift_checks (
     ratio       double precision,
     effect      double precision,
     detail      text NOT NULL,
-    PRIMARY KEY (deployment, job_id, place),
-    FOREIGN KEY (deployment, job_id) REFERENCES outcry.drift_jobs
+    PRIMARY KEY (deployment, job_id, place)
 );
 COMMENT ON TABLE outcry.drift_checks IS 'What each job looked at, one thing a row, in the job''s order.';
 COMMENT ON COLUMN outcry.drift_checks.ticker IS 'Empty: all tickers together.';

@@ -57,9 +57,8 @@ class World(NamedTuple):
 CASES: Final = (
     Case("as promised, 1 h"),
     Case("as promised, 1 h, as good as two plain rules", twins=2),
-    Case("as promised, 15 min", 900),
-    Case("as promised, 12 min (ten blocks)", 720),
-    Case("as promised, 1 h, blocks of 310 s", block_s=310),
+    Case("as promised, 24 min (twenty blocks)", 1_440),
+    Case("as promised, 2 h, blocks of 310 s", 7_200, 310),
     Case("as promised, 1 h, memory 300 s, blocks of 70 s", memory_s=300.0),
     Case("a sixth of its skill gone, 1 h", now=0.5),
     Case("a third of its skill gone, 1 h", now=0.4),

@@ -17,7 +17,7 @@ MODEL: Final = "direction_10s"
 TICKERS: Final = ("AAPL", "MSFT", "NVDA")
 CERTAIN: Final = ((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8))
 """By class."""
-BLOCK_S: Final = 20
+BLOCK_S: Final = 10
 
 
 class Said(NamedTuple):
@@ -101,7 +101,7 @@ def market(rows: Sequence[Row], tickers: tuple[str, ...] = TICKERS) -> Market:
 def model(
     version: int = 1, macro_f1: float = 0.45, kind: str = "linear", **changes: object
 ) -> ModelManifest:
-    """A version whose blocks are of 20 s, and whose promise is good to 0.02."""
+    """A version whose blocks are of 10 s, and whose promise is good to 0.02."""
     made = manifest(kind, files={"model.json": file_of(version)}, **changes)
     return replace(
         made,

@@ -12,7 +12,16 @@ from typing import Final
 import numpy as np
 
 from services.drift.core.arrays import Bools, Floats, Ints
-from services.drift.core.falls import METRIC, FallTest, against_baseline, against_promise, worst
+from services.drift.core.falls import (
+    BASELINE,
+    BLOCKS_MIN,
+    METRIC,
+    PROMISE,
+    FallTest,
+    against_baseline,
+    against_promise,
+    worst,
+)
 from services.drift.core.figures import Answers, Compared, Rows, compared
 from services.drift.core.predicted import Predictions, Statements, once
 from services.drift.core.standing import (
@@ -199,13 +208,11 @@ class _Looked:
     def _of_tests(self, figures: Figures | None, tests: tuple[FallTest, ...]) -> list[Finding]:
         if figures is None:
             return []
-        if figures.metrics is None:
-            detail = (
-                f"{figures.seconds:,} s with labels; ten blocks of {self._block_s} s are needed"
-            )
-            return [(Standing.TOO_FEW_BLOCKS, detail)]
+        if not tests:
+            needed = f"the test takes {BLOCKS_MIN} blocks of {self._block_s} s"
+            return [(Standing.TOO_FEW_BLOCKS, f"{figures.seconds:,} s with labels; {needed}")]
         found = [(Standing.FALLEN, _said(test)) for test in tests if test.is_fallen]
-        if not self._rivals:
+        if [test.name for test in tests] != [PROMISE, BASELINE]:
             found.append((Standing.NO_BASELINE, "no plain rule was given"))
         return found or [(Standing.OK, "")]
 
@@ -252,9 +259,9 @@ class _Looked:
     def _tests(
         self, figures: Figures | None, rivals: tuple[RivalPart, ...]
     ) -> tuple[FallTest, ...]:
-        if figures is None or figures.metrics is None:
+        blocks = figures.seconds // self._block_s if figures else 0
+        if figures is None or figures.metrics is None or blocks < BLOCKS_MIN:
             return ()
-        blocks = figures.seconds // self._block_s
         promised = self._manifest.metrics.macro_f1
         made = [against_promise(figures.metrics.macro_f1, promised, blocks)]
         if rivals:

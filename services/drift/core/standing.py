@@ -36,7 +36,7 @@ class Standing(StrEnum):
     FEW_LABELS = "few_labels"
     """Less than half of what was served has a label: what is left may be a choice."""
     TOO_FEW_BLOCKS = "too_few_blocks"
-    """Too short for an interval."""
+    """Too short for the test."""
     TWO_MODELS = "two_models"
     """Other versions served too: this one stands, and the window is not all its own."""
     NO_BASELINE = "no_baseline"

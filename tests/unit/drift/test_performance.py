@@ -185,7 +185,8 @@ def test_a_version_that_took_over_leaves_each_to_be_judged_on_its_own_rows() -> 
     assert first.counts["judged"] == 500
     assert first.versions[0].beside is None
     assert second.counts["judged"] == 300
-    assert second.standing in {Standing.FALLEN, Standing.TOO_FEW_BLOCKS}
+    assert second.standing is Standing.TOO_FEW_BLOCKS
+    assert second.detail.endswith("two_models: served too: version 1")
     fallen = tracked(records, manifests=promising(0.95))
     assert fallen.standing is Standing.FALLEN
     assert fallen.detail.endswith("two_models: served too: version 2")
@@ -237,7 +238,7 @@ def test_each_reason_for_no_judgement_has_its_name() -> None:
         "no row has its inputs": tracked(log(), without(ROWS, 2.0)),
         "few rows have their inputs": tracked(log(), without(ROWS, 0.51)),
         "half has": tracked(log(), without(ROWS, 0.5)),
-        "199 s of 10 blocks of 20 s": tracked(short),
+        "199 s of 20 blocks of 10 s": tracked(short),
         "no plain rule": tracked(log(), rivals={}),
         "log begins later": tracked(predictions(log(), is_cut=True)),
         "one undecodable": tracked(predictions(log(), undecodable=1)),
@@ -253,7 +254,7 @@ def test_each_reason_for_no_judgement_has_its_name() -> None:
         "no row has its inputs": "no_labels",
         "few rows have their inputs": "few_labels",
         "half has": "ok",
-        "199 s of 10 blocks of 20 s": "too_few_blocks",
+        "199 s of 20 blocks of 10 s": "too_few_blocks",
         "no plain rule": "no_baseline",
         "log begins later": "log_cut",
         "one undecodable": "damaged_predictions",
