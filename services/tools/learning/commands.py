@@ -1,16 +1,16 @@
 """`outcry dataset` and what else is learnt: what people type."""
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from services.tools.learning.times import First, Last, bounds_us
+
 if TYPE_CHECKING:
     from services.trainer.describe import Description
 
 PANEL: Final = "Models"
-_DAY: Final = ["%Y-%m-%d"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -41,19 +41,15 @@ def describe_dataset(
         typer.Option("--threshold", help="A move must be greater to be one, 1/20000 dollar."),
     ] = 0,
     tickers: Annotated[list[str] | None, typer.Option("--ticker", help="Only these.")] = None,
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=_DAY, help="First day (UTC).")
-    ] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=_DAY, help="Last day (UTC), included.")
-    ] = None,
+    first: First = None,
+    last: Last = None,
     folds: Annotated[int, typer.Option("--folds", help="Of the walk-forward split.")] = 3,
     as_json: AsJson = False,
 ) -> None:
     """Rows, classes, gaps, folds, content hash and leak checks; exit code 1 if a check fails."""
     from rich.console import Console
 
-    from services.lake.places import Lake, day_bounds_us
+    from services.lake.places import Lake
     from services.tools.learning.report import print_description
     from services.tools.operate.present import print_json
     from services.trainer.dataset import DatasetPlan, load_dataset, whole_seconds
@@ -65,8 +61,7 @@ def describe_dataset(
         whole_seconds(horizon_s),
         threshold,
         tuple(dict.fromkeys(tickers or ())),
-        day_bounds_us(first.date())[0] if first else None,
-        day_bounds_us(last.date())[1] - 1 if last else None,
+        *bounds_us(first, last),
         folds,
     )
     lake = Lake(_home())

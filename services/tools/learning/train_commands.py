@@ -2,30 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from services.tools.learning.times import First, Last, bounds_us
+
 if TYPE_CHECKING:
     from services.tools.learning.train_run import Tell, TrainReport
 
 PANEL: Final = "Models"
-_TIME: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+_OF_A_REPEAT: Final = frozenset({"from_manifest", "as_json"})
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Horizon = Annotated[
     float, typer.Option("--horizon-s", help="How far ahead the label looks, whole seconds.")
 ]
 Tickers = Annotated[list[str] | None, typer.Option("--ticker", help="Only these.")]
-First = Annotated[
-    datetime | None, typer.Option("--from", formats=_TIME, help="First day or second (UTC).")
-]
-Last = Annotated[
-    datetime | None,
-    typer.Option("--to", formats=_TIME, help="Last day or second (UTC), included."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(  # noqa: PLR0913 - a command line has as many options as it has
+    context: typer.Context,
     *,
     name: Annotated[
         str, typer.Option("--set", help="Feature set, for example microstructure_v1.")
@@ -73,12 +68,15 @@ def train(  # noqa: PLR0913 - a command line has as many options as it has
     from services.trainer.dataset import DatasetPlan, whole_seconds
     from services.trainer.service import BUDGET, TrainingPlan
 
-    if from_manifest is not None and promote:
-        raise typer.BadParameter("--from-manifest repeats a model that is there; it promotes none")
+    if from_manifest is not None and (beside := _given_beside(context)):
+        raise typer.BadParameter(
+            "--from-manifest repeats a training as the manifest says: leave out"
+            f" {', '.join(beside)}"
+        )
     plan = TrainingPlan(
         DatasetPlan(
             name, whole_seconds(horizon_s), threshold, tuple(dict.fromkeys(tickers or ())),
-            *_times_us(first, last), folds,
+            *bounds_us(first, last), folds,
         ),
         model.replace("-", "_"), seed, BUDGET if budget is None else budget,
     )  # fmt: skip
@@ -121,7 +119,7 @@ def predict(
     with _telling() as tell:
         tell("scoring")
         scored, loaded, number = score_rows(
-            _home(), whole_seconds(horizon_s), version, tickers or (), _times_us(first, last)
+            _home(), whole_seconds(horizon_s), version, tickers or (), bounds_us(first, last)
         )
         if out is not None:
             write_scored(out, scored)
@@ -143,19 +141,18 @@ def predict(
         print_scored(scored, model.name, number)
 
 
-def _times_us(first: datetime | None, last: datetime | None) -> tuple[int | None, int | None]:
-    """The first and the last microsecond; of a day its midnight means all of it."""
-    until = last
-    if last is not None and last == datetime.combine(last.date(), datetime.min.time()):
-        until = last + timedelta(days=1, microseconds=-1)
-    return _us(first), _us(until)
+def _given_beside(context: typer.Context) -> list[str]:
+    """The options that were typed beside the manifest and its form of printing."""
+    return [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in _OF_A_REPEAT and _was_typed(context, str(option.name))
+    ]
 
 
-def _us(time: datetime | None) -> int | None:
-    if time is None:
-        return None
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    return (time.replace(tzinfo=UTC) - epoch) // timedelta(microseconds=1)
+def _was_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 @contextmanager

@@ -105,6 +105,8 @@ def test_predictions_go_to_parquet_with_their_lineage(
     assert min(table.column("trade_offset").to_pylist()) > 0
     rows = document(home, "predict", *times)["predictions"]
     assert [row["up"] for row in rows] == table.column("up").to_pylist()
+    second = ("--from", "2026-09-21T14:20:00", "--to", "2026-09-21T14:20:00")
+    assert document(home, "predict", *second)["rows"] == 2
     shown = outcry(home, "predict", *times, "--ticker", "AAPL", "--version", "1")
     assert "10 rows scored by direction_10s version 1" in shown.stdout
 
@@ -140,8 +142,11 @@ def test_a_repeat_on_another_lake_is_refused(champion: Document, tmp_path: Path)
     manifest = str(Path(champion["folder"], "manifest.json"))
     answer = outcry(tmp_path, "train", "--from-manifest", manifest)
     assert "the lake's rows hash to" in str(answer.exception)
-    refused = outcry(tmp_path, "train", "--from-manifest", manifest, "--promote")
-    assert refused.exit_code == 2
+    for beside in (("--promote",), ("--seed", "1"), ("--model", "xgboost"), ("--horizon-s", "5")):
+        refused = outcry(tmp_path, "train", "--from-manifest", manifest, *beside)
+        assert refused.exit_code == 2
+        assert "leave out" in refused.output
+        assert beside[0] in refused.output
 
 
 def test_a_leak_stops_the_command_and_registers_nothing(tmp_path: Path) -> None:
