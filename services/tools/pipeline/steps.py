@@ -128,7 +128,10 @@ def _read(path: Path) -> Record | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise PipelineError(f"{path} can't be read ({error.strerror})") from error
+        raise PipelineError(
+            f"{path} can't be read ({error.strerror}): give this user the file, or name another run"
+            " (--run)"
+        ) from error
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise PipelineError(f"{path} is no record of a step ({error}); remove it") from error
 
@@ -139,7 +142,10 @@ def _write(path: Path, record: Record) -> None:
         partial.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
         put_in_place(partial, path)
     except OSError as error:
-        raise PipelineError(f"{path} can't be written ({error.strerror})") from error
+        raise PipelineError(
+            f"{path} can't be written ({error.strerror}): make room or give this user the folder,"
+            " and take the run up again (--run); the steps before it are kept"
+        ) from error
 
 
 @contextmanager

@@ -95,6 +95,16 @@ def test_a_damaged_record_is_named_and_not_passed_over(tmp_path: Path, content: 
     assert work.acted == []
 
 
+def test_a_record_that_can_not_be_written_or_read_says_what_to_do(tmp_path: Path) -> None:
+    work = Work()
+    (tmp_path / ".01-first.json.partial").mkdir()
+    with pytest.raises(PipelineError, match=r"written \(.*take the run up again \(--run\)"):
+        run_steps(tmp_path, work.steps(), silent)
+    (tmp_path / "01-first.json").mkdir()
+    with pytest.raises(PipelineError, match=r"read \(.*name another run \(--run\)"):
+        run_steps(tmp_path, work.steps(), silent)
+
+
 def test_two_processes_do_not_work_on_one_run(tmp_path: Path) -> None:
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
