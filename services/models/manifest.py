@@ -75,14 +75,18 @@ class LabelRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OffsetRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Offsets in the partition of `trades` of a ticker, both included."""
+    """Trades of a ticker, both included.
+
+    Rows that the stream or a backfill from the log made: offsets in the ticker's partition of
+    `trades`. Rows of history that was ingested: places in the ticker's history in the lake.
+    """
 
     first: int
     last: int
 
 
 class TrainingData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What it was trained and tested on: the way back to the log."""
+    """What it was trained and tested on: the way back to the log, or to ingested history."""
 
     sha256: str
     """Of the data set's rows, whatever files they stood in."""

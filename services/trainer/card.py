@@ -44,6 +44,7 @@ _COLUMNS: Final = {
     "ece": "calibration error",
     "pnl_per_row": "PnL a row, 1/20000 $",
 }
+_SPAN: Final = "trades: log offsets, or places in ingested history"
 _FIGURES: Final = {"pnl_per_row": ".1f"}
 
 
@@ -127,7 +128,10 @@ def _data(told: Told) -> list[Block]:
             f" (UTC); left out: {left_out or 'none'}. Walk-forward over {data.folds} folds, with"
             f" gaps of {data.gap_s} s between train, validation and test."
         ),
-        Table(("ticker", "rows", *CLASS_NAMES, "offsets in trades"), rows),
+        Table(
+            ("ticker", "rows", *CLASS_NAMES, _SPAN),
+            rows,
+        ),
         Table(
             ("leak check", "outcome", "finding"),
             [(check.name, check.outcome, check.detail) for check in told.checks],

@@ -15,6 +15,7 @@ from services.tools.operate.present import print_table
 
 _FIGURES: Final = ("macro_f1", "mcc", "log_loss", "ece", "pnl_per_row")
 _HASH_LETTERS: Final = 12
+_SPAN: Final = "log offsets, or places in ingested history,"
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -157,7 +158,10 @@ def print_shown(found: Shown) -> None:
         ("data", f"{data.rows:,} rows, sha256 {data.sha256}"),
         ("grid times (UTC)", f"{_time(data.first_grid_us)} to {_time(data.last_grid_us)}"),
         *(
-            (f"trades of {ticker}", f"offsets {offsets.first:,} to {offsets.last:,}")
+            (
+                f"trades of {ticker}",
+                f"{_SPAN} {offsets.first:,} to {offsets.last:,}",
+            )
             for ticker, offsets in data.offsets.items()
         ),
         ("test", f"{data.folds} folds, walk-forward, gaps of {data.gap_s} s"),

@@ -105,7 +105,13 @@ def test_versions_are_listed_with_aliases_and_figures(registry: Registry) -> Non
 
 def test_a_version_is_shown_with_its_origin_and_its_gates(registry: Registry) -> None:
     text = models("show", "3").stdout
-    for part in ("linear", "1,000 rows", "offsets 3 to 907", "majority", "CLOSED"):
+    for part in (
+        "linear",
+        "1,000 rows",
+        "log offsets, or places in ingested history, 3 to 907",
+        "majority",
+        "CLOSED",
+    ):
         assert part in text
     found = document("show", "champion")
     assert found["version"]["version"] == 1
