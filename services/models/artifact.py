@@ -4,14 +4,15 @@
     model.ubj          XGBoost's own format; or
     model.json         the numbers of the simple forms (`predictors`)
     golden.json        vectors, and the probabilities that they must give
+    schema.json        names, types and units of what goes in and comes out
     reference.parquet  a sample of the training rows, for drift
     card.md card.html  the model card, and its plots (*.png, *.svg)
 
-Only the first three are needed to serve. Nothing is ever unpickled, and no file is run. What
-`read_model` holds before a number is computed: the folder has these plain files and no others,
-each within its limit; every file has the hash that the manifest states; the model's file is of its
-native format, whole, and consistent in itself (`booster_file`). Then the model loads, and must
-give the golden probabilities bit for bit.
+Only manifest, numbers and golden vectors are needed to serve. Nothing is ever unpickled, and no
+file is run. What `read_model` holds before a number is computed: the folder has these plain files
+and no others, each within its limit; every file has the hash that the manifest states; the model's
+file is of its native format, whole, and consistent in itself (`booster_file`). Then the model
+loads, must give the golden probabilities bit for bit, and its schema must be the manifest's.
 
 What stays trusted: who can write both a model's file and its manifest chooses the predictions
 (not what the process does). The registry therefore keeps the manifest's hash apart, in its
@@ -39,10 +40,13 @@ from services.models.errors import ModelNotWrittenError, ModelRefusedError, Refu
 from services.models.forms import decode_json, decode_predictor, encode_predictor
 from services.models.manifest import FORMAT, MODEL_FILES, Golden, ModelManifest, encode_manifest
 from services.models.predictors import Predictor
+from services.models.schema import Schema, check_schema, encode_schema, schema_of
 from services.models.vector import VALUE_MAX, Matrix, inputs_of
 
 MANIFEST: Final = "manifest.json"
 GOLDEN: Final = "golden.json"
+SCHEMA: Final = "schema.json"
+"""Not in folders that were written before there were schemas."""
 REFERENCE: Final = "reference.parquet"
 CARD: Final = "card.md"
 CARD_PAGE: Final = "card.html"
@@ -55,7 +59,7 @@ _MIB: Final = 1 << 20
 _CHUNK_BYTES: Final = _MIB
 _PLOT: Final = re.compile(r"[a-z0-9][a-z0-9_]{0,63}\.(?:png|svg)")
 _ATTACHMENTS: Final = frozenset({REFERENCE, CARD, CARD_PAGE})
-_NAMES: Final = frozenset({MANIFEST, GOLDEN, *MODEL_FILES.values(), *_ATTACHMENTS})
+_NAMES: Final = frozenset({MANIFEST, GOLDEN, SCHEMA, *MODEL_FILES.values(), *_ATTACHMENTS})
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -122,6 +126,7 @@ def write_model(
     contents: dict[str, bytes] = {
         manifest.model_file: model,
         GOLDEN: msgspec.json.encode(golden),
+        SCHEMA: encode_schema(schema_of(manifest)),
         **(attachments or {}),
     }
     hashes = {name: sha256(data).hexdigest() for name, data in sorted(contents.items())}
@@ -210,7 +215,7 @@ def read_model(
         if len(manifest.columns) > limits.columns_max:
             raise ModelRefusedError(Refusal.TOO_LARGE, f"{len(manifest.columns):,} columns")
         _check_names(manifest, opened.names)
-        kept = dict.fromkeys((manifest.model_file, GOLDEN), b"")
+        kept = dict.fromkeys((manifest.model_file, GOLDEN, SCHEMA), b"")
         for name, stated in manifest.files.items():
             if name in kept:
                 kept[name] = opened.read(name)
@@ -222,6 +227,8 @@ def read_model(
     predictor = decode_predictor(manifest.kind, kept[manifest.model_file], manifest.columns)
     golden = decode_json(kept[GOLDEN], Golden, GOLDEN)
     _check_golden(golden, predictor, len(manifest.columns))
+    if SCHEMA in manifest.files:
+        check_schema(decode_json(kept[SCHEMA], Schema, SCHEMA), manifest)
     return LoadedModel(folder, manifest, found_sha256, predictor, golden)
 
 
@@ -318,7 +325,8 @@ def _check_names(manifest: ModelManifest, present: Sequence[str]) -> None:
     stated = {MANIFEST, *manifest.files}
     if absent := sorted((needed | stated) - set(present)) or sorted(needed - stated):
         raise ModelRefusedError(Refusal.MISSING_FILE, f"there is no {absent[0]!r:.80}")
-    allowed = needed | {n for n in stated if n in _ATTACHMENTS or _PLOT.fullmatch(n)}
+    optional = _ATTACHMENTS | {SCHEMA}
+    allowed = needed | {n for n in stated if n in optional or _PLOT.fullmatch(n)}
     if foreign := sorted(set(present) - allowed):
         raise ModelRefusedError(
             Refusal.FOREIGN_FILE, f"{foreign[0]!r:.80} is none that the manifest states"
@@ -425,7 +433,7 @@ class _Folder:
     def _limit(self, name: str) -> int:
         if name in MODEL_FILES.values():
             return self._limits.model_bytes_max
-        if name in {MANIFEST, GOLDEN}:
+        if name in {MANIFEST, GOLDEN, SCHEMA}:
             return self._limits.json_bytes_max
         return self._limits.attachment_bytes_max
 

@@ -35,6 +35,7 @@ class Refusal(StrEnum):
     DAMAGED = "damaged"
     WRONG_COLUMNS = "wrong_columns"
     WRONG_CLASSES = "wrong_classes"
+    WRONG_SCHEMA = "wrong_schema"
     WRONG_PROBABILITIES = "wrong_probabilities"
     GOLDEN_DIFFERS = "golden_differs"
     UNKNOWN_FEATURE_SET = "unknown_feature_set"

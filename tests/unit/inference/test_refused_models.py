@@ -57,7 +57,7 @@ def _gone(_: InferenceWorld, folder: Path, __: pytest.MonkeyPatch) -> None:
 
 BAD: list[tuple[Plant, str]] = [
     (_say(columns=list(COLUMNS[:-1])), Refusal.WRONG_COLUMNS),
-    (_say(columns=list(COLUMNS[::-1])), Refusal.WRONG_COLUMNS),
+    (_say(columns=list(COLUMNS[::-1])), Refusal.WRONG_SCHEMA),
     (_forge("model.json", lambda form: form["mean"].pop()), Refusal.WRONG_COLUMNS),
     (_say(classes=["up", "flat", "down"]), Refusal.WRONG_CLASSES),
     (_forge("model.json", lambda form: form["weights"].pop()), Refusal.WRONG_CLASSES),

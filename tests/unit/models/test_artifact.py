@@ -23,11 +23,13 @@ from services.models.artifact import (
     read_model,
     write_model,
 )
+from services.models.classes import CLASS_NAMES
 from services.models.errors import ModelNotWrittenError, ModelRefusedError, Refusal
 from services.models.manifest import FORMAT
 from tests.support.forge import booster_bytes, edit_json, edit_manifest, put_file
 from tests.support.model_kit import (
     COLUMNS,
+    V1,
     WIDTH,
     constant_model,
     linear_model,
@@ -55,7 +57,7 @@ def test_a_model_is_read_as_it_was_written(tmp_path: Path, make: Callable[[], An
     written = put_model(tmp_path / "m", make(), attachments)
     loaded = read_model(tmp_path / "m")
     assert loaded.manifest == written
-    assert set(written.files) == {*attachments, written.model_file, "golden.json"}
+    assert set(written.files) == {*attachments, written.model_file, "golden.json", "schema.json"}
     assert len(written.model_sha256) == 64
     given = make().probabilities(rows(16))
     assert loaded.predictor.probabilities(rows(16)).tobytes() == given.tobytes()
@@ -144,6 +146,10 @@ def _golden(forgery: Callable[[dict[str, Any]], object]) -> Plant:
     return lambda folder: edit_json(folder, "golden.json", forgery)
 
 
+def _schema(forgery: Callable[[dict[str, Any]], object]) -> Plant:
+    return lambda folder: edit_json(folder, "schema.json", forgery)
+
+
 def _put(name: str, data: bytes) -> Plant:
     return lambda folder: put_file(folder, name, data)
 
@@ -199,6 +205,17 @@ FAULTS: list[tuple[Plant, Refusal]] = [
     (_set(metrics={}), Refusal.MALFORMED),
     (_set(classes=["up", "flat", "down"]), Refusal.WRONG_CLASSES),
     (_set(classes=["down", "up"]), Refusal.WRONG_CLASSES),
+    (_schema(lambda found: found.update(more=1)), Refusal.MALFORMED),
+    (_schema(lambda found: found["inputs"].reverse()), Refusal.WRONG_SCHEMA),
+    (_schema(lambda found: found["inputs"].pop()), Refusal.WRONG_SCHEMA),
+    (_schema(lambda found: found["inputs"][0].update(name="more")), Refusal.WRONG_SCHEMA),
+    (_schema(lambda found: found["inputs"][0].update(type="float32")), Refusal.WRONG_SCHEMA),
+    (_schema(lambda found: found["inputs"][0].update(nullable=True)), Refusal.WRONG_SCHEMA),
+    (_schema(lambda found: found["inputs"][0].update(unit="miles")), Refusal.WRONG_SCHEMA),
+    (_schema(lambda found: found["outputs"].reverse()), Refusal.WRONG_SCHEMA),
+    (_schema(lambda found: found["outputs"][0].update(unit="percent")), Refusal.WRONG_SCHEMA),
+    (lambda folder: (folder / "schema.json").unlink(), Refusal.MISSING_FILE),
+    (_cut("schema.json"), Refusal.WRONG_SHA256),
     (_set(columns=[]), Refusal.WRONG_COLUMNS),
     (_set(columns=[*COLUMNS[:-1], COLUMNS[0]]), Refusal.WRONG_COLUMNS),
     (_set(columns=list(COLUMNS[:-1])), Refusal.WRONG_COLUMNS),
@@ -341,6 +358,29 @@ def test_figures_keep_every_bit_on_their_way_through_the_files(tmp_path: Path) -
     put_model(tmp_path / "m")
     golden = json.loads((tmp_path / "m" / "golden.json").read_bytes())
     assert np.array(golden["vectors"]).tobytes() == rows(16).tobytes()
+
+
+def test_a_model_states_its_inputs_and_outputs_as_the_feature_set_defines_them(
+    tmp_path: Path,
+) -> None:
+    put_model(tmp_path / "m")
+    found = json.loads((tmp_path / "m" / "schema.json").read_bytes())
+    units = {feature.name: feature.unit for feature in V1.features}
+    assert found["inputs"] == [
+        {"name": name, "type": "float64", "unit": units[name], "nullable": False}
+        for name in COLUMNS
+    ]
+    assert found["outputs"] == [
+        {"name": name, "type": "float64", "unit": "probability", "nullable": False}
+        for name in CLASS_NAMES
+    ]
+
+
+def test_a_folder_from_before_there_were_schemas_is_read(tmp_path: Path) -> None:
+    put_model(tmp_path / "m")
+    (tmp_path / "m" / "schema.json").unlink()
+    edit_manifest(tmp_path / "m", lambda found: found["files"].pop("schema.json"))
+    assert read_model(tmp_path / "m").manifest.columns == COLUMNS
 
 
 def test_every_reason_has_a_planted_fault() -> None:

@@ -115,7 +115,7 @@ def test_a_version_is_shown_with_its_origin_and_its_gates(registry: Registry) ->
         assert part in text
     found = document("show", "champion")
     assert found["version"]["version"] == 1
-    assert found["manifest"]["files"].keys() == {"model.json", "golden.json"}
+    assert found["manifest"]["files"].keys() == {"model.json", "golden.json", "schema.json"}
     assert {gate["name"]: gate["is_open"] for gate in found["gates"]} == {
         "golden": True,
         "fingerprint": True,

@@ -53,7 +53,8 @@ def test_the_folder_holds_a_model_that_everybody_can_read(trained: Trained) -> N
     assert loaded.manifest == trained.manifest
     assert loaded.predictor.kind == "linear"
     assert {path.name for path in trained.folder.iterdir()} == {
-        "manifest.json", "model.json", "golden.json", "reference.parquet", "card.md", "card.html",
+        "manifest.json", "model.json", "golden.json", "schema.json", "reference.parquet", "card.md",
+        "card.html",
         "macro_f1.png", "confusion.png", "calibration.png", "importance.png",
     }  # fmt: skip
 
