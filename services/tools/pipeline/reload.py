@@ -49,7 +49,7 @@ def reload_service(url: str, wanted: Wanted) -> dict[str, Any]:
 
 
 def _ask(method: str, url: str, path: str) -> Any:  # noqa: ANN401 - a document of JSON
-    body = {} if method == "POST" else None
+    body: dict[str, Any] | None = {} if method == "POST" else None
     try:
         answer = httpx.request(method, f"{url}{path}", json=body, timeout=RELOAD_S)
     except httpx.HTTPError as error:
