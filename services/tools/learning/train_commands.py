@@ -68,11 +68,8 @@ def train(  # noqa: PLR0913 - a command line has as many options as it has
     from services.trainer.dataset import DatasetPlan, whole_seconds
     from services.trainer.service import BUDGET, TrainingPlan
 
-    if from_manifest is not None and (beside := _given_beside(context)):
-        raise typer.BadParameter(
-            "--from-manifest repeats a training as the manifest says: leave out"
-            f" {', '.join(beside)}"
-        )
+    if from_manifest is not None:
+        _require_alone(context)
     plan = TrainingPlan(
         DatasetPlan(
             name, whole_seconds(horizon_s), threshold, tuple(dict.fromkeys(tickers or ())),
@@ -141,13 +138,18 @@ def predict(
         print_scored(scored, model.name, number)
 
 
-def _given_beside(context: typer.Context) -> list[str]:
-    """The options that were typed beside the manifest and its form of printing."""
-    return [
+def _require_alone(context: typer.Context) -> None:
+    """A manifest says everything: what was typed beside it would be passed over in silence."""
+    beside = [
         option.opts[0]
         for option in context.command.params
         if option.name not in _OF_A_REPEAT and _was_typed(context, str(option.name))
     ]
+    if beside:
+        raise typer.BadParameter(
+            "--from-manifest repeats a training as the manifest says: leave out"
+            f" {', '.join(beside)}"
+        )
 
 
 def _was_typed(context: typer.Context, name: str) -> bool:
