@@ -199,7 +199,14 @@ class FeatureWorld:
         return [(r.partition, r.key, r.value) for r in self.records(FEATURES.name)]
 
     def expected(self) -> list[Row]:
-        """The direct fold over the committed log."""
+        """The direct fold over the committed log, once all that was committed can be read.
+
+        A commit is answered before its markers stand in every partition.
+        """
+        wait_until(
+            lambda: self._trades_to_read() >= self.written,
+            "the last commit's trades to be readable",
+        )
         folds = [PartitionFold(p, live_sets(*self.sets)) for p in range(5)]
         rows: list[Row] = []
         for record in self.records(TRADES.name):
@@ -212,6 +219,9 @@ class FeatureWorld:
                 rows.append((message.partition, message.key.encode(), value))
         return rows
 
+    def _trades_to_read(self) -> int:
+        return len(self.records(TRADES.name))
+
     def require_equal(self, timeout_s: float = 60.0) -> tuple[int, int]:
         """Wait until all rows are there, then hold their set against the direct fold.
 
@@ -222,7 +232,10 @@ class FeatureWorld:
         wait_until(lambda: set(wanted) <= set(self.rows()), "every row", timeout_s)
         rows = self.rows()
         extra = [self.decode(row) for row in set(rows) - set(wanted)]
-        assert not extra, f"{len(extra)} rows that no fold makes, such as {extra[:2]}"
+        told = (
+            f"{len(extra)} rows that no fold makes, of {len(wanted)}; trades end at {self.ends()}"
+        )
+        assert not extra, f"{told}; such as {extra[:2]}"
         return len(wanted), len(rows) - len(wanted)
 
     def decode(self, row: Row) -> Decoded[FeatureRow]:
