@@ -69,11 +69,11 @@ model-card: setup ## Make docs/model-card.md anew, from two hours of a seeded ma
 
 ##@ Checks
 
-# Three processes on two cores, since tests on the stack wait a good part of their time: for
+# Two processes, since tests on the stack wait a good part of their time: for
 # sessions to time out, for servers to come back. A file's tests stay together (its rooms start
 # once), in the order of the folders: what needs the stack first, the many short files last.
 # WORKERS=0 runs everything in one process (for a debugger, or to compare times).
-PYTEST := $(VENV)/bin/pytest -n $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder
+PYTEST := $(VENV)/bin/pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: setup ## Style, formatting, types and the walls between rooms
@@ -83,7 +83,7 @@ check: setup ## Style, formatting, types and the walls between rooms
 	@$(VENV)/bin/lint-imports --no-logo
 
 .PHONY: test
-test: setup ## The checks, and beside them every test on the real stack (TESTS=tests/unit WORKERS=3)
+test: setup ## The checks, and beside them every test on the real stack (TESTS=tests/unit WORKERS=2)
 	@$(PYTHON) -m services.tools.stack.fetch
 	@$(MAKE) -j2 check every-test
 
