@@ -1,25 +1,16 @@
 """`outcry bench drift`: a reference calibrated and a window judged, each try in its own process."""
 
-import json
 import os
-import statistics
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import msgspec
 from rich.table import Table
 
+from services.tools.bench.tries import Spread, cell_of, spread_of, try_apart
+
 _TRY_TIMEOUT_S: Final = 1_800
-
-
-class DriftSpread(msgspec.Struct, frozen=True):
-    """Of one figure over the tries."""
-
-    median: float
-    low: float
-    high: float
+_WORKER: Final = "services.tools.bench.drift_worker"
 
 
 class DriftFigures(msgspec.Struct, frozen=True):
@@ -36,11 +27,11 @@ class DriftFigures(msgspec.Struct, frozen=True):
     """Load average of the last minute before and after."""
     stretches: int
     checks: int
-    wall_s: DriftSpread
-    cpu_s: DriftSpread
-    peak_mib: DriftSpread
+    wall_s: Spread
+    cpu_s: Spread
+    peak_mib: Spread
     """Of the process, rows and libraries included."""
-    steps_s: dict[str, DriftSpread]
+    steps_s: dict[str, Spread]
 
 
 def run_drift_bench(
@@ -58,10 +49,11 @@ def run_drift_bench(
         RuntimeError: a try's process failed; the message is its last line.
     """  # fmt: skip
     load = os.getloadavg()[0]
+    numbers = [str(each) for each in (rows, features, tickers, window_s, seed)]
     tries = []
     for repeat in range(repeats):
         tell(f"{repeat + 1} of {repeats}")
-        tries.append(_try(rows, features, tickers, window_s, seed))
+        tries.append(try_apart(_WORKER, numbers, _TRY_TIMEOUT_S, "a try"))
     return DriftFigures(
         rows=tries[0]["rows"],
         features=features,
@@ -72,11 +64,11 @@ def run_drift_bench(
         load=(load, os.getloadavg()[0]),
         stretches=tries[0]["stretches"],
         checks=tries[0]["checks"],
-        wall_s=_spread([one["wall_s"] for one in tries]),
-        cpu_s=_spread([one["cpu_s"] for one in tries]),
-        peak_mib=_spread([one["peak_mib"] for one in tries]),
+        wall_s=spread_of([one["wall_s"] for one in tries]),
+        cpu_s=spread_of([one["cpu_s"] for one in tries]),
+        peak_mib=spread_of([one["peak_mib"] for one in tries]),
         steps_s={
-            step: _spread([one["steps"][step] for one in tries]) for step in tries[0]["steps"]
+            step: spread_of([one["steps"][step] for one in tries]) for step in tries[0]["steps"]
         },
     )
 
@@ -90,29 +82,9 @@ def drift_table(figures: DriftFigures) -> Table:
         f" {figures.stretches} stretches, {figures.checks} checks; {figures.repeats} tries;"
         f" load average {figures.load[0]:.1f} before, {figures.load[1]:.1f} after",
     )  # fmt: skip
-    table.add_row("whole job, on the wall", _cell(figures.wall_s, "s"))
+    table.add_row("whole job, on the wall", cell_of(figures.wall_s, "s", 2))
     for step, found in figures.steps_s.items():
-        table.add_row(f"  {step}", _cell(found, "s"))
-    table.add_row("processor time", _cell(figures.cpu_s, "s"))
-    table.add_row("greatest memory", _cell(figures.peak_mib, "MiB"))
+        table.add_row(f"  {step}", cell_of(found, "s", 2))
+    table.add_row("processor time", cell_of(figures.cpu_s, "s", 2))
+    table.add_row("greatest memory", cell_of(figures.peak_mib, "MiB", 2))
     return table
-
-
-def _try(*numbers: int) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "services.tools.bench.drift_worker", *map(str, numbers)],
-        capture_output=True, text=True, check=False, timeout=_TRY_TIMEOUT_S,
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise RuntimeError(f"a try failed ({done.returncode}): {last}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
-def _spread(values: Sequence[float]) -> DriftSpread:
-    return DriftSpread(statistics.median(values), min(values), max(values))
-
-
-def _cell(found: DriftSpread, unit: str) -> str:
-    return f"{found.median:,.2f} {unit} [{found.low:,.2f}, {found.high:,.2f}]"

@@ -6,7 +6,6 @@ in CPU time, so that a busy machine does not blur the comparison.
 """
 
 import gc
-import statistics
 from collections.abc import Callable, Sequence
 from time import process_time
 from typing import Any, Final, Protocol
@@ -18,6 +17,7 @@ from services.domain.genesis import default_genesis
 from services.matcher.core import MatcherCore
 from services.tools.bench.matcher_flow import Flow, make_flow
 from services.tools.bench.plain_matcher import PlainMatcher
+from services.tools.bench.tries import Spread, spread_of
 from services.wire.codec import Decoded
 from services.wire.messages import Message
 
@@ -31,14 +31,6 @@ class _Matcher(Protocol):
 
 
 type _Maker = Callable[[int], _Matcher]
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """A figure over the repeats."""
-
-    median: float
-    low: float
-    high: float
 
 
 class TickerFigures(msgspec.Struct, frozen=True):
@@ -164,14 +156,10 @@ def _figures(
         ticker,
         orders,
         commands,
-        _spread([orders / seconds for seconds in core_s]),
-        _spread([orders / seconds for seconds in plain_s]),
-        _spread([plain / core for core, plain in zip(core_s, plain_s, strict=True)]),
+        spread_of([orders / seconds for seconds in core_s]),
+        spread_of([orders / seconds for seconds in plain_s]),
+        spread_of([plain / core for core, plain in zip(core_s, plain_s, strict=True)]),
     )
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(statistics.median(values), min(values), max(values))
 
 
 def _show(spread: Spread, form: str) -> str:

@@ -5,13 +5,9 @@ one run. Trades are made up, and the rows are what the fold makes of them; the l
 before the clock starts.
 """
 
-import json
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,17 +15,11 @@ import msgspec
 from rich.table import Table
 
 from services.tools.bench.training_lake import make_lake
+from services.tools.bench.tries import Spread, cell_of, spread_of, try_apart
 
 _TRY_TIMEOUT_S: Final = 7_200
+_WORKER: Final = "services.tools.bench.training_worker"
 _WAYS: Final = ("run", "library")
-
-
-class Spread(msgspec.Struct, frozen=True):
-    """Of one figure over the tries."""
-
-    median: float
-    low: float
-    high: float
 
 
 class TrainingFigures(msgspec.Struct, frozen=True):
@@ -82,7 +72,14 @@ def run_training_bench(
         for repeat in range(repeats):
             for way in _WAYS:
                 tell(f"{way}: {repeat + 1} of {repeats}")
-                tries[way].append(_try(way, home, model, str(seed), str(budget)))
+                tries[way].append(
+                    try_apart(
+                        _WORKER,
+                        (way, home, model, str(seed), str(budget)),
+                        _TRY_TIMEOUT_S,
+                        f"a try of {way}",
+                    )
+                )
     ours, theirs = tries["run"], tries["library"]
     return TrainingFigures(
         rows=made,
@@ -94,13 +91,15 @@ def run_training_bench(
         repeats=repeats,
         load=(load, os.getloadavg()[0]),
         rounds=ours[0]["rounds"],
-        wall_s=_spread([one["wall_s"] for one in ours]),
-        cpu_s=_spread([one["cpu_s"] for one in ours]),
-        peak_mib=_spread([one["peak_mib"] for one in ours]),
-        steps_s={step: _spread([one["steps"][step] for one in ours]) for step in ours[0]["steps"]},
+        wall_s=spread_of([one["wall_s"] for one in ours]),
+        cpu_s=spread_of([one["cpu_s"] for one in ours]),
+        peak_mib=spread_of([one["peak_mib"] for one in ours]),
+        steps_s={
+            step: spread_of([one["steps"][step] for one in ours]) for step in ours[0]["steps"]
+        },
         library_rounds=theirs[0]["rounds"],
-        library_fit_s=_spread([one["wall_s"] for one in theirs]),
-        library_peak_mib=_spread([one["peak_mib"] for one in theirs]),
+        library_fit_s=spread_of([one["wall_s"] for one in theirs]),
+        library_peak_mib=spread_of([one["peak_mib"] for one in theirs]),
     )
 
 
@@ -112,35 +111,15 @@ def training_table(figures: TrainingFigures) -> Table:
         caption=f"{figures.repeats} tries; budget {figures.budget}; load average"
         f" {figures.load[0]:.1f} before, {figures.load[1]:.1f} after",
     )  # fmt: skip
-    table.add_row("whole run, on the wall", _cell(figures.wall_s, "s"))
+    table.add_row("whole run, on the wall", cell_of(figures.wall_s, "s", 1))
     for step, found in figures.steps_s.items():
-        table.add_row(f"  {step}", _cell(found, "s"))
-    table.add_row("processor time", _cell(figures.cpu_s, "s"))
-    table.add_row("greatest memory", _cell(figures.peak_mib, "MiB"))
+        table.add_row(f"  {step}", cell_of(found, "s", 1))
+    table.add_row("processor time", cell_of(figures.cpu_s, "s", 1))
+    table.add_row("greatest memory", cell_of(figures.peak_mib, "MiB", 1))
     table.add_row("rounds of the final model", f"{figures.rounds:,}")
     table.add_row(
         "reference: one fit by scikit-learn's trees",
-        f"{_cell(figures.library_fit_s, 's')}, {figures.library_rounds:,} rounds",
+        f"{cell_of(figures.library_fit_s, 's', 1)}, {figures.library_rounds:,} rounds",
     )
-    table.add_row("reference: its greatest memory", _cell(figures.library_peak_mib, "MiB"))
+    table.add_row("reference: its greatest memory", cell_of(figures.library_peak_mib, "MiB", 1))
     return table
-
-
-def _try(way: str, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "services.tools.bench.training_worker", way, *arguments],
-        capture_output=True, text=True, check=False, timeout=_TRY_TIMEOUT_S,
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise RuntimeError(f"a try of {way} failed ({done.returncode}): {last}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
-
-
-def _spread(values: Sequence[float]) -> Spread:
-    return Spread(statistics.median(values), min(values), max(values))
-
-
-def _cell(found: Spread, unit: str) -> str:
-    return f"{found.median:,.1f} {unit} [{found.low:,.1f}, {found.high:,.1f}]"

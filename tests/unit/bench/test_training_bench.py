@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from services.lake.places import Lake
-from services.tools.bench.training import Spread, TrainingFigures, training_table
+from services.tools.bench.training import TrainingFigures, training_table
 from services.tools.bench.training_lake import make_lake
+from services.tools.bench.tries import Spread
 from services.trainer.dataset import DatasetPlan, load_dataset
 from services.trainer.leakage import check_leaks
 from services.trainer.splits import walk_forward
