@@ -6,7 +6,6 @@ place where log time was its begin, less a slack for clocks that differ. Where t
 stands nobody knows: a room that was down catches up later. So the log is read to its end.
 """
 
-import time
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, Protocol
@@ -19,10 +18,11 @@ from services.domain.predictions import Prediction
 from services.drift.core.arrays import Ints
 from services.drift.core.predicted import Predictions
 from services.models.classes import CLASSES
-from services.runtime.errors import FatalError, RetriableError
+from services.runtime.errors import FatalError
 from services.runtime.kafka import KafkaConnection
 from services.runtime.kafka_faults import error_of, read_fault
 from services.runtime.kafka_reader import KafkaReader
+from services.runtime.patient_log import asked_patiently
 from services.runtime.ports import LogReader, Record, TopicPartition
 from services.wire.codec import Codec, UndecodableError
 from services.wire.topics import PREDICTIONS
@@ -34,7 +34,6 @@ PREDICTIONS_MAX: Final = 4_000_000
 NAMES_MAX: Final = 10_000
 """Of tickers, of models and of files: a stranger who writes here must not fill the memory."""
 _ANSWER_WAIT_S: Final = 10.0
-_ASK_PAUSE_S: Final = 0.1
 _NOWHERE: Final = (float("nan"),) * CLASSES
 
 
@@ -195,27 +194,23 @@ class KafkaPredictionRecords:
             for partition in range(PREDICTIONS.partitions)
         ]
         made = []
-        for place in self._offsets_of(wanted):
+        # Of a topic that was made just now, no broker may be the leader yet.
+        for place in asked_patiently(lambda: self._offsets_of(wanted), _ANSWER_WAIT_S):
             at = TopicPartition(PREDICTIONS.name, place.partition)
             first, end = self._reader.bounds(at)
             made.append(stretch_of(at, place.offset, first, end))
         return made
 
     def _offsets_of(self, wanted: Sequence[KafkaPartition]) -> Sequence[KafkaPartition]:
-        """Of a topic that was made just now, no broker may be the leader yet: ask again."""
-        give_up_at_s = time.monotonic() + _ANSWER_WAIT_S
-        while True:
-            try:
-                found = self._asker.offsets_for_times(list(wanted), _ANSWER_WAIT_S)
-                refused = next((place.error for place in found if place.error is not None), None)
-            except KafkaException as exception:
-                found, refused = [], error_of(exception)
-            if refused is None:
-                return found
-            fault = read_fault(refused, f"asking for offsets of a time in {wanted[0].topic}")
-            if not isinstance(fault, RetriableError) or time.monotonic() > give_up_at_s:
-                raise fault
-            time.sleep(_ASK_PAUSE_S)
+        doing = f"asking for offsets of a time in {wanted[0].topic}"
+        try:
+            found = self._asker.offsets_for_times(list(wanted), _ANSWER_WAIT_S)
+        except KafkaException as error:
+            raise read_fault(error_of(error), doing) from error
+        for place in found:
+            if place.error is not None:
+                raise read_fault(place.error, doing)
+        return found
 
     def read(self, stretch: Stretch) -> Iterator[Sequence[Record]]:
         """In chunks, as `KafkaReader` gives them."""

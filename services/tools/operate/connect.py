@@ -93,7 +93,7 @@ def open_log(deployment: Deployment) -> Iterator["LogReader"]:
     """
     from services.runtime.kafka import KafkaConnection
     from services.runtime.kafka_reader import KafkaReader
-    from services.tools.operate.patient_log import PatientLog
+    from services.runtime.patient_log import PatientLog
 
     require_listening("Kafka", deployment.bootstrap)
     log = PatientLog(KafkaReader(KafkaConnection(deployment.bootstrap, deployment.prefix)))

@@ -7,8 +7,8 @@ import pytest
 from services.runtime.errors import HistoryLostError, RetriableError
 from services.runtime.memory import MemoryReader
 from services.runtime.memory_log import MemoryLog
+from services.runtime.patient_log import PATIENCE_S, PatientLog
 from services.runtime.ports import LogReader, Outgoing, Record, TopicPartition
-from services.tools.operate.patient_log import PATIENCE_S, PatientLog
 
 AT = TopicPartition("trades", 0)
 RECORDS = 6

@@ -15,9 +15,15 @@ _PAUSE_S: Final = 0.25
 class Attempts:
     """How long one question has been refused without an answer in between."""
 
-    def __init__(self, now_s: Callable[[], float], wait: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        now_s: Callable[[], float],
+        wait: Callable[[float], None],
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._now_s = now_s
         self._wait = wait
+        self._patience_s = patience_s
         self._refused_since_s: float | None = None
 
     def answered(self) -> None:
@@ -28,14 +34,33 @@ class Attempts:
         """Wait before the next attempt.
 
         Raises:
-            RetriableError: the one given; PATIENCE_S have passed since the first.
+            RetriableError: the one given; so long has passed since the first.
         """
         now_s = self._now_s()
         if self._refused_since_s is None:
             self._refused_since_s = now_s
-        elif now_s - self._refused_since_s >= PATIENCE_S:
+        elif now_s - self._refused_since_s >= self._patience_s:
             raise error
         self._wait(_PAUSE_S)
+
+
+def asked_patiently[Answer](
+    ask: Callable[[], Answer],
+    patience_s: float = PATIENCE_S,
+    now_s: Callable[[], float] = time.monotonic,
+    wait: Callable[[float], None] = time.sleep,
+) -> Answer:
+    """The first answer that is no refusal for now.
+
+    Raises:
+        RetriableError: the last refusal; so long has passed since the first.
+    """
+    attempts = Attempts(now_s, wait, patience_s)
+    while True:
+        try:
+            return ask()
+        except RetriableError as error:
+            attempts.refused(error)
 
 
 class PatientLog:
@@ -87,9 +112,4 @@ class PatientLog:
         self._log.close()
 
     def _asked[Answer](self, ask: Callable[[], Answer]) -> Answer:
-        attempts = Attempts(self._now_s, self._wait)
-        while True:
-            try:
-                return ask()
-            except RetriableError as error:
-                attempts.refused(error)
+        return asked_patiently(ask, now_s=self._now_s, wait=self._wait)
