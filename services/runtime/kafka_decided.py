@@ -21,10 +21,10 @@ def await_decided(admin: AdminClient, prefix: str, partitions: Sequence[TopicPar
     """Return once each record that stands in these partitions now is decided.
 
     A writer that has taken its transactional ids over must not write before that. The coordinator
-    says that what was open is ended, but a broker that comes back from a crash may have forgotten
-    to write the markers (docs/adr/0006): then the old records are still open in their partitions,
-    under the very producer id that the writer goes on with, and its next commit would make them
-    visible, a second time.
+    says that what was open is ended, but one of Kafka 4.3 that comes back from a crash may have
+    forgotten to write the markers (docs/adr/0006): then the old records are still open in their
+    partitions, under the very producer id that the writer goes on with, and its next commit would
+    make them visible, a second time.
 
     Raises:
         RetriableError: not within 5 s. Somebody else may hold a transaction open for as long; one

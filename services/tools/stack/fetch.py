@@ -59,7 +59,7 @@ def directory_of(download: Download, components: Path) -> Path:
         raise FetchError(f"{download.pom} is missing: run from a whole checkout")
     content = download.pom.read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:8]
-    return components / f"{download.name}-{_version(content)}-{digest}"
+    return components / f"{download.name}-{version_of(download)}-{digest}"
 
 
 def fetch(download: Download, components: Path, report: Report) -> Path:
@@ -71,7 +71,7 @@ def fetch(download: Download, components: Path, report: Report) -> Path:
     if place.is_dir():
         return place
     components.mkdir(parents=True, exist_ok=True)
-    version = _version(download.pom.read_bytes())
+    version = version_of(download)
     label = f"{download.title} {version}, about {download.size_mb} MB"
     with _locked(components / f".{download.name}.lock", lambda: report(f"{label}: waiting")):
         if place.is_dir():
@@ -90,9 +90,11 @@ def fetch(download: Download, components: Path, report: Report) -> Path:
     return place
 
 
-def _version(pom: bytes) -> str:
+def version_of(download: Download) -> str:
+    """Of the component, as its pom says: `4.2.2`."""
     namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
-    version = ET.fromstring(pom).findtext("m:version", None, namespace)  # noqa: S314 - ours
+    pom = ET.fromstring(download.pom.read_bytes())  # noqa: S314 - ours
+    version = pom.findtext("m:version", None, namespace)
     assert version, "the component's pom has a version"
     return version
 

@@ -1,8 +1,8 @@
 """Transactions that the broker has forgotten and its partitions have not: found and ended.
 
-A broker that comes back from a crash on a busy machine may end expired transactions before it knows
-itself as leader. It then closes them without writing their markers, and every reader of committed
-data stands still in front of them for ever (docs/adr/0006). Kafka's own tool finds and aborts them;
+A coordinator that closes a transaction without writing its markers, or a record that arrives after
+its transaction has ended, leaves every reader of committed data standing still in front of it for
+ever (docs/adr/0006). Kafka's own tool finds and aborts such transactions;
 the supervisor runs this module beside the broker whenever that has become ready, and when a room
 that needs it does not get ready:
 

@@ -20,7 +20,7 @@ TOOLS: Final = MappingProxyType(
         "consumer-groups": f"{_TOOLS}.consumer.group.ConsumerGroupCommand",
         "consumer-perf-test": f"{_TOOLS}.ConsumerPerformance",
         "delete-records": f"{_TOOLS}.DeleteRecordsCommand",
-        "dump-log": f"{_TOOLS}.DumpLogSegments",
+        "dump-log": "kafka.tools.DumpLogSegments",
         "features": f"{_TOOLS}.FeatureCommand",
         "get-offsets": f"{_TOOLS}.GetOffsetShell",
         "log-dirs": f"{_TOOLS}.LogDirsCommand",

@@ -14,7 +14,14 @@ from typing import Final
 
 from services.tools.stack.components import Component
 from services.tools.stack.errors import StackError
-from services.tools.stack.fetch import INFRA_DIRECTORY, KAFKA, REGISTRY, directory_of
+from services.tools.stack.fetch import (
+    INFRA_DIRECTORY,
+    KAFKA,
+    REGISTRY,
+    directory_of,
+    version_of,
+)
+from services.tools.stack.kafka_data import note_version, require_readable
 from services.tools.stack.plan import Plan
 from services.tools.stack.readiness import http_ok, kafka_answers, postgres_ready
 from services.tools.stack.settings import HOST, PORT_OFFSETS
@@ -67,8 +74,11 @@ def kafka(plan: Plan) -> Component:
         properties.write_text(
             _broker_properties(data, broker_port, controller_port), encoding="utf-8"
         )
-        if not data.exists():
-            _format_kafka(directory, jars, broker_port, controller_port)
+        if data.exists():
+            require_readable(directory, version_of(KAFKA))
+            return
+        note_version(directory, version_of(KAFKA))
+        _format_kafka(directory, jars, broker_port, controller_port)
 
     return Component(
         name="kafka",
