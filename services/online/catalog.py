@@ -3,6 +3,9 @@
 from datetime import timedelta
 from typing import Any, Final
 
+import services.online.unchecked_feast  # noqa: F401 - before Feast
+
+# isort: split
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.data_format import ParquetFormat
 from feast.types import Float64, String

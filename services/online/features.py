@@ -10,6 +10,10 @@ from typing import Any, Final
 
 import pandas as pd
 import yaml
+
+import services.online.unchecked_feast  # noqa: F401 - before Feast
+
+# isort: split
 from feast import FeatureService, FeatureStore, FeatureView
 from feast.errors import FeatureServiceNotFoundException, FeatureViewNotFoundException
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any, Final
 
+import services.online.unchecked_feast  # noqa: F401 - before Feast
+
+# isort: split
 from feast.repo_config import RegistryConfig, RepoConfig
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
