@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 LOOKS: Final = 40
 LOOK_PAUSE_S: Final = 1.0
-"""Together more than any transaction may last (10 s) and the broker's look for expired ones (0.5 s)
+"""Together more than any transaction may last (10 s) and the broker's look for expired ones (5 s)
 take, also on a busy machine. A group at work has its offsets decided at most looks."""
 ANSWER_TIMEOUT_S: Final = 10.0
 RESTART_PAUSE_S: Final = 600.0
