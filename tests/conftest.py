@@ -11,6 +11,9 @@ pytest.register_assert_rewrite("tests.support")
 # tests/replay/test_compiled_audit.py compares the two forms.
 os.environ["OUTCRY_PURE"] = "1"
 
+# Brokers of tests live for minutes: quick to start beats a high peak. An own value is kept.
+os.environ.setdefault("OUTCRY_KAFKA_COMPILER", "quick")
+
 # One real stack for the whole session, started only when a test asks for it.
 pytest_plugins = ["tests.support.stack_fixture"]
 

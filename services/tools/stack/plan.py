@@ -36,6 +36,8 @@ class Plan(msgspec.Struct, frozen=True):
     """As in `StackSettings`."""
     standby: bool = False
     """Run each room that has a standby twice."""
+    kafka_compiler: str = "full"
+    """As in `StackSettings`."""
 
     @property
     def home_path(self) -> Path:
@@ -60,4 +62,5 @@ def stack_plan(settings: StackSettings, rooms: tuple[str, ...]) -> Plan:
         rooms=rooms,
         frozen_timeout_s=settings.frozen_timeout_s,
         standby=settings.standby,
+        kafka_compiler=settings.kafka_compiler,
     )

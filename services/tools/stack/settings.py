@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -59,6 +59,9 @@ class StackSettings(BaseSettings):
     frozen_timeout_s: float = Field(default=2.0, ge=0, le=600)
     """A room that neither answers nor uses processor time for so long is killed and started again,
     since it may hold back everyone else; 0: never (to stop a room by hand, or to debug it)."""
+    kafka_compiler: Literal["full", "quick"] = "full"
+    """How Java compiles the broker. `quick` has it up with half of the processor time, and never as
+    fast as `full` makes it in time: for stacks that live for minutes."""
     standby: bool = False
     """Run risk and matcher twice: the second process takes the snapshots and takes over at once."""
 
