@@ -18,9 +18,10 @@ from services.gateway.desk import Desk
 from services.gateway.hub import Hub
 from services.gateway.models import Account, Execution, Predictions, ProblemDocument, PublicTrade
 from services.gateway.page import Page
+from services.gateway.parts import Gateway
 from services.gateway.ports import CommandLog
 from services.gateway.problems import KINDS
-from services.gateway.routes import Gateway, router
+from services.gateway.routes import router
 from services.gateway.settings import GatewaySettings
 from services.gateway.sockets import SocketDoor
 from services.gateway.viewer import Viewer

@@ -23,7 +23,7 @@ from services.gateway.command_log import KafkaCommandLog
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.gateway.feeds import KafkaFeeds
 from services.gateway.metrics import METRICS
-from services.gateway.routes import Gateway
+from services.gateway.parts import Gateway
 from services.gateway.session import SERVICE_RESTART
 from services.gateway.settings import GatewaySettings
 from services.runtime.cluster import hold_own_cluster

@@ -15,7 +15,7 @@ from services.domain.predictions import STREAMED, Prediction
 from services.gateway.app import build_gateway, make_app
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.gateway.metrics import METRICS
-from services.gateway.routes import Gateway
+from services.gateway.parts import Gateway
 from services.gateway.service import Service
 from services.gateway.settings import GatewaySettings
 from services.runtime.telemetry import Telemetry

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from services.domain.genesis import TICKERS
-from services.gateway.routes import Gateway
+from services.gateway.parts import Gateway
 from tests.support.chromium import Tab, browsing
 from tests.support.gateway_memory import book, feed, make_gateway, prediction, serving
 from tests.support.web_page import Bustle, build_page, now_us, predict

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from services.domain import codes
 from services.gateway.metrics import SOCKETS_CLOSED
-from services.gateway.routes import Gateway
+from services.gateway.parts import Gateway
 from services.gateway.service import Service
 from services.gateway.session import SERVICE_RESTART, SLOW_CONSUMER
 from services.wire.topics import BOOK, PREDICTIONS

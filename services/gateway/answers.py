@@ -1,0 +1,35 @@
+"""The answers that several routes give."""
+
+from typing import Final
+
+import orjson
+from starlette.responses import Response
+
+from services.domain.reasons import Reason
+from services.door.problems import ProblemError
+from services.gateway.problems import HttpReason, problem
+from services.gateway.views import View
+
+ACCEPTED: Final = 202
+UNAVAILABLE: Final = 503
+
+
+def unknown_ticker(ticker: str) -> ProblemError:
+    return problem(
+        Reason.UNKNOWN_TICKER.name, f"{ticker[:40]!r} is not traded here; see GET /tickers"
+    )
+
+
+def unknown_order(order_id: str) -> ProblemError:
+    return problem(
+        Reason.UNKNOWN_ORDER.name,
+        f"no order {order_id[:64]!r} of this account is live or ended recently",
+    )
+
+
+def starting() -> ProblemError:
+    return problem(HttpReason.STARTING, "ask again shortly; GET /readyz says when")
+
+
+def json_answer(view: View, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(view), status, headers, media_type="application/json")

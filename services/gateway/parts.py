@@ -1,0 +1,39 @@
+"""What requests work with, and how a route gets at it."""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import Depends
+from starlette.requests import Request
+
+from services.gateway.core.read_model import ReadModel
+from services.gateway.desk import Desk
+from services.gateway.hub import Hub
+from services.gateway.page import Page
+from services.gateway.ports import CommandLog
+from services.gateway.settings import GatewaySettings
+from services.gateway.sockets import SocketDoor
+from services.gateway.viewer import Viewer
+from services.runtime.telemetry import Telemetry
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """What requests work with; stands in `app.state.gateway`."""
+
+    settings: GatewaySettings
+    model: ReadModel
+    viewer: Viewer
+    log: CommandLog
+    desk: Desk
+    hub: Hub
+    sockets: SocketDoor
+    page: Page
+    telemetry: Telemetry
+
+
+def gateway_of(request: Request) -> Gateway:
+    found: Gateway = request.app.state.gateway
+    return found
+
+
+Here = Annotated[Gateway, Depends(gateway_of)]
