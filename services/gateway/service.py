@@ -156,6 +156,7 @@ class Service:
             submitted_max=10 * settings.gateway_requests_max,
             trades_kept=settings.gateway_trades_kept,
             candles_kept=settings.gateway_candles_kept,
+            fills_kept=settings.gateway_fills_kept,
         )
 
     def _hold_cluster(self) -> None:

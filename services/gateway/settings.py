@@ -24,10 +24,18 @@ class GatewaySettings(RoomSettings):
     gateway_body_bytes_max: int = Field(default=16_384, ge=256)
     gateway_body_timeout_ms: int = Field(default=5_000, ge=10)
     """Longest wait for a request's body."""
+    gateway_batch_bytes_max: int = Field(default=65_536, ge=256)
+    """Longest body of POST /orders/batch."""
+    gateway_commands_max: int = Field(default=2_000, ge=1)
+    """Most commands that wait for `orders` to take them; more are told to come back."""
+    gateway_wait_max_ms: int = Field(default=10_000, ge=0)
+    """Longest wait for what became of a command, whatever `Prefer: wait` asks for."""
     gateway_append_timeout_ms: int = Field(default=5_000, ge=1_000)
     """Longest wait for `orders` to take a command."""
     gateway_ended_orders_max: int = Field(default=100_000, ge=1)
     """Most ended orders kept for GET /orders/{id}; live ones are never forgotten."""
+    gateway_fills_kept: int = Field(default=100_000, ge=1)
+    """Most fills kept for GET /fills, of all accounts together."""
     gateway_trades_kept: int = Field(default=100, ge=0, le=10_000)
     """Trades of each ticker that a new subscriber is shown."""
     gateway_sockets_max: int = Field(default=200, ge=1)

@@ -76,6 +76,7 @@ def make_gateway(log: MemoryCommandLog | None = None, **changes: Any) -> Gateway
         submitted_max=1_000,
         trades_kept=settings.gateway_trades_kept,
         candles_kept=settings.gateway_candles_kept,
+        fills_kept=settings.gateway_fills_kept,
     )
     for feed in FEEDS:
         model.note_caught_up(feed.name)

@@ -14,10 +14,13 @@ from services.wire.codec import HEADER_BYTES, MALFORMED_AVRO, Codec, Undecodable
 from services.wire.schemas import AvroSchema
 from services.wire.topics import EXECUTIONS
 
-type Head = tuple[str, int, str, int]
-"""Account, account sequence, order id, order status; of an account state the last two are empty."""
+type Head = tuple[str, int, str, int, int]
+"""Account, account sequence, order id, order status, execution type; of an account state the last
+three are empty, NO_ORDER and ACCOUNT_STATE."""
 type _Parser = Callable[[bytes], Head]
 
+ACCOUNT_STATE: Final = -1
+"""In place of an execution type, which an account state has not."""
 ORIGIN_FIELDS: Final = 7
 _ACCOUNT_STATE_LAYOUT: Final = (
     ("origin", "record"),
@@ -78,8 +81,9 @@ class HeadReader:
                 payload.account_sequence,
                 payload.order_id,
                 payload.order_status,
+                payload.exec_type,
             )
-        return payload.account, payload.account_sequence, "", NO_ORDER
+        return payload.account, payload.account_sequence, "", NO_ORDER, ACCOUNT_STATE
 
 
 def begins_with(schema: AvroSchema, layout: Sequence[tuple[str, str]]) -> bool:
@@ -103,14 +107,15 @@ def _parse_report(value: bytes) -> Head:
     for _ in range(_SKIPPED_STRINGS):
         length, at = take_long(value, at)
         at += length
-    status, _ = take_long(value, skip_longs(value, at, 1))
-    return account, sequence, order_id, status
+    exec_type, at = take_long(value, at)
+    status, _ = take_long(value, at)
+    return account, sequence, order_id, status, exec_type
 
 
 def _parse_account_state(value: bytes) -> Head:
     account, at = take_string(value, skip_longs(value, HEADER_BYTES, ORIGIN_FIELDS))
     sequence, _ = take_long(value, at)
-    return account, sequence, "", NO_ORDER
+    return account, sequence, "", NO_ORDER, ACCOUNT_STATE
 
 
 def skip_longs(value: bytes, at: int, count: int) -> int:

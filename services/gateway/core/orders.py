@@ -5,6 +5,7 @@ from typing import Final
 
 from services.domain.codes import LIVE_STATUSES, NO_ORDER
 from services.domain.commands import PlaceOrder
+from services.gateway.core.order_lists import OrderLists
 from services.wire.topics import EXECUTIONS
 
 type LastWord = bytes | PlaceOrder
@@ -33,6 +34,7 @@ class OrderTable:
         """The keys of `_ended`, the oldest first."""
         self._submitted: OrderedDict[tuple[str, str], PlaceOrder] = OrderedDict()
         self._sequences: dict[str, int] = {}
+        self.lists = OrderLists()
 
     def note_submitted(self, order_id: str, command: PlaceOrder) -> None:
         """A command is durable; unless it is known already, it is shown as PENDING_NEW."""
@@ -52,6 +54,8 @@ class OrderTable:
             return
         key = (account, order_id)
         self._submitted.pop(key, None)
+        if sequence and status != NO_ORDER:
+            self.lists.note(account, sequence, order_id, status)
         live = self._live.get(account)
         if status in LIVE_STATUSES:
             if live is None:
@@ -91,4 +95,7 @@ class OrderTable:
             self._ended_since.append(key)
         self._ended[key] = value
         if len(self._ended) > self._ended_max:
-            del self._ended[self._ended_since.popleft()]
+            account, order_id = oldest = self._ended_since.popleft()
+            del self._ended[oldest]
+            if order_id not in self._live.get(account, ()):
+                self.lists.forget(account, order_id)

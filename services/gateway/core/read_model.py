@@ -1,10 +1,14 @@
 """One fold over the feeds, and the ear of those who want to hear of changes."""
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
+from services.domain.codes import EXEC_TRADE
 from services.gateway.core.candles import Candles
+from services.gateway.core.fills import Fills
 from services.gateway.core.forecasts import Forecasts, is_sound
-from services.gateway.core.heads import HeadReader
+from services.gateway.core.heads import ACCOUNT_STATE, HeadReader
+from services.gateway.core.holdings import Holdings
 from services.gateway.core.market import Market
 from services.gateway.core.orders import OrderTable
 from services.gateway.core.trade_heads import TradeHeadReader
@@ -35,6 +39,7 @@ class ReadModel:
         ended_orders_max, submitted_max: see `OrderTable`.
         trades_kept: trades of each ticker.
         candles_kept: candles of each ticker and interval.
+        fills_kept: fills of all accounts together.
     """
 
     def __init__(
@@ -44,13 +49,18 @@ class ReadModel:
         submitted_max: int,
         trades_kept: int,
         candles_kept: int,
+        fills_kept: int,
     ) -> None:
         self.codec = codec
         self.orders = OrderTable(ended_orders_max, submitted_max)
         self.market = Market(trades_kept)
         self.candles = Candles(candles_kept)
         self.forecasts = Forecasts()
+        self.fills = Fills(fills_kept)
+        self.holdings = Holdings()
         self.listener: Listener | None = None
+        self.on_report: Callable[[str, bytes], None] | None = None
+        """Called with each report's account and record, before the listener hears of it."""
         self._heads = HeadReader(codec)
         self._trade_heads = TradeHeadReader(codec)
         self._behind = {feed.name for feed in FEEDS}
@@ -62,11 +72,7 @@ class ReadModel:
             UndecodableError: a stranger's record; nothing changed.
         """
         if topic == EXECUTIONS.name:
-            account, sequence, order_id, status = self._heads.read(value)
-            assert value is not None
-            self.orders.note_report(account, sequence, order_id, status, value)
-            if self.listener is not None:
-                self.listener.reported(account, value)
+            self._fold_report(value)
             return
         if not value or not key:
             raise UndecodableError(EMPTY_VALUE, "a record without key or value")
@@ -77,6 +83,22 @@ class ReadModel:
             self._fold_trade(ticker, value)
         else:
             self._fold_prediction(ticker, value)
+
+    def _fold_report(self, value: bytes | None) -> None:
+        account, sequence, order_id, status, exec_type = self._heads.read(value)
+        assert value is not None
+        self.orders.note_report(account, sequence, order_id, status, value)
+        if sequence:
+            if exec_type == ACCOUNT_STATE:
+                self.holdings.note_state(account, value)
+            elif order_id:
+                self.holdings.note_report(account, order_id, status, exec_type, value)
+            if exec_type == EXEC_TRADE:
+                self.fills.note(account, sequence, value)
+        if self.on_report is not None:
+            self.on_report(account, value)
+        if self.listener is not None:
+            self.listener.reported(account, value)
 
     def _fold_book(self, ticker: str, value: bytes) -> None:
         # Only the newest book is ever decoded, but a stranger's bytes must not take its place.

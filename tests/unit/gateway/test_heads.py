@@ -24,12 +24,14 @@ def test_a_head_says_what_the_whole_report_says(account: str, sequence: int, sta
     said = report(account=account, account_sequence=sequence, order_status=status,
                   client_order_id="c" * 64, order_id="AAPL-" + "0" * 36)  # fmt: skip
     value = CODEC.encode(TOPIC, origin(offset=2**33), said)
-    assert HeadReader(CODEC).read(value) == (account, sequence, said.order_id, status)
+    assert HeadReader(CODEC).read(value) == (
+        account, sequence, said.order_id, status, said.exec_type,
+    )  # fmt: skip
 
 
 def test_an_account_state_has_a_head_without_an_order() -> None:
     value = CODEC.encode(TOPIC, origin(), STATE)
-    assert HeadReader(CODEC).read(value) == ("bob", 9, "", codes.NO_ORDER)
+    assert HeadReader(CODEC).read(value) == ("bob", 9, "", codes.NO_ORDER, heads.ACCOUNT_STATE)
 
 
 def codec_with_another_version(change: Any, schema_id: int = 900) -> Codec:  # noqa: ANN401
@@ -61,7 +63,8 @@ def test_a_version_with_a_field_among_the_first_is_read_right_too() -> None:
     codec = codec_with_another_version(lambda fields: fields.insert(3, optional))
     value = encode_with(codec, 900, {"venue": "X"})
     said = report()
-    expected = (said.account, said.account_sequence, said.order_id, said.order_status)
+    expected = (said.account, said.account_sequence, said.order_id, said.order_status,
+                said.exec_type)  # fmt: skip
     reader = HeadReader(codec)
     assert reader.read(value) == expected
     assert reader._parsers[value[:5]] != heads._parse_report

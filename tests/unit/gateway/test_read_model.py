@@ -86,7 +86,8 @@ def test_an_order_that_was_refused_as_a_command_is_shown_as_such() -> None:
 
 
 def make_model() -> ReadModel:
-    return ReadModel(CODEC, ended_orders_max=10, submitted_max=10, trades_kept=2, candles_kept=3)
+    return ReadModel(CODEC, ended_orders_max=10, submitted_max=10, trades_kept=2, candles_kept=3,
+                     fills_kept=10)  # fmt: skip
 
 
 def test_the_model_keeps_the_newest_book_and_the_latest_trades() -> None:

@@ -283,7 +283,7 @@ def _check_answers(world: World, reference: Reference) -> None:
 def _check_client(world: World) -> None:
     """The read model that followed the feeds against one that reads them at once."""
     stage, model = world.stage, world.client.model
-    fresh = ReadModel(stage.codec, 1_000, 1_000, 5, 5)
+    fresh = ReadModel(stage.codec, 1_000, 1_000, 5, 5, 1_000)
     accounts: dict[str, None] = {}
     for feed in TRADING_FEEDS:
         for at in stage.log.partitions_of(feed.name):

@@ -89,7 +89,7 @@ class Client:
         """By topic, partition and offset, as the log told their writer."""
         self.planned: deque[Control] = deque()
         """Controls of the opening that are not written yet."""
-        self.model = ReadModel(codec, 1_000, 1_000, 5, 5)
+        self.model = ReadModel(codec, 1_000, 1_000, 5, 5, 1_000)
         self._read_to: dict[TopicPartition, int] = {
             at: 0 for feed in TRADING_FEEDS for at in log.partitions_of(feed.name)
         }
