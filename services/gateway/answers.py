@@ -10,6 +10,8 @@ from services.door.problems import ProblemError
 from services.gateway.problems import HttpReason, problem
 from services.gateway.views import View
 
+OK: Final = 200
+CREATED: Final = 201
 ACCEPTED: Final = 202
 UNAVAILABLE: Final = 503
 
@@ -18,6 +20,10 @@ def unknown_ticker(ticker: str) -> ProblemError:
     return problem(
         Reason.UNKNOWN_TICKER.name, f"{ticker[:40]!r} is not traded here; see GET /tickers"
     )
+
+
+def unknown_account(account: str) -> ProblemError:
+    return problem(Reason.UNKNOWN_ACCOUNT.name, f"nothing is known of {account!r}; was it opened?")
 
 
 def unknown_order(order_id: str) -> ProblemError:

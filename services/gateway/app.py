@@ -24,6 +24,7 @@ from services.gateway.problems import KINDS
 from services.gateway.routes import router
 from services.gateway.settings import GatewaySettings
 from services.gateway.sockets import SocketDoor
+from services.gateway.verdicts import Verdicts
 from services.gateway.viewer import Viewer
 from services.runtime.telemetry import Telemetry
 
@@ -59,7 +60,8 @@ def build_gateway(
         model=model,
         viewer=viewer,
         log=log,
-        desk=Desk(model.codec, log, model, telemetry),
+        desk=Desk(model.codec, log, model, telemetry, settings.gateway_commands_max),
+        verdicts=Verdicts(model),
         hub=hub,
         sockets=SocketDoor(settings, model, hub, telemetry),
         page=Page(settings.gateway_page_dir),

@@ -1,5 +1,6 @@
 """Where a command becomes durable, or a problem that says what became of it."""
 
+import asyncio
 import time
 from typing import Final
 from zlib import crc32
@@ -51,29 +52,73 @@ class Desk:
     """Takes commands in HTTP's name. Called from the event loop."""
 
     def __init__(
-        self, codec: Codec, log: CommandLog, model: ReadModel, telemetry: Telemetry
+        self,
+        codec: Codec,
+        log: CommandLog,
+        model: ReadModel,
+        telemetry: Telemetry,
+        commands_max: int,
     ) -> None:
         self._codec = codec
         self._log = log
         self._model = model
         self._telemetry = telemetry
+        self._commands_max = commands_max
+        self._under_way: dict[bytes, asyncio.Future[ProblemError | None] | None] = {}
+        """Commands on their way to the log, as written; who sent the same meanwhile waits for the
+        future, where anyone did."""
         self.stopping = False
 
     async def take(self, command: ClientCommand, event_time_us: int) -> None:
         """Return once the command is durable in `orders`.
 
+        The same command, sent again while the first is on its way, is written once and has the
+        first one's outcome.
+
         Raises:
-            ProblemError: STOPPING or LOG_UNAVAILABLE, and it was not written; OUTCOME_UNKNOWN,
-                and the document says how to find out.
+            ProblemError: STOPPING, OVERLOADED or LOG_UNAVAILABLE, and it was not written;
+                OUTCOME_UNKNOWN, and the document says how to find out.
         """
         if self.stopping:
             raise problem(HttpReason.STOPPING, "nothing was written; send it again shortly")
+        value = self._codec.encode_command(ORDERS.name, command, event_time_us)
+        if value in self._under_way:
+            await self._join(value)
+            return
+        if len(self._under_way) >= self._commands_max:
+            raise problem(
+                HttpReason.OVERLOADED,
+                f"nothing was written; {self._commands_max} commands wait for the log",
+            )
+        # Unless an outcome comes, this one was cut off.
+        outcome: ProblemError | None = _outcome_unknown(command, "the gateway stopped")
+        self._under_way[value] = None
+        try:
+            await self._write(command, value)
+            outcome = None
+        except ProblemError as failure:
+            outcome = failure
+            raise
+        finally:
+            joined = self._under_way.pop(value)
+            if joined is not None:
+                joined.set_result(outcome)
+
+    async def _join(self, value: bytes) -> None:
+        joined = self._under_way[value]
+        if joined is None:
+            joined = self._under_way[value] = asyncio.get_running_loop().create_future()
+        # Shielded: one who hangs up must not cancel what the others wait for.
+        failure = await asyncio.shield(joined)
+        if failure is not None:
+            raise failure.with_traceback(None)
+
+    async def _write(self, command: ClientCommand, value: bytes) -> None:
         order_id = order_id_of(command)
         if isinstance(command, CancelAll):
             key = command.ticker or command.account
         else:
             key = ticker_of(order_id)
-        value = self._codec.encode_command(ORDERS.name, command, event_time_us)
         begun = time.perf_counter()
         try:
             await self._log.append(orders_partition(key), key.encode(), value)
@@ -82,22 +127,21 @@ class Desk:
                 HttpReason.LOG_UNAVAILABLE, f"nothing was written ({error}); send it again"
             ) from error
         except OutcomeUnknownError as error:
-            raise _outcome_unknown(command, order_id, error) from error
+            raise _outcome_unknown(command, str(error)) from error
         self._telemetry.observe(metrics.APPEND_SECONDS, time.perf_counter() - begun)
         if isinstance(command, PlaceOrder):
             self._model.orders.note_submitted(order_id, command)
 
 
-def _outcome_unknown(
-    command: ClientCommand, order_id: str, error: OutcomeUnknownError
-) -> ProblemError:
+def _outcome_unknown(command: ClientCommand, cause: str) -> ProblemError:
+    order_id = order_id_of(command)
     name = "client_order_id" if isinstance(command, PlaceOrder) else "client_command_id"
     members: dict[str, object] = {name: command_id_of(command)}
     if order_id:
         members["order_id"] = order_id
     return problem(
         HttpReason.OUTCOME_UNKNOWN,
-        f"not confirmed ({error}). Send it again with the same {name}: what is there already is"
-        " not done twice. Or ask GET /orders/{order_id} later",
+        f"not confirmed ({cause}). Send it again with the same {name}: what is there already is"
+        " not done twice. Or ask later, by the order's id or by its client_order_id",
         members=members,
     )

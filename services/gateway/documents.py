@@ -8,20 +8,35 @@ from pydantic import BaseModel
 from services.domain.reasons import Reason
 from services.door.problems import MEDIA_TYPE, type_of
 from services.gateway.bodies import FIELD_REASONS
-from services.gateway.models import (
+from services.gateway.models import ProblemDocument
+from services.gateway.preferences import PREFER_PARAMETER
+from services.gateway.problems import KINDS, HttpReason
+from services.gateway.request_models import (
+    BatchRequest,
     CancelAllRequest,
     CancelOrderRequest,
     PlaceOrderRequest,
-    ProblemDocument,
     ReduceOrderRequest,
     ReplaceOrderRequest,
     schema_of,
 )
-from services.gateway.problems import KINDS, HttpReason
 
-EVERYWHERE: Final = (HttpReason.WRONG_HOST, HttpReason.INTERNAL_ERROR, HttpReason.OVERLOADED)
+IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
+IDEMPOTENCY_PARAMETER: Final[dict[str, Any]] = {
+    "name": IDEMPOTENCY_HEADER,
+    "in": "header",
+    "description": "The command's id, if the body does not state it; if it does, the same one.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
+}
+
+EVERYWHERE: Final = (
+    HttpReason.INVALID_PARAMETER,
+    HttpReason.WRONG_HOST,
+    HttpReason.INTERNAL_ERROR,
+    HttpReason.OVERLOADED,
+)
 """What any path may answer."""
-AUTHORISED: Final = (HttpReason.ACCOUNT_REQUIRED, HttpReason.INVALID_PARAMETER)
+AUTHORISED: Final = (HttpReason.ACCOUNT_REQUIRED,)
 BODY: Final = (
     HttpReason.INVALID_JSON,
     HttpReason.REQUEST_TIMEOUT,
@@ -55,6 +70,22 @@ EXAMPLES: Final[Mapping[type[BaseModel], Mapping[str, Mapping[str, object]]]] = 
             "quantity": 50,
         },
     },
+    BatchRequest: {
+        "two sides": {
+            "orders": [
+                {
+                    "client_order_id": f"b-{number}",
+                    "ticker": "MSFT",
+                    "side": side,
+                    "order_type": "LIMIT",
+                    "time_in_force": "GTC",
+                    "price": price,
+                    "quantity": 10,
+                }
+                for number, (side, price) in enumerate((("BUY", "409.90"), ("SELL", "410.10")))
+            ]
+        },
+    },
     CancelOrderRequest: {"cancel": {"client_command_id": "a-1-cancel"}},
     ReduceOrderRequest: {"reduce": {"client_command_id": "a-1-reduce", "quantity": 40}},
     ReplaceOrderRequest: {
@@ -73,6 +104,12 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
     examples = {name: {"value": dict(value)} for name, value in EXAMPLES[model].items()}
     content = {"application/json": {"schema": schema_of(model), "examples": examples}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def command_path(model: type[BaseModel], *, can_wait: bool) -> dict[str, Any]:
+    """The request body and headers of a path that takes a command."""
+    headers = [IDEMPOTENCY_PARAMETER, *([PREFER_PARAMETER] if can_wait else [])]
+    return request_body(model) | {"parameters": headers}
 
 
 def problem_responses(*reasons: str) -> dict[int | str, dict[str, Any]]:

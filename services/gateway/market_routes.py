@@ -10,15 +10,24 @@ from starlette.responses import Response
 from services.domain.reasons import Reason
 from services.gateway.answers import json_answer, starting, unknown_ticker
 from services.gateway.documents import problem_responses
-from services.gateway.models import Book, Candles, ServerTime, Tickers
-from services.gateway.parts import Here
+from services.gateway.models import Book, Candles, PublicTrades, ServerTime, Tickers
+from services.gateway.parts import Gateway, Here
 from services.gateway.problems import HttpReason
-from services.gateway.queries import CANDLES_PARAMETERS, candles_query
+from services.gateway.queries import (
+    BOOK_DEPTH,
+    CANDLES,
+    RECENT_TRADES,
+    candles_query,
+    parameters,
+    read_query,
+)
+from services.gateway.strict_route import StrictRoute
 from services.wire.topics import BOOK, TRADES
 
 _NS_PER_US: Final = 1_000
+_OF_A_TICKER: Final = (Reason.UNKNOWN_TICKER.name, HttpReason.STARTING)
 
-router = APIRouter(tags=["market"])
+router = APIRouter(tags=["market"], route_class=StrictRoute)
 
 
 @router.get(
@@ -26,12 +35,14 @@ router = APIRouter(tags=["market"])
     summary="Show a ticker's depth",
     responses={
         200: {"model": Book},
-        **problem_responses(Reason.UNKNOWN_TICKER.name, HttpReason.STARTING),
+        **problem_responses(*_OF_A_TICKER),
     },
+    openapi_extra=parameters(*BOOK_DEPTH),
 )
-async def show_book(here: Here, ticker: str) -> Response:
-    """The ten best prices of each side, as they were after the `matching` offset stated."""
-    view = here.viewer.book(ticker)
+async def show_book(request: Request, here: Here, ticker: str) -> Response:
+    """The best prices of each side, as they were after the `matching` offset stated."""
+    depth = read_query(request.query_params, BOOK_DEPTH)["depth"]
+    view = here.viewer.book(ticker, depth)
     if view is None:
         if not here.model.is_caught_up(BOOK.name):
             raise starting()
@@ -40,23 +51,31 @@ async def show_book(here: Here, ticker: str) -> Response:
 
 
 @router.get(
+    "/trades/{ticker}",
+    summary="Show a ticker's latest trades",
+    responses={200: {"model": PublicTrades}, **problem_responses(*_OF_A_TICKER)},
+    openapi_extra=parameters(*RECENT_TRADES),
+)
+async def show_trades(request: Request, here: Here, ticker: str) -> Response:
+    """Oldest first, without accounts and orders; as many as the gateway keeps, at most."""
+    limit = read_query(request.query_params, RECENT_TRADES)["limit"]
+    _require_traded(here, ticker)
+    return json_answer(here.viewer.trades(ticker, limit))
+
+
+@router.get(
     "/candles/{ticker}",
     summary="Show a ticker's candles",
     responses={
         200: {"model": Candles},
-        **problem_responses(
-            HttpReason.INVALID_PARAMETER, Reason.UNKNOWN_TICKER.name, HttpReason.STARTING
-        ),
+        **problem_responses(*_OF_A_TICKER),
     },
-    openapi_extra=CANDLES_PARAMETERS,
+    openapi_extra=parameters(*CANDLES),
 )
 async def show_candles(request: Request, here: Here, ticker: str) -> Response:
     """Folded from the trades, by their log time; the newest candle may still be growing."""
     query = candles_query(request.query_params)
-    if not all(here.model.is_caught_up(feed.name) for feed in (BOOK, TRADES)):
-        raise starting()
-    if here.model.market.book_of(ticker) is None:
-        raise unknown_ticker(ticker)
+    _require_traded(here, ticker)
     return json_answer(here.viewer.candles(ticker, query.interval, query.limit))
 
 
@@ -72,7 +91,18 @@ async def list_tickers(here: Here) -> Response:
     return json_answer(here.viewer.tickers())
 
 
-@router.get("/time", summary="Tell the time", response_model=ServerTime)
+@router.get(
+    "/time",
+    summary="Tell the time",
+    responses={200: {"model": ServerTime}, **problem_responses()},
+)
 async def tell_time() -> Response:
     """The gateway's clock; clients with another one can tell how far theirs is off."""
     return json_answer({"time_us": time.time_ns() // _NS_PER_US})
+
+
+def _require_traded(here: Gateway, ticker: str) -> None:
+    if not all(here.model.is_caught_up(feed.name) for feed in (BOOK, TRADES)):
+        raise starting()
+    if here.model.market.book_of(ticker) is None:
+        raise unknown_ticker(ticker)

@@ -1,184 +1,8 @@
-"""Shapes of requests and answers, as OpenAPI shows them.
+"""Shapes of answers, as OpenAPI shows them: field by field what views.py makes."""
 
-Requests are read strictly: no number for a string, no unknown field, nothing guessed. Field names
-and values are those of wire/json_commands.py, where the account and the type stand in the document
-too; here a header and the path say them.
-"""
+from typing import Annotated, Literal
 
-from typing import Annotated, Any, Final, Literal, Self
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
-
-from services.domain import codes
-from services.domain.amounts import PRICE_MAX, QUANTITY_MAX, format_price, parse_price
-from services.domain.commands import (
-    CancelAll,
-    CancelOrder,
-    ClientCommand,
-    PlaceOrder,
-    ReduceOrder,
-    ReplaceOrder,
-)
-from services.domain.ids import ID_LENGTH_MAX, TICKER_LENGTH_MAX, is_valid_id
-
-EVENT_TIME_MAX_US: Final = 253_402_300_799_999_999
-"""The last microsecond of the year 9999, the latest that ingest lets through."""
-
-MISSING: Final = "missing"
-"""Pydantic's name for a fault: the field is not there."""
-
-
-def is_valid_ticker(text: str) -> bool:
-    """Whether ingest would let this ticker through; whether it is traded is another question."""
-    return len(text) <= TICKER_LENGTH_MAX and is_valid_id(text)
-
-
-def _read_id(value: object) -> object:
-    if isinstance(value, str) and not is_valid_id(value):
-        msg = f"must be 1 to {ID_LENGTH_MAX} printable ASCII characters without spaces"
-        raise ValueError(msg)
-    return value
-
-
-def _read_ticker(value: object) -> object:
-    if isinstance(value, str) and not is_valid_ticker(value):
-        msg = f"must be a ticker like AAPL, at most {TICKER_LENGTH_MAX} characters"
-        raise ValueError(msg)
-    return value
-
-
-def _read_price(value: object) -> object:
-    if not isinstance(value, str):
-        msg = 'must be a decimal string like "187.25", so that no digit is lost'
-        raise ValueError(msg)  # noqa: TRY004 - pydantic turns only ValueError into a fault
-    price = parse_price(value)
-    if not 0 < price <= PRICE_MAX:
-        msg = f"must be above 0 and at most {format_price(PRICE_MAX)}"
-        raise ValueError(msg)
-    return value
-
-
-Id = Annotated[
-    str,
-    BeforeValidator(_read_id),
-    Field(min_length=1, max_length=ID_LENGTH_MAX, examples=["a-1"]),
-]
-Ticker = Annotated[
-    str,
-    BeforeValidator(_read_ticker),
-    Field(min_length=1, max_length=TICKER_LENGTH_MAX, examples=["AAPL"]),
-]
-Price = Annotated[
-    str,
-    BeforeValidator(_read_price),
-    Field(
-        json_schema_extra={"pattern": r"^[0-9]{1,12}(\.[0-9]{1,4})?$", "format": "decimal"},
-        examples=["187.25"],
-    ),
-]
-Quantity = Annotated[int, Field(ge=1, le=QUANTITY_MAX, examples=[100])]
-EventTimeUs = Annotated[
-    int,
-    Field(
-        ge=0,
-        le=EVENT_TIME_MAX_US,
-        description="The client's own time, microseconds since the Unix epoch; 0: none stated.",
-    ),
-]
-
-
-class CommandBody(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    event_time_us: EventTimeUs = 0
-
-
-class PlaceOrderRequest(CommandBody):
-    """A limit or market order. A market order is IOC and has no price."""
-
-    client_order_id: Id | None = Field(
-        default=None,
-        description="Unique per account: sent again while the order lives, or is remembered after"
-        " its end, it is the same order. May stand in the header Idempotency-Key instead.",
-    )
-    ticker: Ticker
-    side: Literal["BUY", "SELL"]
-    order_type: Literal["MARKET", "LIMIT"]
-    time_in_force: Literal["GTC", "IOC", "FOK"]
-    post_only: bool = Field(default=False, description="Refuse the order if it would trade now.")
-    price: Price | None = Field(default=None, description="Dollars a share; of limit orders only.")
-    quantity: Quantity = Field(description="Shares.")
-    self_trade_prevention: Literal["CANCEL_RESTING", "CANCEL_INCOMING", "NONE"] = "CANCEL_RESTING"
-
-    @model_validator(mode="after")
-    def _limit_has_a_price(self) -> Self:
-        if self.order_type == "LIMIT" and self.price is None:
-            raise PydanticCustomError(MISSING, "a limit order needs one", {"field": "price"})
-        return self
-
-    def command(self, account: str, client_order_id: str) -> PlaceOrder:
-        return PlaceOrder(
-            account=account,
-            client_order_id=client_order_id,
-            ticker=self.ticker,
-            side=codes.code_of(codes.SIDE_NAMES, self.side),
-            order_type=codes.code_of(codes.ORDER_TYPE_NAMES, self.order_type),
-            time_in_force=codes.code_of(codes.TIME_IN_FORCE_NAMES, self.time_in_force),
-            post_only=self.post_only,
-            price=0 if self.price is None else parse_price(self.price),
-            quantity=self.quantity,
-            self_trade_prevention=codes.code_of(
-                codes.SELF_TRADE_PREVENTION_NAMES, self.self_trade_prevention
-            ),
-        )
-
-
-class FollowUpRequest(CommandBody):
-    client_command_id: Id | None = Field(
-        default=None,
-        description="Unique per account; sent again, nothing is done twice. May stand in the header"
-        " Idempotency-Key instead.",
-    )
-
-
-class CancelOrderRequest(FollowUpRequest):
-    """Cancel what remains of an order."""
-
-    def command(self, account: str, command_id: str, order_id: str) -> ClientCommand:
-        return CancelOrder(account, command_id, order_id)
-
-
-class ReduceOrderRequest(FollowUpRequest):
-    """Lower an order's total quantity; it keeps its place in the queue."""
-
-    quantity: Quantity = Field(description="The resulting total in shares, filled part included.")
-
-    def command(self, account: str, command_id: str, order_id: str) -> ClientCommand:
-        return ReduceOrder(account, command_id, order_id, self.quantity)
-
-
-class ReplaceOrderRequest(FollowUpRequest):
-    """Change an order's price and total quantity."""
-
-    price: Price = Field(description="Dollars a share.")
-    quantity: Quantity = Field(description="The resulting total in shares, filled part included.")
-
-    def command(self, account: str, command_id: str, order_id: str) -> ClientCommand:
-        price = parse_price(self.price)
-        return ReplaceOrder(account, command_id, order_id, price, self.quantity)
-
-
-class CancelAllRequest(FollowUpRequest):
-    """Cancel every live order of the account."""
-
-    ticker: Ticker | None = Field(default=None, description="Only this ticker's; absent: all.")
-
-    def command(self, account: str, command_id: str) -> CancelAll:
-        return CancelAll(account, command_id, self.ticker or "")
-
-
-# --- answers. Field by field what views.py makes.
+from pydantic import BaseModel, ConfigDict, Field
 
 Money = Annotated[str, Field(examples=["187.25"], json_schema_extra={"format": "decimal"})]
 OrderStatus = Literal[
@@ -236,6 +60,113 @@ class Order(Answer):
     reason: str | None = Field(description="Why it was refused or ended, or the last command was.")
     account_sequence: int | None = Field(description="Number of the last report in the account.")
     updated_at_us: TimeUs | None
+
+
+class BatchItem(Answer):
+    """What became of one order of a batch."""
+
+    client_order_id: str | None = Field(description="Null if the item has none that is one.")
+    status: int = Field(description="The HTTP status that this order alone would have got.")
+    order: OrderPlaced | Order | None = Field(description="Null if it was refused.")
+    problem: "ProblemDocument | None" = Field(description="Null if it was not refused.")
+
+
+class Batch(Answer):
+    """One result for each order of the batch, in its order."""
+
+    results: list[BatchItem]
+
+
+Cursor = Annotated[
+    str | None,
+    Field(description="Send it as `cursor` for the page before this one; null: there is none."),
+]
+
+
+class Orders(Answer):
+    """A page of the account's orders, the newest first."""
+
+    orders: list[Order]
+    next_cursor: Cursor
+
+
+class Fill(Answer):
+    """One fill of one of the account's orders."""
+
+    trade_id: str
+    order_id: str
+    client_order_id: str
+    ticker: str
+    side: Literal["BUY", "SELL"] | None
+    price: Money = Field(description="Dollars a share.")
+    quantity: int = Field(description="Shares.")
+    liquidity: Literal["MAKER", "TAKER"] | None
+    position: int = Field(description="The account's shares of the ticker after it.")
+    account_sequence: int = Field(description="Number of its report in the account.")
+    filled_at_us: TimeUs
+
+
+class Fills(Answer):
+    """A page of the account's fills, the newest first."""
+
+    fills: list[Fill]
+    next_cursor: Cursor
+
+
+class SharesGauge(Answer):
+    """Shares at worst, if all of one side's open orders were filled."""
+
+    used: int | None = Field(description="Null: not known until the ticker's next report.")
+    max: int | None = Field(description="Null: nothing is known of the account's limits.")
+    left: int | None = Field(description="Never below 0.")
+
+
+class MoneyGauge(Answer):
+    """Dollars at worst, positions at their mark and open orders at their price or mark."""
+
+    used: Money | None = Field(description="Null: not known until the ticker's next report.")
+    max: Money | None = Field(description="Null: nothing is known of the account's limits.")
+    left: Money | None = Field(description="Never below 0.")
+
+
+class Position(Answer):
+    """What the account holds of a ticker, and how far that reaches into its limits."""
+
+    ticker: str
+    position: int = Field(description="Shares; below 0: short.")
+    mark: Money | None = Field(description="The mark that the money is reckoned at.")
+    shares: SharesGauge
+    money: MoneyGauge
+
+
+class Positions(Answer):
+    """The account's positions, ticker by ticker, with its limits used and left."""
+
+    account: str
+    account_sequence: int = Field(description="Number of the last report counted in.")
+    exposure: MoneyGauge = Field(description="Of all tickers together.")
+    positions: list[Position]
+
+
+class OwnLimits(Answer):
+    """A ticker's limits, where they are its own or the account holds something of it."""
+
+    ticker: str
+    position_max: int
+    notional_max: Money
+
+
+class Limits(Answer):
+    """The account's limits. Null: not said since what the gateway can read begins."""
+
+    account: str
+    account_sequence: int
+    killed: bool | None = Field(description="Whether the account is shut off.")
+    short_allowed: bool | None
+    exposure_max: Money | None = Field(description="Dollars in all tickers together.")
+    position_max: int | None = Field(description="Shares of a ticker without a limit of its own.")
+    notional_max: Money | None = Field(description="Dollars, as position_max.")
+    tickers: list[OwnLimits]
 
 
 class Execution(Order):
@@ -321,6 +252,12 @@ class PublicTrade(Answer):
     ask_quantity: int
     trade_sequence: int = Field(description="Number of the trade in its ticker, without gaps.")
     traded_at_us: TimeUs
+
+
+class PublicTrades(Answer):
+    """A ticker's latest trades, oldest first."""
+
+    trades: list[PublicTrade]
 
 
 class Candle(Answer):
@@ -413,6 +350,5 @@ class ProblemDocument(BaseModel):
     errors: list[FieldFault] | None = None
 
 
-def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """A request's JSON schema with nothing referred to elsewhere."""
-    return model.model_json_schema()
+Batch.model_rebuild()
+BatchItem.model_rebuild()

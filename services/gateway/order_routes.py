@@ -1,53 +1,58 @@
-"""Paths of orders: each command becomes durable in `orders`, each view is the caller's own."""
+"""Paths of commands: each becomes durable in `orders` before it is answered."""
 
-from typing import Annotated, Final
+import asyncio
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.domain.commands import ClientCommand, PlaceOrder
 from services.domain.ids import is_valid_id
 from services.domain.reasons import Reason
-from services.door.problems import Fault
-from services.gateway.answers import ACCEPTED, json_answer, starting, unknown_order
-from services.gateway.bodies import body_of
+from services.door.bodies import pointer_to, read_object
+from services.door.problems import Fault, ProblemError
+from services.gateway.answers import ACCEPTED, CREATED, OK, json_answer, unknown_order
+from services.gateway.bodies import batch_items, body_of, check
 from services.gateway.caller import AccountName
-from services.gateway.desk import order_id_of
 from services.gateway.documents import (
     AUTHORISED,
     BODY,
-    READ_ORDER,
+    IDEMPOTENCY_HEADER,
     TAKEN,
+    command_path,
     problem_responses,
     request_body,
 )
-from services.gateway.models import (
+from services.gateway.models import Batch, CommandTaken, Order, OrderPlaced
+from services.gateway.parts import Gateway, Here
+from services.gateway.placing import Outcome, follow_up, place
+from services.gateway.preferences import PREFER_PARAMETER, applied, wait_s
+from services.gateway.problems import REJECTIONS, HttpReason, field_problem, problem
+from services.gateway.request_models import (
+    BatchRequest,
     CancelAllRequest,
     CancelOrderRequest,
-    CommandTaken,
     FollowUpRequest,
-    Order,
-    OrderPlaced,
     PlaceOrderRequest,
     ReduceOrderRequest,
     ReplaceOrderRequest,
 )
-from services.gateway.parts import Gateway, Here
-from services.gateway.problems import HttpReason, field_problem, problem
-from services.wire.topics import EXECUTIONS
+from services.gateway.strict_route import StrictRoute
+from services.gateway.views import View
 
-IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
-
-router = APIRouter(tags=["orders"])
+router = APIRouter(tags=["orders"], route_class=StrictRoute)
 
 
 @router.post(
     "/orders",
     status_code=ACCEPTED,
     summary="Place an order",
-    responses={ACCEPTED: {"model": OrderPlaced}, **problem_responses(*AUTHORISED, *BODY, *TAKEN)},
-    openapi_extra=request_body(PlaceOrderRequest),
+    responses={
+        CREATED: {"model": Order, "description": "The order, after the exchange has spoken"},
+        ACCEPTED: {"model": OrderPlaced, "description": "It is durable"},
+        **problem_responses(*AUTHORISED, *BODY, *TAKEN, *REJECTIONS),
+    },
+    openapi_extra=command_path(PlaceOrderRequest, can_wait=True),
 )
 async def place_order(
     request: Request,
@@ -57,6 +62,8 @@ async def place_order(
 ) -> Response:
     """Answered once the order is durable in `orders`, before risk and the book have seen it.
 
+    With `Prefer: wait=2` it is answered once they have: 201 with the order, or 422 with the reason
+    of its rejection.
     Sending it again under the same `client_order_id` is safe: it is the same order while it lives,
     and after its end for as long as the deployment remembers it (10 minutes unless its genesis says
     otherwise). Later the id is free, and would be a new order.
@@ -65,21 +72,68 @@ async def place_order(
     """
     client_order_id = _command_id(request, "client_order_id", body.client_order_id)
     command = body.command(account, client_order_id)
-    await here.desk.take(command, body.event_time_us)
-    order_id = order_id_of(command)
-    view = here.viewer.order(account, order_id)
-    return json_answer(
-        {
-            "order_id": order_id,
-            "client_order_id": client_order_id,
-            # NO_ORDER is the word about an earlier try under this id: this one is not decided.
-            "status": "PENDING_NEW"
-            if view is None or view["status"] == "NO_ORDER"
-            else view["status"],
-        },
-        ACCEPTED,
-        {"Location": f"/orders/{order_id}"},
+    return _answer(await place(here, command, body.event_time_us, _wait_s(request, here)))
+
+
+@router.post(
+    "/orders/batch",
+    summary="Place up to 100 orders",
+    responses={OK: {"model": Batch}, **problem_responses(*AUTHORISED, *BODY)},
+    openapi_extra=request_body(BatchRequest) | {"parameters": [PREFER_PARAMETER]},
+)
+async def place_batch(request: Request, here: Here, account: AccountName) -> Response:
+    """Each order is placed as if it came alone, in the order of the list, with its own result.
+
+    One that fails spoils none of the others. Sent again, each is the same order.
+    Every order states its `client_order_id`; the header Idempotency-Key is refused here.
+    """
+    if IDEMPOTENCY_HEADER in request.headers:
+        raise problem(
+            HttpReason.INVALID_PARAMETER,
+            f"{IDEMPOTENCY_HEADER} names one command: give each order a client_order_id instead",
+        )
+    seconds = _wait_s(request, here)
+    settings = here.settings
+    document = await read_object(
+        request, settings.gateway_batch_bytes_max, settings.gateway_body_timeout_ms
     )
+    # Tasks begin in the order they were made, so the orders are written in that of the list.
+    results = await asyncio.gather(
+        *(
+            _place_item(here, account, at, item, seconds)
+            for at, item in enumerate(batch_items(document))
+        )
+    )
+    return json_answer({"results": results}, OK, applied(seconds))
+
+
+async def _place_item(
+    here: Gateway, account: str, at: int, item: object, seconds: int | None
+) -> View:
+    client_order_id = None
+    try:
+        body = check(PlaceOrderRequest, item, "orders", at)
+        client_order_id = body.client_order_id
+        if client_order_id is None:
+            fault = Fault(
+                pointer_to("orders", at, "client_order_id"), HttpReason.MISSING_FIELD, "is missing"
+            )
+            raise field_problem([fault])
+        command = body.command(account, client_order_id)
+        outcome = await place(here, command, body.event_time_us, seconds)
+    except ProblemError as refusal:
+        return {
+            "client_order_id": client_order_id,
+            "status": refusal.status_code,
+            "order": None,
+            "problem": refusal.document(),
+        }
+    return {
+        "client_order_id": client_order_id,
+        "status": outcome.status,
+        "order": outcome.view,
+        "problem": None,
+    }
 
 
 @router.post(
@@ -87,7 +141,7 @@ async def place_order(
     status_code=ACCEPTED,
     summary="Cancel every live order",
     responses={ACCEPTED: {"model": CommandTaken}, **problem_responses(*AUTHORISED, *BODY, *TAKEN)},
-    openapi_extra=request_body(CancelAllRequest),
+    openapi_extra=command_path(CancelAllRequest, can_wait=False),
 )
 async def cancel_all(
     request: Request,
@@ -100,7 +154,8 @@ async def cancel_all(
     Orders sent just before may still be on their way to risk, and then stay.
     """
     command_id = _command_id(request, "client_command_id", body.client_command_id)
-    return await _take(here, body.command(account, command_id), command_id, body)
+    command = body.command(account, command_id)
+    return _answer(await follow_up(here, command, body.event_time_us, None))
 
 
 @router.post(
@@ -108,10 +163,11 @@ async def cancel_all(
     status_code=ACCEPTED,
     summary="Cancel an order",
     responses={
-        ACCEPTED: {"model": CommandTaken},
-        **problem_responses(*AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name),
+        OK: {"model": Order, "description": "The order, after the exchange has spoken"},
+        ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
+        **problem_responses(*AUTHORISED, *BODY, *TAKEN, *REJECTIONS, Reason.UNKNOWN_ORDER.name),
     },
-    openapi_extra=request_body(CancelOrderRequest),
+    openapi_extra=command_path(CancelOrderRequest, can_wait=True),
 )
 async def cancel_order(
     request: Request,
@@ -122,7 +178,8 @@ async def cancel_order(
 ) -> Response:
     """A cancel that comes too late, or names another account's order, is refused by risk."""
     command_id = _follow_up(request, order_id, body)
-    return await _take(here, body.command(account, command_id, order_id), command_id, body)
+    command = body.command(account, command_id, order_id)
+    return _answer(await follow_up(here, command, body.event_time_us, _wait_s(request, here)))
 
 
 @router.post(
@@ -130,10 +187,11 @@ async def cancel_order(
     status_code=ACCEPTED,
     summary="Lower an order's quantity",
     responses={
-        ACCEPTED: {"model": CommandTaken},
-        **problem_responses(*AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name),
+        OK: {"model": Order, "description": "The order, after the exchange has spoken"},
+        ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
+        **problem_responses(*AUTHORISED, *BODY, *TAKEN, *REJECTIONS, Reason.UNKNOWN_ORDER.name),
     },
-    openapi_extra=request_body(ReduceOrderRequest),
+    openapi_extra=command_path(ReduceOrderRequest, can_wait=True),
 )
 async def reduce_order(
     request: Request,
@@ -144,7 +202,8 @@ async def reduce_order(
 ) -> Response:
     """The order keeps its place in the queue."""
     command_id = _follow_up(request, order_id, body)
-    return await _take(here, body.command(account, command_id, order_id), command_id, body)
+    command = body.command(account, command_id, order_id)
+    return _answer(await follow_up(here, command, body.event_time_us, _wait_s(request, here)))
 
 
 @router.post(
@@ -152,10 +211,11 @@ async def reduce_order(
     status_code=ACCEPTED,
     summary="Change an order's price and quantity",
     responses={
-        ACCEPTED: {"model": CommandTaken},
-        **problem_responses(*AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name),
+        OK: {"model": Order, "description": "The order, after the exchange has spoken"},
+        ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
+        **problem_responses(*AUTHORISED, *BODY, *TAKEN, *REJECTIONS, Reason.UNKNOWN_ORDER.name),
     },
-    openapi_extra=request_body(ReplaceOrderRequest),
+    openapi_extra=command_path(ReplaceOrderRequest, can_wait=True),
 )
 async def replace_order(
     request: Request,
@@ -166,18 +226,16 @@ async def replace_order(
 ) -> Response:
     """The order keeps its place in the queue only if it merely gets smaller."""
     command_id = _follow_up(request, order_id, body)
-    return await _take(here, body.command(account, command_id, order_id), command_id, body)
+    command = body.command(account, command_id, order_id)
+    return _answer(await follow_up(here, command, body.event_time_us, _wait_s(request, here)))
 
 
-async def _take(
-    here: Gateway, command: ClientCommand, command_id: str, body: FollowUpRequest
-) -> Response:
-    assert not isinstance(command, PlaceOrder)
-    await here.desk.take(command, body.event_time_us)
-    order_id = order_id_of(command) or None
-    headers = {"Location": f"/orders/{order_id}"} if order_id else {}
-    view = {"client_command_id": command_id, "order_id": order_id}
-    return json_answer(view, ACCEPTED, headers)
+def _wait_s(request: Request, here: Gateway) -> int | None:
+    return wait_s(request, here.settings.gateway_wait_max_ms)
+
+
+def _answer(outcome: Outcome) -> Response:
+    return json_answer(outcome.view, outcome.status, outcome.headers)
 
 
 def _follow_up(request: Request, order_id: str, body: FollowUpRequest) -> str:
@@ -204,18 +262,3 @@ def _command_id(request: Request, field: str, in_body: str | None) -> str:
         detail = f"is missing, and so is the header {IDEMPOTENCY_HEADER}"
         raise field_problem([Fault(f"#/{field}", HttpReason.MISSING_FIELD, detail)])
     return found
-
-
-@router.get(
-    "/orders/{order_id}",
-    summary="Show an order",
-    responses={200: {"model": Order}, **problem_responses(*AUTHORISED, *READ_ORDER)},
-)
-async def show_order(here: Here, account: AccountName, order_id: str) -> Response:
-    """The caller's own orders only: live ones, and for a while those that ended."""
-    view = here.viewer.order(account, order_id)
-    if view is None:
-        if not here.model.is_caught_up(EXECUTIONS.name):
-            raise starting()
-        raise unknown_order(order_id)
-    return json_answer(view)

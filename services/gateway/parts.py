@@ -13,6 +13,7 @@ from services.gateway.page import Page
 from services.gateway.ports import CommandLog
 from services.gateway.settings import GatewaySettings
 from services.gateway.sockets import SocketDoor
+from services.gateway.verdicts import Verdicts
 from services.gateway.viewer import Viewer
 from services.runtime.telemetry import Telemetry
 
@@ -25,6 +26,7 @@ class Gateway(msgspec.Struct, frozen=True):
     viewer: Viewer
     log: CommandLog
     desk: Desk
+    verdicts: Verdicts
     hub: Hub
     sockets: SocketDoor
     page: Page

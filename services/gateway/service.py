@@ -223,6 +223,7 @@ class Service:
         self._telemetry.ready.clear()
         self._telemetry.log.info("stopping", sockets=len(gateway.hub))
         gateway.desk.stopping = gateway.sockets.stopping = True
+        gateway.verdicts.stopping.set()
         gateway.hub.close_all(SERVICE_RESTART, "the gateway stops; connect again shortly")
         await self._see_off(gateway)
         server.should_exit = True

@@ -1,8 +1,10 @@
 """The read model as JSON shows it: finds, decodes, spells."""
 
-from typing import Any
+from typing import Any, Final
 
+from services.domain.codes import NO_ORDER, ORDER_STATUS_NAMES
 from services.domain.commands import PlaceOrder
+from services.domain.ids import make_order_id
 from services.gateway.core.read_model import ReadModel
 from services.gateway.views import (
     View,
@@ -19,6 +21,9 @@ from services.runtime.telemetry import Telemetry
 from services.wire.codec import Decoded, UndecodableError
 from services.wire.topics import BOOK, EXECUTIONS, TRADES
 
+NOTHING: Final = ORDER_STATUS_NAMES[NO_ORDER]
+"""The status of what became no order."""
+
 
 class Viewer:
     """Answers from the read model; a stranger's record is as if it were not there, and logged."""
@@ -34,13 +39,26 @@ class Viewer:
             return None
         if isinstance(found, PlaceOrder):
             return submitted_view(found, order_id)
-        decoded = self._decode(EXECUTIONS.name, found)
+        decoded = self.decode(EXECUTIONS.name, found)
         return None if decoded is None else order_view(decoded)
+
+    def order_by_client_id(self, account: str, client_order_id: str) -> View | None:
+        """The account's order that it gave this id, in whichever ticker that is traded here.
+
+        A command that conflicts with an order, and so became none, is shown only where there is
+        nothing else.
+        """
+        found = None
+        for ticker in self.model.market.tickers:
+            view = self.order(account, make_order_id(account, client_order_id, ticker))
+            if view is not None and (found is None or found["status"] == NOTHING):
+                found = view
+        return found
 
     def account(self, account: str) -> View:
         """The account's live orders, and the number of the last report."""
         orders = self.model.orders
-        found = (self._decode(EXECUTIONS.name, value) for value in orders.live_of(account))
+        found = (self.decode(EXECUTIONS.name, value) for value in orders.live_of(account))
         return {
             "account_sequence": orders.sequence_of(account),
             "orders": [order_view(decoded) for decoded in found if decoded is not None],
@@ -48,12 +66,16 @@ class Viewer:
 
     def report(self, value: bytes) -> View | None:
         """A record of `executions`."""
-        decoded = self._decode(EXECUTIONS.name, value)
+        decoded = self.decode(EXECUTIONS.name, value)
         return None if decoded is None else report_view(decoded)
 
-    def book(self, ticker: str) -> View | None:
+    def book(self, ticker: str, depth: int | None = None) -> View | None:
+        """The ticker's depth, at most so many levels a side."""
         decoded = self._book(ticker)
-        return None if decoded is None else book_view(decoded)
+        if decoded is None:
+            return None
+        view = book_view(decoded)
+        return view | {"bids": view["bids"][:depth], "asks": view["asks"][:depth]}
 
     def tickers(self) -> View:
         """Every ticker in one line."""
@@ -62,12 +84,13 @@ class Viewer:
 
     def trade(self, value: bytes) -> View | None:
         """A record of `trades`."""
-        decoded = self._decode(TRADES.name, value)
+        decoded = self.decode(TRADES.name, value)
         return None if decoded is None else trade_view(decoded)
 
-    def trades(self, ticker: str) -> View:
+    def trades(self, ticker: str, limit: int | None = None) -> View:
         """The ticker's latest trades, oldest first."""
-        found = (self.trade(value) for value in self.model.market.trades_of(ticker))
+        kept = self.model.market.trades_of(ticker)
+        found = (self.trade(value) for value in (kept if limit is None else kept[-limit:]))
         return {"trades": [view for view in found if view is not None]}
 
     def candles(self, ticker: str, interval: str, limit: int) -> View:
@@ -83,9 +106,10 @@ class Viewer:
 
     def _book(self, ticker: str) -> Decoded[Any] | None:
         value = self.model.market.book_of(ticker)
-        return None if value is None else self._decode(BOOK.name, value)
+        return None if value is None else self.decode(BOOK.name, value)
 
-    def _decode(self, topic: str, value: bytes) -> Decoded[Any] | None:
+    def decode(self, topic: str, value: bytes) -> Decoded[Any] | None:
+        """The record; None: a stranger's."""
         try:
             return self.model.codec.decode(topic, value)
         except UndecodableError as error:

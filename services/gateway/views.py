@@ -100,6 +100,24 @@ def execution_view(decoded: Decoded[ExecutionReport]) -> View:
     }
 
 
+def fill_view(decoded: Decoded[ExecutionReport]) -> View:
+    """One fill, as GET /fills lists it."""
+    report = decoded.payload
+    return {
+        "trade_id": report.trade_id,
+        "order_id": report.order_id,
+        "client_order_id": report.client_order_id,
+        "ticker": report.ticker,
+        "side": _name(SIDE_NAMES, report.side),
+        "price": format_price(report.last_price),
+        "quantity": report.last_quantity,
+        "liquidity": _name(LIQUIDITY_NAMES, report.liquidity),
+        "position": report.position,
+        "account_sequence": report.account_sequence,
+        "filled_at_us": _origin(decoded).time_us,
+    }
+
+
 def account_view(decoded: Decoded[AccountState]) -> View:
     """An account's limits and state, as the executions channel sends them."""
     state = decoded.payload

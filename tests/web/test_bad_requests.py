@@ -29,7 +29,7 @@ def expect_problem(response: httpx.Response, status: int, reason: str) -> dict[s
         ("POST", "/nothing", 404, "NOT_FOUND"),
         ("GET", "/docs", 404, "NOT_FOUND"),
         ("GET", "/book/", 404, "NOT_FOUND"),
-        ("GET", "/orders", 405, "METHOD_NOT_ALLOWED"),
+        ("PUT", "/orders", 405, "METHOD_NOT_ALLOWED"),
         ("DELETE", "/orders/AAPL-1", 405, "METHOD_NOT_ALLOWED"),
         ("PUT", "/tickers", 405, "METHOD_NOT_ALLOWED"),
         ("BREW", "/tickers", 405, "METHOD_NOT_ALLOWED"),
@@ -142,14 +142,17 @@ async def test_a_bad_field_is_named(content: bytes, pointer: str, reason: str) -
     assert (pointer, reason) in [(fault["pointer"], fault["reason"]) for fault in faults]
 
 
-@pytest.mark.parametrize("path", ["/orders", "/orders/AAPL-1/cancel", "/orders/cancel-all"])
+@pytest.mark.parametrize(
+    "path", ["/orders", "/orders/batch", "/orders/AAPL-1/cancel", "/orders/cancel-all"]
+)
 async def test_a_request_without_an_account_is_refused(path: str) -> None:
     log = MemoryCommandLog()
     async with make_client(make_gateway(log), account=None) as client:
         response = await client.post(path, json=ORDER)
         expect_problem(response, 401, "ACCOUNT_REQUIRED")
         assert ACCOUNT_HEADER in response.headers["www-authenticate"]
-        expect_problem(await client.get("/orders/AAPL-1"), 401, "ACCOUNT_REQUIRED")
+        for own in ("/orders", "/orders/AAPL-1", "/fills", "/positions", "/account"):
+            expect_problem(await client.get(own), 401, "ACCOUNT_REQUIRED")
     assert log.records == []
 
 
@@ -185,3 +188,52 @@ async def test_every_answer_tells_browsers_not_to_guess(path: str) -> None:
         headers = (await client.get(path)).headers
     assert {name: headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
     assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/orders", "/orders/AAPL-1", "/orders/by-client-order-id/a-1", "/fills", "/positions",
+     "/account", "/book/AAPL", "/trades/AAPL", "/candles/AAPL", "/tickers", "/time", "/healthz",
+     "/readyz"],
+)  # fmt: skip
+async def test_an_unknown_parameter_is_refused_and_not_ignored(path: str) -> None:
+    async with make_client(make_gateway()) as client:
+        problem = expect_problem(await client.get(f"{path}?lmit=5"), 400, "INVALID_PARAMETER")
+    assert problem["pointer"] == "query:lmit"
+
+
+@pytest.mark.parametrize("path", ["/orders", "/orders/batch", "/orders/AAPL-1/cancel"])
+async def test_a_command_with_a_parameter_is_not_written(path: str) -> None:
+    log = MemoryCommandLog()
+    async with make_client(make_gateway(log)) as client:
+        response = await client.post(f"{path}?wait=2", json=ORDER)
+    expect_problem(response, 400, "INVALID_PARAMETER")
+    assert log.records == []
+
+
+@pytest.mark.parametrize(
+    "path,parameter",
+    [
+        ("/orders?status=OPEN", "status"),
+        ("/orders?status=new", "status"),
+        ("/orders?limit=0", "limit"),
+        ("/orders?limit=501", "limit"),
+        ("/orders?limit=+1", "limit"),
+        ("/orders?limit=%D9%A1", "limit"),
+        ("/orders?limit=", "limit"),
+        ("/orders?cursor=x", "cursor"),
+        ("/orders?cursor=" + "9" * 400, "cursor"),
+        ("/orders?ticker=A%20B", "ticker"),
+        ("/orders?since_us=-1", "since_us"),
+        ("/orders?until_us=" + "9" * 30, "until_us"),
+        ("/orders?limit=1&limit=2", "limit"),
+        ("/fills?order_id=%00", "order_id"),
+        ("/fills?status=NEW", "status"),
+        ("/book/AAPL?depth=11", "depth"),
+        ("/trades/AAPL?limit=1001", "limit"),
+    ],
+)
+async def test_a_parameter_that_makes_no_sense_is_named(path: str, parameter: str) -> None:
+    async with make_client(make_gateway()) as client:
+        problem = expect_problem(await client.get(path), 400, "INVALID_PARAMETER")
+    assert problem["pointer"] == f"query:{parameter}"

@@ -93,20 +93,35 @@ async def test_openapi_describes_every_path_and_every_problem() -> None:
     assert set(operations) == {
         ("post", "/orders"), ("post", "/orders/cancel-all"), ("post", "/orders/{order_id}/cancel"),
         ("post", "/orders/{order_id}/reduce"), ("post", "/orders/{order_id}/replace"),
-        ("get", "/orders/{order_id}"), ("get", "/book/{ticker}"), ("get", "/candles/{ticker}"),
+        ("post", "/orders/batch"), ("get", "/orders"), ("get", "/orders/{order_id}"),
+        ("get", "/orders/by-client-order-id/{client_order_id}"), ("get", "/fills"),
+        ("get", "/positions"), ("get", "/account"), ("get", "/book/{ticker}"),
+        ("get", "/trades/{ticker}"), ("get", "/candles/{ticker}"),
         ("get", "/tickers"), ("get", "/time"), ("get", "/healthz"), ("get", "/readyz"),
     }  # fmt: skip
     for (method, path), operation in operations.items():
         for status, response in operation["responses"].items():
-            problem = int(status) >= 400 and path not in ("/healthz", "/readyz")
+            problem = int(status) >= 400 and (path, status) != ("/readyz", "503")
             assert ("application/problem+json" in response["content"]) == problem
         body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         assert bool(body.get("examples")) == (method == "post")
     placing = operations["post", "/orders"]["responses"]
-    assert {"202", "400", "401", "408", "413", "415", "421", "422", "500", "503", "504"} == set(
-        placing
-    )
-    assert "INVALID_PRICE" in placing["422"]["content"]["application/problem+json"]["examples"]
+    assert {
+        "201",
+        "202",
+        "400",
+        "401",
+        "408",
+        "413",
+        "415",
+        "421",
+        "422",
+        "500",
+        "503",
+        "504",
+    } == set(placing)
+    refused = placing["422"]["content"]["application/problem+json"]["examples"]
+    assert {"INVALID_PRICE", "POSITION_LIMIT", "WOULD_CROSS"} <= set(refused)
     assert not _dangling(document)
     assert "subscribe" in document["info"]["description"]
 

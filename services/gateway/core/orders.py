@@ -5,6 +5,7 @@ from typing import Final
 
 from services.domain.codes import LIVE_STATUSES, NO_ORDER
 from services.domain.commands import PlaceOrder
+from services.domain.ids import ticker_of
 from services.gateway.core.order_lists import OrderLists
 from services.wire.topics import EXECUTIONS
 
@@ -81,6 +82,10 @@ class OrderTable:
     def live_of(self, account: str) -> list[bytes]:
         """The last reports of the account's live orders, oldest order first."""
         return list(self._live.get(account, {}).values())
+
+    def has_live(self, account: str, ticker: str) -> bool:
+        """Whether the account has a live order in the ticker."""
+        return any(ticker_of(order_id) == ticker for order_id in self._live.get(account, ()))
 
     def sequence_of(self, account: str) -> int:
         """The account's last sequence number; 0 before its first message."""

@@ -9,7 +9,8 @@ from services.door.bodies import parse_object
 from services.door.problems import ProblemError
 from services.gateway.bodies import check
 from services.gateway.documents import EXAMPLES
-from services.gateway.models import (
+from services.gateway.problems import KINDS
+from services.gateway.request_models import (
     EVENT_TIME_MAX_US,
     CancelAllRequest,
     CancelOrderRequest,
@@ -17,7 +18,6 @@ from services.gateway.models import (
     ReduceOrderRequest,
     ReplaceOrderRequest,
 )
-from services.gateway.problems import KINDS
 from services.ingest.core import EVENT_TIME_MAX_US as INGEST_EVENT_TIME_MAX_US
 from services.ingest.core import ingest
 from services.wire.json_commands import parse_command

@@ -7,7 +7,7 @@ from services.domain import codes
 from services.domain.commands import PlaceOrder
 from services.domain.events import AccountState, BookDepth, TickerLimits
 from services.domain.reasons import Reason
-from services.gateway import models, views
+from services.gateway import models, request_models, views
 from services.gateway.core.candles import Candle
 from services.wire.codec import Decoded
 from tests.support.gateway_memory import book, origin, prediction, report, trade
@@ -68,10 +68,14 @@ def test_what_is_shown_is_what_openapi_describes(model: type[BaseModel], view: v
         (codes.ORDER_TYPE_NAMES, models.Order, "order_type"),
         (codes.LIQUIDITY_NAMES, models.Execution, "liquidity"),
         (codes.TICKER_STATUS_NAMES, models.Book, "status"),
-        (codes.SIDE_NAMES, models.PlaceOrderRequest, "side"),
-        (codes.ORDER_TYPE_NAMES, models.PlaceOrderRequest, "order_type"),
-        (codes.TIME_IN_FORCE_NAMES, models.PlaceOrderRequest, "time_in_force"),
-        (codes.SELF_TRADE_PREVENTION_NAMES, models.PlaceOrderRequest, "self_trade_prevention"),
+        (codes.SIDE_NAMES, request_models.PlaceOrderRequest, "side"),
+        (codes.ORDER_TYPE_NAMES, request_models.PlaceOrderRequest, "order_type"),
+        (codes.TIME_IN_FORCE_NAMES, request_models.PlaceOrderRequest, "time_in_force"),
+        (
+            codes.SELF_TRADE_PREVENTION_NAMES,
+            request_models.PlaceOrderRequest,
+            "self_trade_prevention",
+        ),
     ],
 )
 def test_openapi_lists_every_name_of_a_code(
