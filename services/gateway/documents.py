@@ -1,6 +1,6 @@
 """What OpenAPI says beside the shapes: bodies with examples, and every problem of every path."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -10,7 +10,7 @@ from services.door.problems import MEDIA_TYPE, type_of
 from services.gateway.bodies import FIELD_REASONS
 from services.gateway.models import ProblemDocument
 from services.gateway.preferences import PREFER_PARAMETER
-from services.gateway.problems import KINDS, HttpReason
+from services.gateway.problems import KINDS, HttpReason, refusal_kind
 from services.gateway.request_models import (
     BatchRequest,
     CancelAllRequest,
@@ -112,11 +112,16 @@ def command_path(model: type[BaseModel], *, can_wait: bool) -> dict[str, Any]:
     return request_body(model) | {"parameters": headers}
 
 
-def problem_responses(*reasons: str) -> dict[int | str, dict[str, Any]]:
-    """The problems of a path, by status, with an example of each reason."""
+def problem_responses(
+    *reasons: str, rejections: Iterable[str] = ()
+) -> dict[int | str, dict[str, Any]]:
+    """The problems of a path, by status, with an example of each reason.
+
+    `rejections` are what the exchange may answer to a command that is waited for.
+    """
     found: dict[int | str, dict[str, Any]] = {}
-    for reason in (*reasons, *EVERYWHERE):
-        kind = KINDS[reason]
+    refused = [(reason, refusal_kind(reason)) for reason in rejections]
+    for reason, kind in (*refused, *((r, KINDS[r]) for r in (*reasons, *EVERYWHERE))):
         response = found.setdefault(
             kind.status,
             {

@@ -50,7 +50,7 @@ router = APIRouter(tags=["orders"], route_class=StrictRoute)
     responses={
         CREATED: {"model": Order, "description": "The order, after the exchange has spoken"},
         ACCEPTED: {"model": OrderPlaced, "description": "It is durable"},
-        **problem_responses(*AUTHORISED, *BODY, *TAKEN, *REJECTIONS),
+        **problem_responses(*AUTHORISED, *BODY, *TAKEN, rejections=REJECTIONS),
     },
     openapi_extra=command_path(PlaceOrderRequest, can_wait=True),
 )
@@ -165,7 +165,9 @@ async def cancel_all(
     responses={
         OK: {"model": Order, "description": "The order, after the exchange has spoken"},
         ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
-        **problem_responses(*AUTHORISED, *BODY, *TAKEN, *REJECTIONS, Reason.UNKNOWN_ORDER.name),
+        **problem_responses(
+            *AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name, rejections=REJECTIONS
+        ),
     },
     openapi_extra=command_path(CancelOrderRequest, can_wait=True),
 )
@@ -189,7 +191,9 @@ async def cancel_order(
     responses={
         OK: {"model": Order, "description": "The order, after the exchange has spoken"},
         ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
-        **problem_responses(*AUTHORISED, *BODY, *TAKEN, *REJECTIONS, Reason.UNKNOWN_ORDER.name),
+        **problem_responses(
+            *AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name, rejections=REJECTIONS
+        ),
     },
     openapi_extra=command_path(ReduceOrderRequest, can_wait=True),
 )
@@ -213,7 +217,9 @@ async def reduce_order(
     responses={
         OK: {"model": Order, "description": "The order, after the exchange has spoken"},
         ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
-        **problem_responses(*AUTHORISED, *BODY, *TAKEN, *REJECTIONS, Reason.UNKNOWN_ORDER.name),
+        **problem_responses(
+            *AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name, rejections=REJECTIONS
+        ),
     },
     openapi_extra=command_path(ReplaceOrderRequest, can_wait=True),
 )

@@ -116,14 +116,18 @@ def problem(
     )
 
 
+def refusal_kind(reason: str) -> Kind:
+    """The kind of what the exchange refuses, with whatever reason."""
+    return Kind(_UNPROCESSABLE, REJECTIONS.get(reason, "The command was refused"))
+
+
 def rejection(
     reason: str, members: Mapping[str, object], headers: Mapping[str, str]
 ) -> ProblemError:
     """What risk or the matcher refused: the command is durable, and did nothing."""
-    title = REJECTIONS.get(reason, "The command was refused")
     return ProblemError(
         reason,
-        Kind(_UNPROCESSABLE, title),
+        refusal_kind(reason),
         "the exchange refused it; sent again as it is, it is refused again",
         members=members,
         headers=headers,

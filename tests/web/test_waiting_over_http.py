@@ -89,8 +89,10 @@ async def test_an_order_sent_again_is_waited_for_until_the_matcher_spoke() -> No
     assert (response.status_code, response.json()["status"]) == (201, "NEW")
 
 
-@pytest.mark.parametrize("action,fields", [("cancel", {}), ("reduce", {"quantity": 4}),
-                                           ("replace", {"quantity": 4, "price": "1.50"})])  # fmt: skip
+@pytest.mark.parametrize(
+    "action,fields",
+    [("cancel", {}), ("reduce", {"quantity": 4}), ("replace", {"quantity": 4, "price": "1.50"})],
+)
 async def test_a_follow_up_is_answered_with_the_order_or_with_the_refusal(
     action: str, fields: dict[str, Any]
 ) -> None:
