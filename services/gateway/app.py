@@ -15,6 +15,7 @@ from services.door.problems import problem_of
 from services.gateway import metrics, sockets
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk
+from services.gateway.documents import EXAMPLES, REFERENCE
 from services.gateway.hub import Hub
 from services.gateway.models import Account, Execution, Predictions, ProblemDocument, PublicTrade
 from services.gateway.page import Page
@@ -114,8 +115,11 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                     del operation["responses"]["422"]
         _, more = models_json_schema(
-            [(model, "serialization") for model in (ProblemDocument, *SOCKET_MODELS)],
-            ref_template="#/components/schemas/{model}",
+            [
+                *((model, "serialization") for model in (ProblemDocument, *SOCKET_MODELS)),
+                *((model, "validation") for model in EXAMPLES),
+            ],
+            ref_template=REFERENCE,
         )
         components |= more["$defs"]
         app.openapi_schema = schema

@@ -18,7 +18,6 @@ from services.gateway.request_models import (
     PlaceOrderRequest,
     ReduceOrderRequest,
     ReplaceOrderRequest,
-    schema_of,
 )
 
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
@@ -28,6 +27,8 @@ IDEMPOTENCY_PARAMETER: Final[dict[str, Any]] = {
     "description": "The command's id, if the body does not state it; if it does, the same one.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
 }
+
+REFERENCE: Final = "#/components/schemas/{model}"
 
 EVERYWHERE: Final = (
     HttpReason.INVALID_PARAMETER,
@@ -102,7 +103,12 @@ EXAMPLES: Final[Mapping[type[BaseModel], Mapping[str, Mapping[str, object]]]] = 
 def request_body(model: type[BaseModel]) -> dict[str, Any]:
     """The request body of a path, as OpenAPI's `requestBody`."""
     examples = {name: {"value": dict(value)} for name, value in EXAMPLES[model].items()}
-    content = {"application/json": {"schema": schema_of(model), "examples": examples}}
+    content = {
+        "application/json": {
+            "schema": {"$ref": REFERENCE.format(model=model.__name__)},
+            "examples": examples,
+        }
+    }
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -128,7 +134,7 @@ def problem_responses(
                 "description": "",
                 "content": {
                     MEDIA_TYPE: {
-                        "schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"},
+                        "schema": {"$ref": REFERENCE.format(model=ProblemDocument.__name__)},
                         "examples": {},
                     }
                 },

@@ -5,7 +5,7 @@ and values are those of wire/json_commands.py, where the account and the type st
 too; here a header and the path say them.
 """
 
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -187,8 +187,3 @@ class CancelAllRequest(FollowUpRequest):
 
     def command(self, account: str, command_id: str) -> CancelAll:
         return CancelAll(account, command_id, self.ticker or "")
-
-
-def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """A request's JSON schema with nothing referred to elsewhere."""
-    return model.model_json_schema()

@@ -23,7 +23,7 @@ from tests.support.gateway_memory import (
 )
 
 TIME_US = 1_790_000_000_000_000
-FILL = {
+FILL: dict[str, Any] = {
     "exec_type": codes.EXEC_TRADE, "order_status": codes.FILLED, "last_quantity": 10,
     "last_price": 1_872_500, "trade_id": "AAPL-7-0", "cumulative_quantity": 100,
     "remaining_quantity": 0,
