@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -10,13 +12,17 @@ import pytest
 import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
+from services.domain import codes
+from services.domain.controls import SetMark
+from services.domain.genesis import TICKERS
 from services.gateway.metrics import METRICS
 from services.gateway.service import Service
 from services.gateway.settings import GatewaySettings
 from services.runtime.telemetry import Telemetry
+from tests.support.described_api import EXAMPLES, check_answers
 from tests.support.gateway_memory import ORDER, eventually
 from tests.support.stack_fixture import StackInfra
-from tests.support.trading_path import TradingPath, running_path
+from tests.support.trading_path import MARK, TradingPath, running_path
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -27,6 +33,8 @@ WAIT_S: Final = 60
 @pytest.fixture(scope="module")
 def path(stack_infra: StackInfra) -> Iterator[TradingPath]:
     with running_path(stack_infra, PREFIX, rooms=("ingest", "risk", "matcher")) as path:
+        for ticker in TICKERS:
+            path.control(SetMark(f"mark-{ticker}", ticker, MARK))
         for account in ("alice", "bob"):
             path.open_account(account)
         yield path
@@ -147,3 +155,98 @@ async def settled(service: Service, account: str, order_id: str) -> dict[str, An
             if shown["status"] != "PENDING_NEW":
                 return shown
             await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def trader(service: Service, account: str = "alice") -> AsyncIterator[httpx.AsyncClient]:
+    """A client that waits for what becomes of its commands."""
+    headers = {"X-Outcry-Account": account, "Prefer": "wait=10"}
+    base = f"http://127.0.0.1:{service.port}"
+    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=WAIT_S) as client:
+        yield client
+
+
+async def test_who_waits_is_told_what_became_of_each_command(service: Service) -> None:
+    resting = ORDER | {"client_order_id": "w-1", "ticker": "TSLA", "price": "186.00"}
+    async with trader(service) as alice, trader(service, "bob") as bob:
+        placed = await alice.post("/orders", json=resting)
+        assert (placed.status_code, placed.json()["status"]) == (201, "NEW")
+        clash = await alice.post("/orders", json=resting | {"quantity": 7})
+        assert (clash.status_code, clash.json()["reason"]) == (422, "DUPLICATE_CONFLICT")
+        far = await alice.post("/orders", json=resting | {"client_order_id": "w-2", "price": "1"})
+        assert (far.status_code, far.json()["reason"]) == (422, "PRICE_OUTSIDE_COLLAR")
+        path = placed.headers["location"]
+        body = {"client_command_id": "w-reduce", "quantity": 60}
+        assert (await alice.post(f"{path}/reduce", json=body)).json()["quantity"] == 60
+        body = {"client_command_id": "w-replace", "quantity": 60, "price": "186.50"}
+        assert (await alice.post(f"{path}/replace", json=body)).json()["price"] == "186.50"
+        theft = await bob.post(f"{path}/cancel", json={"client_command_id": "w-theft"})
+        assert (theft.status_code, theft.json()["reason"]) == (422, "UNKNOWN_ORDER")
+        hit = resting | {"client_order_id": "w-3", "side": "SELL", "time_in_force": "IOC"}
+        sold = await bob.post("/orders", json=hit | {"quantity": 80, "price": "186.50"})
+        assert (sold.status_code, sold.json()["status"]) == (201, "CANCELED")
+        assert (sold.json()["cumulative_quantity"], sold.json()["reason"]) == (60, "IOC_REMAINDER")
+        late = await alice.post(f"{path}/cancel", json={"client_command_id": "w-late"})
+        assert (late.status_code, late.json()["reason"]) == (422, "ORDER_ENDED")
+
+        fill = (await alice.get("/fills?ticker=TSLA")).json()["fills"][0]
+        assert (fill["price"], fill["quantity"], fill["liquidity"]) == ("186.50", 60, "MAKER")
+        held = (await alice.get("/positions")).json()["positions"]
+        (tsla,) = [position for position in held if position["ticker"] == "TSLA"]
+        assert (tsla["position"], tsla["shares"]["used"]) == (60, 60)
+        found = (await alice.get("/orders/by-client-order-id/w-1")).json()
+        listed = (await alice.get("/orders?ticker=TSLA&status=FILLED")).json()["orders"]
+        assert listed == [found]
+        assert (await alice.get("/account")).json()["short_allowed"] is not None
+
+
+async def test_a_batch_is_as_many_orders_and_the_same_ones_when_it_is_sent_again(
+    service: Service,
+) -> None:
+    orders = [ORDER | {"client_order_id": f"b-{n}", "ticker": "NVDA", "price": "186.00"}
+              for n in range(20)]  # fmt: skip
+    orders[7] |= {"price": "186.0050"}
+    async with trader(service) as alice:
+        first = (await alice.post("/orders/batch", json={"orders": orders})).json()["results"]
+        again = (await alice.post("/orders/batch", json={"orders": orders})).json()["results"]
+        listed = (await alice.get("/orders?ticker=NVDA&status=LIVE")).json()["orders"]
+        body = {"client_command_id": "b-all", "ticker": "NVDA"}
+        assert (await alice.post("/orders/cancel-all", json=body)).status_code == 202
+    assert [r["status"] for r in first] == [422 if n == 7 else 201 for n in range(20)]
+    assert first[7]["problem"]["reason"] == "OFF_TICK"
+    assert [r["order"] and r["order"]["order_id"] for r in first] == [
+        r["order"] and r["order"]["order_id"] for r in again
+    ]
+    assert [o["client_order_id"] for o in reversed(listed)] == [
+        f"b-{n}" for n in range(20) if n != 7
+    ]
+
+
+@pytest.mark.timeout(120 + 30 * EXAMPLES)
+async def test_every_answer_to_generated_requests_is_one_that_openapi_describes(
+    service: Service, tmp_path: Path
+) -> None:
+    url = f"http://127.0.0.1:{service.port}"
+    phases = ("--phases", "examples,coverage,fuzzing")
+    code, said = await check_answers(url, tmp_path, 100 + 30 * EXAMPLES, *phases)
+    assert code == 0, said
+
+
+async def test_a_thousand_submissions_of_one_id_are_one_order_with_one_answer(
+    service: Service, path: TradingPath
+) -> None:
+    order = ORDER | {"client_order_id": "thousand", "ticker": "GOOGL", "price": "186.00"}
+    async with AsyncExitStack() as traders:
+        # Several, since one's pool takes a time that grows by the square of what waits in it.
+        crowd = [await traders.enter_async_context(trader(service)) for _ in range(20)]
+        answers = await asyncio.gather(
+            *[alice.post("/orders", json=order) for alice in crowd for _ in range(50)]
+        )
+        await crowd[0].post("/orders", json=order | {"client_order_id": "thousand-and-one"})
+    assert {(a.status_code, a.json()["order_id"], a.json()["status"]) for a in answers} == {
+        (201, answers[0].json()["order_id"], "NEW")
+    }
+    await asyncio.to_thread(path.report, "thousand-and-one", codes.EXEC_NEW)
+    said = [report.exec_type for report in path.reports(answers[0].json()["order_id"])]
+    assert said.count(codes.EXEC_NEW) == 1
+    assert set(said) <= {codes.EXEC_NEW, codes.EXEC_ORDER_STATUS}
