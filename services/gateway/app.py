@@ -1,13 +1,16 @@
 """The ASGI application: routes, problems for whatever goes wrong, and its own description."""
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.websockets import WebSocket
 
 from services.door.guard import DoorPlan, Guard, RequestMetrics, TelemetryWatch
@@ -131,6 +134,18 @@ async def _serve_socket(socket: WebSocket) -> None:
     await gateway.sockets.serve(socket)
 
 
-async def _answer_problem(_: Request, error: Exception) -> Response:
+async def _answer_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error.headers = {"Allow": ", ".join(_methods_of(request))}
     return problem_of(error, KINDS).response()
+
+
+def _methods_of(request: Request) -> list[str]:
+    """The methods of the request's path: the framework names those of its first route alone."""
+    found: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)

@@ -54,6 +54,21 @@ async def test_a_wrong_path_or_method_is_a_problem(
 
 
 @pytest.mark.parametrize(
+    "path,methods",
+    [("/orders", "GET, POST"), ("/orders/batch", "GET, POST"), ("/tickers", "GET"),
+     ("/orders/AAPL-1/cancel", "POST")],
+)  # fmt: skip
+async def test_a_wrong_method_is_answered_with_all_those_of_the_path(
+    path: str, methods: str
+) -> None:
+    async with make_client(make_gateway()) as client:
+        response = await client.put(path)
+    problem = expect_problem(response, 405, "METHOD_NOT_ALLOWED")
+    assert response.headers["allow"] == methods
+    assert methods in problem["detail"]
+
+
+@pytest.mark.parametrize(
     "content_type",
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "json",
      "application/jsonp", "application/xml;application/json"],
