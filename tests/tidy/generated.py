@@ -1,20 +1,24 @@
-"""Parts of pages that are made from code. `make docs` rewrites them where they stand.
+"""Files, and parts of pages, that are made from code. `make docs` rewrites them.
 
 A page holds such a part between two comments, `<!-- generated: NAME -->` and
 `<!-- /generated -->`; what stands between them belongs to this file.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from services.featuresets import SETS
 from services.featuresets.tables import features_table
+from services.gateway.app import describe, make_app
+from services.gateway.asyncapi import describe_messages
 from services.tools.history.rules import draw_rules
 from services.wire.diagram import draw_flow
+from tests.support.gateway_memory import make_gateway
 from tests.tidy.tree import ROOT, sources_with
 
 
@@ -31,6 +35,25 @@ MAKERS: Final[Mapping[str, Callable[[], str]]] = {
     "history rules": draw_rules,
 }
 """What can stand in a page, by the name its marker gives."""
+
+
+def _openapi() -> str:
+    return _document(describe(make_app(make_gateway())))
+
+
+def _asyncapi() -> str:
+    return _document(describe_messages())
+
+
+def _document(described: dict[str, Any]) -> str:
+    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+
+
+FILES: Final[Mapping[str, Callable[[], str]]] = {
+    "docs/openapi.json": _openapi,
+    "docs/asyncapi.json": _asyncapi,
+}
+"""Whole files that are made from code, by their path."""
 
 _PART: Final = re.compile(
     r"^(?P<begin><!-- generated: (?P<name>[^\n]*?) -->\n)(?P<body>.*?)"
@@ -67,6 +90,11 @@ def main() -> None:
         if fresh != source.text:
             Path(ROOT, source.path).write_text(fresh, encoding="utf-8")
             sys.stdout.write(f"{source.path} rewritten\n")
+    for path, make_file in FILES.items():
+        file, fresh = Path(ROOT, path), make_file()
+        if not file.exists() or file.read_text(encoding="utf-8") != fresh:
+            file.write_text(fresh, encoding="utf-8")
+            sys.stdout.write(f"{path} rewritten\n")
 
 
 if __name__ == "__main__":

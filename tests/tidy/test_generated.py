@@ -1,9 +1,15 @@
+import json
+from pathlib import Path
+
 import pytest
 
+from services.gateway.asyncapi import describe_messages
+from services.gateway.sockets import CHANNELS
 from services.wire.diagram import draw_flow
 from services.wire.topics import TOPICS
-from tests.tidy.generated import names_in, regenerate
-from tests.tidy.tree import sources_with
+from tests.support.references import dangling
+from tests.tidy.generated import FILES, names_in, regenerate
+from tests.tidy.tree import ROOT, sources_with
 
 PAGE = "# A page\n\n<!-- generated: flow -->\nold\n<!-- /generated -->\n\nAfter it.\n"
 
@@ -11,6 +17,32 @@ PAGE = "# A page\n\n<!-- generated: flow -->\nold\n<!-- /generated -->\n\nAfter 
 def test_generated_parts_of_pages_are_up_to_date() -> None:
     stale = [str(page.path) for page in sources_with(".md") if regenerate(page.text) != page.text]
     assert not stale, f"run `make docs`: {', '.join(stale)} no longer show what the code says"
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_generated_file_is_up_to_date(path: str) -> None:
+    is_fresh = Path(ROOT, path).read_text(encoding="utf-8") == FILES[path]()
+    assert is_fresh, f"run `make docs`: {path} no longer says what the code does"
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_generated_file_refers_to_nothing_that_is_not_there(path: str) -> None:
+    document = json.loads(FILES[path]())
+    assert not dangling(document)
+    schemas = document["components"]["schemas"]
+    assert dangling({**document, "components": {"schemas": {}}}), "a planted gap is not found"
+    assert schemas
+
+
+def test_asyncapi_has_every_topic_every_record_and_every_channel() -> None:
+    document = describe_messages()
+    addresses = {channel["address"] for channel in document["channels"].values()}
+    assert addresses == {"/ws", *(topic.name for topic in TOPICS)}
+    for topic in TOPICS:
+        channel = document["channels"][topic.name.replace(".", "-")]
+        assert set(channel["messages"]) == set(topic.records)
+    for name in CHANNELS:
+        assert f"{name}-update" in document["channels"]["socket"]["messages"]
 
 
 def test_the_readme_shows_the_flow_between_rooms() -> None:

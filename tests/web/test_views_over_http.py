@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from services.domain import codes
 from services.domain.events import BookDepth
 from services.gateway.metrics import REQUESTS
+from services.gateway.session import Key, Session
 from services.wire.topics import BOOK
 from tests.support.gateway_memory import (
     MemoryCommandLog,
@@ -12,7 +14,11 @@ from tests.support.gateway_memory import (
     feed,
     make_client,
     make_gateway,
+    prediction,
+    report,
+    trade,
 )
+from tests.support.references import dangling
 
 
 async def test_a_book_is_shown_as_the_feed_says_it() -> None:
@@ -122,26 +128,40 @@ async def test_openapi_describes_every_path_and_every_problem() -> None:
     } == set(placing)
     refused = placing["422"]["content"]["application/problem+json"]["examples"]
     assert {"INVALID_PRICE", "POSITION_LIMIT", "WOULD_CROSS"} <= set(refused)
-    assert not _dangling(document)
+    assert not dangling(document)
     assert "subscribe" in document["info"]["description"]
 
 
-def _dangling(document: dict[str, Any]) -> list[str]:
-    """References that lead nowhere."""
-    found: list[str] = []
+async def test_asyncapi_describes_what_the_websocket_sends() -> None:
+    gateway = make_gateway()
+    feed(gateway, book(), trade(), report(), prediction())
+    async with make_client(gateway, account=None) as client:
+        document: dict[str, Any] = (await client.get("/asyncapi.json")).json()
+    session = Session("alice", queue_max=100)
+    gateway.hub.add(session)
+    heard: dict[str, dict[str, Any]] = {}
+    keys: list[Key] = [("book", "AAPL"), ("trades", "AAPL"), ("predictions", "AAPL"),
+                       ("executions", "alice")]  # fmt: skip
+    for version, key in enumerate(keys, 4):
+        gateway.hub.subscribe(session, key)
+        for _ in ("snapshot", "update"):
+            while (message := session.next_message()) is not None:
+                said = json.loads(message)
+                heard[f"{said['channel']}-{said['type']}"] = said
+            news = report(account_sequence=version), prediction(model_version=version)
+            feed(gateway, book(), trade(1), *news)
+            gateway.hub.flush()
+    assert len(heard) == 8
+    for name, said in heard.items():
+        payload = document["components"]["messages"][f"socket-{name}"]["payload"]
+        assert set(said) == set(payload["properties"]) == set(payload["required"])
+        assert set(said["data"]) in _member_sets(document, payload["properties"]["data"])
 
-    def walk(node: Any) -> None:  # noqa: ANN401
-        if isinstance(node, dict):
-            target: Any = document
-            for part in str(node.get("$ref", "#")).split("/")[1:]:
-                target = target.get(part, {}) if isinstance(target, dict) else {}
-            if "$ref" in node and not target:
-                found.append(node["$ref"])
-            for value in node.values():
-                walk(value)
-        elif isinstance(node, list):
-            for value in node:
-                walk(value)
 
-    walk(document)
+def _member_sets(document: dict[str, Any], shape: dict[str, Any]) -> list[set[str]]:
+    """The members of each object that this shape lets by."""
+    found = []
+    for one in shape.get("oneOf", [shape]):
+        name = one.get("$ref", "").rpartition("/")[2]
+        found.append(set((document["components"]["schemas"][name] if name else one)["properties"]))
     return found

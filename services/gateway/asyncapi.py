@@ -1,0 +1,216 @@
+"""The AsyncAPI document: every topic with its records, and what passes over the WebSocket.
+
+Made from the table of topics, the schema files and the shapes of answers, as OpenAPI's is made from
+the routes. Operations are said from the rooms' side: a room receives what it reads.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from services.gateway import sockets
+from services.gateway.models import Account, Book, Execution, Order, Predictions, PublicTrade
+from services.gateway.sockets import CHANNELS, OPS
+from services.wire.schemas import newest_schema
+from services.wire.topics import TOPICS, Topic
+
+VERSION: Final = "1"
+AVRO: Final = "application/vnd.apache.avro+json;version=1.12.0"
+SOCKET: Final = "socket"
+_POLICIES: Final[Mapping[str, list[str]]] = {
+    "delete": ["delete"],
+    "compact": ["compact"],
+    "forever": ["delete"],
+}
+"""How Kafka calls the ways a topic is kept; for ever is deletion after no time at all."""
+_SCHEMAS: Final = "#/components/schemas/{model}"
+_UPDATES: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
+    "book": (Book,),
+    "trades": (PublicTrade,),
+    "executions": (Execution, Account),
+    "predictions": (Predictions,),
+}
+"""What the `data` of each channel's updates is."""
+
+
+def describe_messages() -> dict[str, Any]:
+    """The document, AsyncAPI 3.0."""
+    models = {model for shapes in _UPDATES.values() for model in shapes} | {Order}
+    _, shapes = models_json_schema(
+        [(model, "serialization") for model in sorted(models, key=lambda model: model.__name__)],
+        ref_template=_SCHEMAS,
+    )
+    messages = {
+        _message_name(topic, record): _record_message(topic, record)
+        for topic in TOPICS
+        for record in topic.records
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Outcry",
+            "version": VERSION,
+            "description": "Every topic of the log, and the WebSocket at /ws. Records are Avro in"
+            " Confluent framing (a zero byte and four bytes of schema id), under the subject"
+            " <topic>-<Record>; a record of `orders` may also be JSON. A deployment's topics may"
+            " have a prefix.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "kafka": {"host": "127.0.0.1:19092", "protocol": "kafka"},
+            "gateway": {"host": "127.0.0.1:19080", "protocol": "ws"},
+        },
+        "channels": {
+            **{_name(topic): _topic_channel(topic) for topic in TOPICS},
+            SOCKET: _socket_channel(),
+        },
+        "operations": _operations(),
+        "components": {"messages": messages | _socket_messages(), "schemas": shapes["$defs"]},
+    }
+
+
+# --- topics
+
+
+def _name(topic: Topic) -> str:
+    """A name for references: AsyncAPI's may hold no dot in operations."""
+    return topic.name.replace(".", "-")
+
+
+def _message_name(topic: Topic, record: str) -> str:
+    return f"{_name(topic)}-{record}"
+
+
+def _topic_channel(topic: Topic) -> dict[str, Any]:
+    return {
+        "address": topic.name,
+        "title": f"{topic.kind} {topic.name}",
+        "description": f"Written by {_list(topic.writers)}; read by {_list(topic.readers)}."
+        f" Key: {topic.key}.",
+        "servers": [{"$ref": "#/servers/kafka"}],
+        "messages": {
+            record: {"$ref": f"#/components/messages/{_message_name(topic, record)}"}
+            for record in topic.records
+        },
+        "bindings": {
+            "kafka": {
+                "topic": topic.name,
+                "partitions": topic.partitions,
+                "topicConfiguration": {"cleanup.policy": _POLICIES[topic.cleanup]},
+            }
+        },
+    }
+
+
+def _record_message(topic: Topic, record: str) -> dict[str, Any]:
+    schema = newest_schema(topic.name, record).schema
+    key = {"type": "string", "description": f"The {topic.key}."}
+    return {
+        "name": record,
+        "summary": schema["doc"],
+        "contentType": "application/vnd.confluent.avro",
+        "payload": {"schemaFormat": AVRO, "schema": schema},
+        "bindings": {"kafka": {"key": key}} if topic.key in ("ticker", "account") else {},
+    }
+
+
+def _operations() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for topic in TOPICS:
+        channel = {"$ref": f"#/channels/{_name(topic)}"}
+        for writer in topic.writers:
+            found[f"{writer}-writes-{_name(topic)}"] = {"action": "send", "channel": channel}
+        for reader in topic.readers:
+            found[f"{reader}-reads-{_name(topic)}"] = {"action": "receive", "channel": channel}
+    for action, verb, wanted in (
+        ("receive", "hears", _FROM_CLIENTS),
+        ("send", "says", _TO_CLIENTS),
+    ):
+        found[f"gateway-{verb}-{SOCKET}"] = {
+            "action": action,
+            "channel": {"$ref": f"#/channels/{SOCKET}"},
+            "messages": [{"$ref": f"#/channels/{SOCKET}/messages/{message}"} for message in wanted],
+        }
+    return found
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(names)
+
+
+# --- the WebSocket
+
+_FROM_CLIENTS: Final = ("request",)
+_TO_CLIENTS: Final = (
+    *(f"{channel}-{kind}" for channel in CHANNELS for kind in ("snapshot", "update")),
+    "unsubscribed",
+    "error",
+    "heartbeat",
+)
+
+
+def _socket_channel() -> dict[str, Any]:
+    return {
+        "address": "/ws",
+        "title": "WebSocket",
+        "description": sockets.__doc__,
+        "servers": [{"$ref": "#/servers/gateway"}],
+        "messages": {
+            name: {"$ref": f"#/components/messages/{SOCKET}-{name}"}
+            for name in (*_FROM_CLIENTS, *_TO_CLIENTS)
+        },
+    }
+
+
+def _socket_messages() -> dict[str, Any]:
+    ticker = {"type": "string", "examples": ["AAPL"]}
+    channel = {"enum": list(CHANNELS)}
+    shapes: dict[str, dict[str, Any]] = {
+        "request": _object({"op": {"enum": list(OPS)}, "channel": channel}, {"ticker": ticker}),
+        "unsubscribed": _object(
+            {"type": {"const": "unsubscribed"}, "channel": channel}, {"ticker": ticker}
+        ),
+        "error": _object(
+            {
+                "type": {"const": "error"},
+                "reason": {"type": "string"},
+                "detail": {"type": "string"},
+            },
+            {},
+        ),
+        "heartbeat": _object({"type": {"const": "heartbeat"}, "time_us": {"type": "integer"}}, {}),
+    }
+    for name, models in _UPDATES.items():
+        of_ticker = {} if name == "executions" else {"ticker": ticker}
+        update = [{"$ref": _SCHEMAS.format(model=model.__name__)} for model in models]
+        for kind, data in (("snapshot", _snapshot(name, update)), ("update", _any(update))):
+            head = {"type": {"const": kind}, "channel": {"const": name}} | of_ticker
+            sequence = {"const": 0} if kind == "snapshot" else {"type": "integer", "minimum": 0}
+            shapes[f"{name}-{kind}"] = _object(head | {"sequence": sequence, "data": data}, {})
+    return {f"{SOCKET}-{name}": {"name": name, "payload": shape} for name, shape in shapes.items()}
+
+
+def _snapshot(name: str, update: list[dict[str, str]]) -> dict[str, Any]:
+    match name:
+        case "trades":
+            return _object({"trades": {"type": "array", "items": _any(update)}}, {})
+        case "executions":
+            orders = {"type": "array", "items": {"$ref": _SCHEMAS.format(model="Order")}}
+            return _object({"account_sequence": {"type": "integer"}, "orders": orders}, {})
+        case _:
+            return _any(update)
+
+
+def _any(shapes: list[dict[str, str]]) -> dict[str, Any]:
+    return dict(shapes[0]) if len(shapes) == 1 else {"oneOf": shapes}
+
+
+def _object(members: dict[str, Any], optional: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": members | optional,
+        "required": list(members),
+        "additionalProperties": False,
+    }
