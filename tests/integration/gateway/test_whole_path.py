@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -28,6 +30,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 PREFIX: Final = "gateway-path."
 WAIT_S: Final = 60
+ROOT: Final = Path(__file__).parents[3]
+SHIPPED_PORT: Final = 19_080
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +224,42 @@ async def test_a_batch_is_as_many_orders_and_the_same_ones_when_it_is_sent_again
     assert [o["client_order_id"] for o in reversed(listed)] == [
         f"b-{n}" for n in range(20) if n != 7
     ]
+
+
+def examples_of_readme(language: str, port: int) -> list[str]:
+    """The fenced blocks of one language under the heading, told where this gateway is."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = text.partition("\n### Over REST and WebSocket\n")[2].partition("\n### ")[0]
+    found = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    assert all(f":{SHIPPED_PORT}" in block for block in found)
+    return [block.replace(f":{SHIPPED_PORT}", f":{port}") for block in found]
+
+
+async def run(*command: str) -> str:
+    """What a program prints; it must succeed."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), WAIT_S)
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+async def test_the_curl_examples_of_the_readme_run_as_written(service: Service) -> None:
+    (block,) = examples_of_readme("sh", service.port)
+    answers = []
+    for command in block.replace("\\\n", " ").splitlines():
+        answers.append(json.loads(await run("bash", "-c", command)))
+    assert len(answers) == 8
+    assert [answer["detail"] for answer in answers if "reason" in answer and "type" in answer] == []
+    assert answers[0]["client_order_id"] == answers[1]["client_order_id"] == "a-3"
+
+
+async def test_the_python_example_of_the_readme_runs_as_written(service: Service) -> None:
+    (block,) = examples_of_readme("python", service.port)
+    lines = (await run(sys.executable, "-c", block)).splitlines()
+    assert lines[0].endswith(" NEW")
+    assert lines[1] == "PRICE_OUTSIDE_COLLAR"
 
 
 @pytest.mark.timeout(120 + 30 * EXAMPLES)
