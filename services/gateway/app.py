@@ -142,10 +142,15 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 
 
 def _methods_of(request: Request) -> list[str]:
-    """The methods of the request's path: the framework names those of its first route alone."""
+    """The methods of the request's path: the framework names those of its first route alone.
+
+    /orders/batch could be an order's path too; the first path that fits is meant.
+    """
+    path = None
     found: set[str] = set()
     for route in iter_route_contexts(request.app.routes):
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
-            found |= route.methods or set()
+            path = path or route.path
+            found |= (route.methods or set()) if route.path == path else set()
     return sorted(found)

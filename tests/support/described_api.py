@@ -6,11 +6,19 @@ import sys
 from pathlib import Path
 from typing import Final
 
-EXAMPLES: Final = int(os.environ.get("OUTCRY_API_EXAMPLES", "8"))
+EXAMPLES: Final = int(os.environ.get("OUTCRY_API_EXAMPLES", "5"))
 """Generated requests of each kind and path; `make fuzz-api` has more."""
 SEED: Final = int(os.environ.get("SEED", "1"))
-# Left out: positive_data_acceptance, since rules between fields (a limit order has a price) and
-# whole numbers written as 1.0 are refused although JSON Schema would have them.
+LEFT_OUT: Final = (
+    # Rules between fields (a limit order has a price) and whole numbers written as 1.0 are refused
+    # although JSON Schema would have them.
+    "positive_data_acceptance",
+    # Not what is promised here: sequences of calls, and who may see what (other tests say that).
+    "use_after_free",
+    "ensure_resource_availability",
+    "ignored_auth",
+    "object_level_authorization",
+)
 CHECKS: Final = (
     "not_a_server_error",
     "status_code_conformance",
@@ -22,7 +30,11 @@ CHECKS: Final = (
     "unsupported_method",
     "allow_header_conformance",
 )
-_SETTINGS: Final = """
+_SETTINGS: Final = f"""
+[checks]
+{"\n".join(f"{check}.enabled = true" for check in CHECKS)}
+{"\n".join(f"{check}.enabled = false" for check in LEFT_OUT)}
+
 # A batch is accepted whatever its items are: each of them has its own answer.
 [[operations]]
 include-path = "/orders/batch"
@@ -40,7 +52,7 @@ async def check_answers(
     (folder / "schemathesis.toml").write_text(_SETTINGS)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json",
-        "--header", "X-Outcry-Account: alice", "--checks", ",".join(CHECKS),
+        "--header", "X-Outcry-Account: alice",
         "--seed", str(SEED), "--max-examples", str(examples), "--workers", "4",
         "--request-timeout", "60", "--no-color", *options,
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

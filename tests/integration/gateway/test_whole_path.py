@@ -247,9 +247,8 @@ async def run(*command: str) -> str:
 
 async def test_the_curl_examples_of_the_readme_run_as_written(service: Service) -> None:
     (block,) = examples_of_readme("sh", service.port)
-    answers = []
-    for command in block.replace("\\\n", " ").splitlines():
-        answers.append(json.loads(await run("bash", "-c", command)))
+    commands = block.replace("\\\n", " ").splitlines()
+    answers = [json.loads(await run("bash", "-c", command)) for command in commands]
     assert len(answers) == 8
     assert [answer["detail"] for answer in answers if "reason" in answer and "type" in answer] == []
     assert answers[0]["client_order_id"] == answers[1]["client_order_id"] == "a-3"
