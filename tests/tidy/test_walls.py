@@ -28,6 +28,7 @@ HOUSE = {
     "lake/__init__.py": "",
     "matcher/__init__.py": "",
     "matcher/service.py": "",
+    "client/__init__.py": "",
     "door/__init__.py": "",
     "drift/__init__.py": "",
     "features/__init__.py": "",
