@@ -37,7 +37,9 @@ class AsyncClient:
         named = {} if account is None else {"X-Outcry-Account": account}
         self._manner = Manner(wait_s, tries)
         self._http = httpx.AsyncClient(
-            base_url=url, headers=named | dict(headers or {}), timeout=timeout_s,
+            base_url=url,
+            headers=named | dict(headers or {}),
+            timeout=timeout_s,
             transport=transport,
         )
 
