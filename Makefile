@@ -103,7 +103,7 @@ chaos: setup ## Kill, freeze and starve a stack of its own, under load (SEED=1 S
 
 .PHONY: fuzz-api
 fuzz-api: setup ## Generated requests by the thousand, each answer held against OpenAPI (EXAMPLES=200 SEED=1)
-	@OUTCRY_API_EXAMPLES=$(or $(EXAMPLES),200) SEED=$(or $(SEED),1) WORKERS=0 \
+	@OUTCRY_API_EXAMPLES=$(or $(EXAMPLES),200) SEED=$(or $(SEED),1) \
 		$(VENV)/bin/pytest tests/integration/gateway/test_whole_path.py -k openapi
 
 .PHONY: format
