@@ -28,6 +28,9 @@ EVENT_TIME_MAX_US: Final = 253_402_300_799_999_999
 BATCH_MAX: Final = 100
 """Most orders of one POST /orders/batch."""
 
+PRINTABLE: Final = "^[!-~]+$"
+"""Printable ASCII without spaces, as OpenAPI says it."""
+
 MISSING: Final = "missing"
 """Pydantic's name for a fault: the field is not there."""
 
@@ -65,12 +68,22 @@ def _read_price(value: object) -> object:
 Id = Annotated[
     str,
     BeforeValidator(_read_id),
-    Field(min_length=1, max_length=ID_LENGTH_MAX, examples=["a-1"]),
+    Field(
+        min_length=1,
+        max_length=ID_LENGTH_MAX,
+        json_schema_extra={"pattern": PRINTABLE},
+        examples=["a-1"],
+    ),
 ]
 Ticker = Annotated[
     str,
     BeforeValidator(_read_ticker),
-    Field(min_length=1, max_length=TICKER_LENGTH_MAX, examples=["AAPL"]),
+    Field(
+        min_length=1,
+        max_length=TICKER_LENGTH_MAX,
+        json_schema_extra={"pattern": PRINTABLE},
+        examples=["AAPL"],
+    ),
 ]
 Price = Annotated[
     str,
