@@ -5,7 +5,7 @@ browsers from guessing, and whatever fails in between becomes a problem document
 """
 
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -24,6 +24,9 @@ SECURITY_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 _METHODS: Final = ("GET", "POST")
 _UNROUTED: Final = "none"
@@ -43,6 +46,8 @@ class DoorPlan(msgspec.Struct, frozen=True):
     """For who gets INTERNAL_ERROR: what became of the request, and whether to send it again."""
     kinds: Mapping[str, Kind]
     """The room's list of reasons."""
+    names: tuple[str, ...] = ()
+    """By which clients may call it too, beside its address and this machine's own names."""
     when_crowded: str = "nothing was done; send it again shortly"
     """For who gets OVERLOADED."""
 
@@ -122,7 +127,7 @@ class Guard:
 
     def _admit(self, scope: Scope) -> None:
         plan = self._plan
-        require_own_host(Headers(scope=scope).get("host", ""), plan.host, plan.port)
+        require_own_host(Headers(scope=scope).get("host", ""), plan.host, plan.port, plan.names)
         if self._under_way > plan.requests_max and scope["path"] not in plan.health_paths:
             raise door_problem(DoorReason.OVERLOADED, plan.when_crowded, kinds=plan.kinds)
 
@@ -133,7 +138,7 @@ class Guard:
         self._watch.answered(method, route, status, seconds)
 
 
-def require_own_host(host_header: str, own_host: str, port: int) -> None:
+def require_own_host(host_header: str, own_host: str, port: int, names: Sequence[str] = ()) -> None:
     """Refuse requests whose Host is a name that merely resolves to this machine.
 
     A page of another site can point its own name at 127.0.0.1 and then counts as this site for
@@ -143,7 +148,7 @@ def require_own_host(host_header: str, own_host: str, port: int) -> None:
         host = urlsplit(f"//{host_header}").hostname
     except ValueError:
         host = None
-    if host not in (*LOOPBACK_HOSTS, own_host):
+    if host not in (*LOOPBACK_HOSTS, own_host, *names):
         raise door_problem(DoorReason.WRONG_HOST, f"ask for http://{own_host}:{port}")
 
 

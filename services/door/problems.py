@@ -101,7 +101,7 @@ class ProblemError(HTTPException):
         self.members = dict(members or {})
         self.all_headers = dict(headers or {})
         if kind.retry_after_s is not None:
-            self.all_headers["Retry-After"] = str(kind.retry_after_s)
+            self.all_headers.setdefault("Retry-After", str(kind.retry_after_s))
 
     def document(self) -> dict[str, Any]:
         """The problem document's members."""

@@ -1,7 +1,8 @@
 """gateway: REST and WebSocket in front of the log; HTTP in, commands out, feeds back to the caller.
 
 Reads: trades, book, executions, predictions
-Writes: orders
+Writes: orders, controls
 Owns: nothing: what it shows is folded from the feeds at each start
-Never: decides about money, says yes before a command is durable, or shows another's orders
+Never: decides about money, says yes before a command is durable, or lets one account at another's
+ orders
 """

@@ -16,10 +16,14 @@ from starlette.websockets import WebSocket
 from services.door.guard import DoorPlan, Guard, RequestMetrics, TelemetryWatch
 from services.door.problems import problem_of
 from services.gateway import metrics, sockets
+from services.gateway.access import Access
+from services.gateway.access_layer import AccessLayer
+from services.gateway.control_desk import ControlDesk
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk
 from services.gateway.documents import EXAMPLES, REFERENCE
 from services.gateway.hub import Hub
+from services.gateway.key_ring import KeyRing
 from services.gateway.models import Account, Execution, Predictions, ProblemDocument, PublicTrade
 from services.gateway.page import Page
 from services.gateway.parts import Gateway
@@ -27,6 +31,7 @@ from services.gateway.ports import CommandLog
 from services.gateway.problems import KINDS
 from services.gateway.routes import router
 from services.gateway.settings import GatewaySettings
+from services.gateway.socket_entry import SocketEntry
 from services.gateway.sockets import SocketDoor
 from services.gateway.verdicts import Verdicts
 from services.gateway.viewer import Viewer
@@ -54,11 +59,19 @@ _METRICS: Final = RequestMetrics(
 
 
 def build_gateway(
-    settings: GatewaySettings, model: ReadModel, log: CommandLog, telemetry: Telemetry
+    settings: GatewaySettings,
+    model: ReadModel,
+    log: CommandLog,
+    telemetry: Telemetry,
+    *,
+    controls: CommandLog,
+    ring: KeyRing | None,
 ) -> Gateway:
-    """Wire the parts that requests work with."""
+    """Wire the parts that requests work with; `log` is of `orders`, no ring: no keys."""
     viewer = Viewer(model, telemetry)
     hub = Hub(viewer, telemetry, settings.gateway_newest_interval_ms / _MS_PER_S)
+    access = Access(settings, ring)
+    entry = SocketEntry(settings, access, hub)
     return Gateway(
         settings=settings,
         model=model,
@@ -66,8 +79,11 @@ def build_gateway(
         log=log,
         desk=Desk(model.codec, log, model, telemetry, settings.gateway_commands_max),
         verdicts=Verdicts(model),
+        controls=ControlDesk(model.codec, controls, telemetry),
+        access=access,
         hub=hub,
-        sockets=SocketDoor(settings, model, hub, telemetry),
+        sockets=SocketDoor(settings, model, hub, entry, telemetry),
+        entry=entry,
         page=Page(settings.gateway_page_dir),
         telemetry=telemetry,
     )
@@ -97,6 +113,11 @@ def make_app(gateway: Gateway) -> FastAPI:
         " written, and sending it again under the same id is safe",
         when_crowded="nothing was written; send it again shortly",
         kinds=KINDS,
+        names=settings.host_names,
+    )
+    # The last one added stands outermost: the guard answers for what the layer refuses.
+    app.add_middleware(
+        AccessLayer, access=gateway.access, settings=settings, telemetry=gateway.telemetry
     )
     app.add_middleware(Guard, plan=plan, watch=TelemetryWatch(gateway.telemetry, _METRICS))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from services.domain.reasons import Reason
 from services.door.problems import MEDIA_TYPE, type_of
+from services.gateway.admin_models import EXAMPLES as ADMIN_EXAMPLES
 from services.gateway.bodies import FIELD_REASONS
 from services.gateway.models import ProblemDocument
 from services.gateway.preferences import PREFER_PARAMETER
@@ -35,9 +36,16 @@ EVERYWHERE: Final = (
     HttpReason.WRONG_HOST,
     HttpReason.INTERNAL_ERROR,
     HttpReason.OVERLOADED,
+    HttpReason.RATE_LIMITED,
+    # Also where no key is needed: one that is sent must be right.
+    HttpReason.KEY_REFUSED,
+    HttpReason.SIGNATURE_STALE,
+    HttpReason.SIGNATURE_REUSED,
+    HttpReason.KEYS_UNAVAILABLE,
 )
 """What any path may answer."""
-AUTHORISED: Final = (HttpReason.ACCOUNT_REQUIRED,)
+OPERATED: Final = (HttpReason.KEY_REQUIRED, HttpReason.SCOPE_REQUIRED)
+AUTHORISED: Final = (*OPERATED, HttpReason.ACCOUNT_REQUIRED, HttpReason.WRONG_ACCOUNT)
 BODY: Final = (
     HttpReason.INVALID_JSON,
     HttpReason.REQUEST_TIMEOUT,
@@ -96,6 +104,7 @@ EXAMPLES: Final[Mapping[type[BaseModel], Mapping[str, Mapping[str, object]]]] = 
         "everything": {"client_command_id": "a-all"},
         "one ticker": {"client_command_id": "a-all-aapl", "ticker": "AAPL"},
     },
+    **ADMIN_EXAMPLES,
 }
 """Requests to copy; a test sends each."""
 

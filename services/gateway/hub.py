@@ -39,6 +39,11 @@ class Hub:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    @property
+    def sessions(self) -> list[Session]:
+        """Those connected now."""
+        return list(self._sessions)
+
     def add(self, session: Session) -> None:
         self._sessions[session] = None
         self._empty.clear()

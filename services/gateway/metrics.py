@@ -13,6 +13,7 @@ APPEND_SECONDS: Final = "outcry_gateway_append_seconds"
 SOCKETS: Final = "outcry_gateway_sockets"
 SOCKETS_CLOSED: Final = "outcry_gateway_sockets_closed_total"
 FEED_RECORDS: Final = "outcry_gateway_feed_records_total"
+ACCESS_REFUSED: Final = "outcry_gateway_access_refused_total"
 ENDED_ORDERS: Final = "outcry_gateway_ended_orders"
 
 METRICS: Final = (
@@ -23,5 +24,6 @@ METRICS: Final = (
     Metric(SOCKETS, "gauge", (), "WebSockets open"),
     Metric(SOCKETS_CLOSED, "counter", ("code",), "WebSockets closed by the gateway"),
     Metric(FEED_RECORDS, "counter", ("topic",), "Records of the feeds folded"),
+    Metric(ACCESS_REFUSED, "counter", ("reason",), "Requests refused before they had a route"),
     Metric(ENDED_ORDERS, "gauge", (), "Ended orders kept to be shown"),
 )

@@ -14,6 +14,7 @@ from services.door.problems import Fault, ProblemError
 from services.gateway.answers import ACCEPTED, CREATED, OK, json_answer, unknown_order
 from services.gateway.bodies import batch_items, body_of, check
 from services.gateway.caller import AccountName
+from services.gateway.command_ids import command_id_of as _command_id
 from services.gateway.documents import (
     AUTHORISED,
     BODY,
@@ -248,23 +249,3 @@ def _follow_up(request: Request, order_id: str, body: FollowUpRequest) -> str:
     if not is_valid_id(order_id):
         raise unknown_order(order_id)
     return _command_id(request, "client_command_id", body.client_command_id)
-
-
-def _command_id(request: Request, field: str, in_body: str | None) -> str:
-    """The id that makes the command the same one when it is sent again."""
-    in_header = request.headers.get(IDEMPOTENCY_HEADER)
-    if in_header is not None:
-        in_header = in_header.removeprefix('"').removesuffix('"')
-        if not is_valid_id(in_header):
-            raise problem(
-                HttpReason.INVALID_PARAMETER,
-                f"{IDEMPOTENCY_HEADER}: 1 to 64 printable ASCII characters without spaces",
-            )
-    if in_body is not None and in_header is not None and in_body != in_header:
-        detail = f"differs from the header {IDEMPOTENCY_HEADER}; send one of them"
-        raise field_problem([Fault(f"#/{field}", HttpReason.INVALID_FIELD, detail)])
-    found = in_body if in_body is not None else in_header
-    if found is None:
-        detail = f"is missing, and so is the header {IDEMPOTENCY_HEADER}"
-        raise field_problem([Fault(f"#/{field}", HttpReason.MISSING_FIELD, detail)])
-    return found

@@ -6,12 +6,15 @@ import msgspec
 from fastapi import Depends
 from starlette.requests import Request
 
+from services.gateway.access import Access
+from services.gateway.control_desk import ControlDesk
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk
 from services.gateway.hub import Hub
 from services.gateway.page import Page
 from services.gateway.ports import CommandLog
 from services.gateway.settings import GatewaySettings
+from services.gateway.socket_entry import SocketEntry
 from services.gateway.sockets import SocketDoor
 from services.gateway.verdicts import Verdicts
 from services.gateway.viewer import Viewer
@@ -27,8 +30,11 @@ class Gateway(msgspec.Struct, frozen=True):
     log: CommandLog
     desk: Desk
     verdicts: Verdicts
+    controls: ControlDesk
+    access: Access
     hub: Hub
     sockets: SocketDoor
+    entry: SocketEntry
     page: Page
     telemetry: Telemetry
 

@@ -21,6 +21,14 @@ class HttpReason(StrEnum):
     INVALID_FIELD = "INVALID_FIELD"
     INVALID_PARAMETER = "INVALID_PARAMETER"
     ACCOUNT_REQUIRED = "ACCOUNT_REQUIRED"
+    KEY_REQUIRED = "KEY_REQUIRED"
+    KEY_REFUSED = "KEY_REFUSED"
+    SIGNATURE_STALE = "SIGNATURE_STALE"
+    SIGNATURE_REUSED = "SIGNATURE_REUSED"
+    SCOPE_REQUIRED = "SCOPE_REQUIRED"
+    WRONG_ACCOUNT = "WRONG_ACCOUNT"
+    RATE_LIMITED = "RATE_LIMITED"
+    KEYS_UNAVAILABLE = "KEYS_UNAVAILABLE"
     NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
@@ -78,6 +86,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     **{reason: Kind(_UNPROCESSABLE, title) for reason, title in REJECTIONS.items()},
     **DOOR_KINDS,
     HttpReason.ACCOUNT_REQUIRED: Kind(401, "The request names no account"),
+    HttpReason.KEY_REQUIRED: Kind(401, "The request needs a key"),
+    HttpReason.KEY_REFUSED: Kind(401, "The key or the signature is not accepted"),
+    HttpReason.SIGNATURE_STALE: Kind(401, "The signature's time is too far from the gateway's"),
+    HttpReason.SIGNATURE_REUSED: Kind(401, "The signature was used before"),
+    HttpReason.SCOPE_REQUIRED: Kind(403, "The key is not for this"),
+    HttpReason.WRONG_ACCOUNT: Kind(403, "The key is another account's"),
+    HttpReason.RATE_LIMITED: Kind(429, "Too many requests", 1),
     HttpReason.WRONG_ORIGIN: Kind(403, "Another site's page may not use this service"),
     **{
         reason: Kind(404, REJECTIONS[reason])
@@ -96,6 +111,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     HttpReason.INTERNAL_ERROR: Kind(500, "The gateway failed"),
     HttpReason.STARTING: Kind(_UNAVAILABLE, "The gateway is still reading what happened so far", 1),
     HttpReason.STOPPING: Kind(_UNAVAILABLE, "The gateway is stopping", 2),
+    HttpReason.KEYS_UNAVAILABLE: Kind(_UNAVAILABLE, "Keys can't be checked at present", 5),
     HttpReason.LOG_UNAVAILABLE: Kind(_UNAVAILABLE, "The log is away; nothing was written", 1),
     HttpReason.OUTCOME_UNKNOWN: Kind(504, "The command may or may not have been written", 1),
 }

@@ -5,7 +5,13 @@ from functools import cache
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from services.gateway import account_routes, health_routes, market_routes, order_routes
+from services.gateway import (
+    account_routes,
+    admin_routes,
+    health_routes,
+    market_routes,
+    order_routes,
+)
 from services.gateway.answers import json_answer
 from services.gateway.asyncapi import describe_messages
 from services.gateway.page import ASSETS
@@ -13,7 +19,7 @@ from services.gateway.parts import Here
 from services.gateway.views import View
 
 router = APIRouter()
-for part in (order_routes, account_routes, market_routes, health_routes):
+for part in (order_routes, account_routes, market_routes, health_routes, admin_routes):
     router.include_router(part.router)
 
 

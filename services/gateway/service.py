@@ -22,6 +22,9 @@ from services.gateway.app import build_gateway, make_app
 from services.gateway.command_log import KafkaCommandLog
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.gateway.feeds import KafkaFeeds
+from services.gateway.key_ring import KeyRing, RingLimits
+from services.gateway.key_secret import read_server_secret
+from services.gateway.key_source import PostgresKeys
 from services.gateway.metrics import METRICS
 from services.gateway.parts import Gateway
 from services.gateway.session import SERVICE_RESTART
@@ -42,7 +45,7 @@ from services.runtime.settings import read_settings
 from services.runtime.snapshots import open_postgres
 from services.runtime.telemetry import Telemetry, configure_logging
 from services.wire.codec import Codec
-from services.wire.topics import ORDERS
+from services.wire.topics import CONTROLS, ORDERS, Topic
 
 ROOM: Final = "gateway"
 _READINESS_INTERVAL_S: Final = 0.25
@@ -118,20 +121,15 @@ class Service:
         """None: stopped before there was anything to serve."""
         settings, telemetry = self._settings, self._telemetry
         telemetry.log.info("starting", feeds=[feed.name for feed in FEEDS])
+        if settings.gateway_access == "open":
+            telemetry.log.warning("access_open", host=settings.gateway_host)
         serve_metrics(settings, telemetry, resources.callback)
         if await self._persist(partial(_truly, self._hold_cluster)) is None:
             return None
         codec = await self._persist(lambda: load_codec(settings.registry_url))
         if codec is None or await self._persist(partial(_truly, self._check_topics)) is None:
             return None
-        log = KafkaCommandLog(
-            settings.kafka_bootstrap,
-            settings.topic_prefix + ORDERS.name,
-            settings.gateway_append_timeout_ms,
-            telemetry,
-            self._fail,
-        )
-        resources.push_async_callback(asyncio.to_thread, log.close)
+        log = self._log_of(ORDERS, resources)
         model = self._model(codec)
         feeds = KafkaFeeds(
             settings.kafka_bootstrap,
@@ -142,11 +140,68 @@ class Service:
             self._fail,
         )
         resources.push_async_callback(asyncio.to_thread, feeds.close)
-        gateway = build_gateway(settings, model, log, telemetry)
-        for start in (log.start, feeds.start):
+        controls = self._log_of(CONTROLS, resources)
+        ring = self._ring(resources)
+        gateway = build_gateway(settings, model, log, telemetry, controls=controls, ring=ring)
+        for start in (log.start, controls.start, feeds.start):
             if await self._persist(partial(_truly, start)) is None:
                 return None
+        if ring is not None:
+            await self._watch_keys(ring, gateway, resources)
         return gateway
+
+    def _log_of(self, topic: Topic, resources: AsyncExitStack) -> KafkaCommandLog:
+        settings = self._settings
+        log = KafkaCommandLog(
+            settings.kafka_bootstrap,
+            settings.topic_prefix + topic.name,
+            settings.gateway_append_timeout_ms,
+            self._telemetry,
+            self._fail,
+        )
+        resources.push_async_callback(asyncio.to_thread, log.close)
+        return log
+
+    def _ring(self, resources: AsyncExitStack) -> KeyRing | None:
+        """The keys; None where access is open and there is no database of them.
+
+        Raises:
+            ConfigurationError: access needs keys, and a setting of theirs is missing.
+        """
+        settings = self._settings
+        path = settings.gateway_keys_secret_file
+        if settings.pg_dsn is None or path is None:
+            if settings.gateway_access == "open":
+                return None
+            missing = "OUTCRY_PG_DSN" if path is not None else "OUTCRY_GATEWAY_KEYS_SECRET_FILE"
+            raise ConfigurationError(
+                f"access needs keys and {missing} is not set; set it, or on loopback"
+                " OUTCRY_GATEWAY_ACCESS=open"
+            )
+        ring = KeyRing(
+            PostgresKeys(settings.pg_dsn.get_secret_value(), settings.deployment),
+            read_server_secret(path),
+            RingLimits(
+                settings.gateway_keys_refresh_ms,
+                settings.gateway_keys_stale_ms_max,
+                settings.gateway_keys_max,
+            ),
+            self._telemetry,
+        )
+        resources.push_async_callback(asyncio.to_thread, ring.close)
+        return ring
+
+    async def _watch_keys(self, ring: KeyRing, gateway: Gateway, resources: AsyncExitStack) -> None:
+        """Know the keys before the first request, and every change of them from then on."""
+        await ring.refresh()
+
+        async def watch() -> None:
+            try:
+                await ring.keep_fresh(gateway.entry.close_ended)
+            except Exception as error:  # noqa: BLE001 - whatever it is ends the process, loudly
+                self._fail(error)
+
+        resources.push_async_callback(_end, asyncio.create_task(watch()))
 
     def _model(self, codec: Codec) -> ReadModel:
         settings = self._settings
@@ -166,7 +221,7 @@ class Service:
 
     def _check_topics(self) -> None:
         check_topics(
-            self._settings.kafka_bootstrap, self._settings.topic_prefix, (ORDERS, *FEEDS)
+            self._settings.kafka_bootstrap, self._settings.topic_prefix, (ORDERS, CONTROLS, *FEEDS)
         )  # fmt: skip
 
     async def _persist[T](self, ask: Callable[[], T]) -> T | None:
@@ -209,7 +264,8 @@ class Service:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(settings.gateway_proxies),
+                forwarded_allow_ips=settings.gateway_proxies,
                 ws_max_size=settings.gateway_socket_message_bytes_max,
                 ws_per_message_deflate=False,
                 timeout_graceful_shutdown=settings.gateway_append_timeout_ms // _MS_PER_S + 2,
@@ -222,7 +278,7 @@ class Service:
             await self._sleep(_READINESS_INTERVAL_S)
         self._telemetry.ready.clear()
         self._telemetry.log.info("stopping", sockets=len(gateway.hub))
-        gateway.desk.stopping = gateway.sockets.stopping = True
+        gateway.desk.stopping = gateway.sockets.stopping = gateway.controls.stopping = True
         gateway.verdicts.stopping.set()
         gateway.hub.close_all(SERVICE_RESTART, "the gateway stops; connect again shortly")
         await self._see_off(gateway)
@@ -245,6 +301,11 @@ class Service:
                 await gateway.hub.wait_until_empty()
         except TimeoutError:
             self._telemetry.log.warning("sockets_cut_off", sockets=len(gateway.hub))
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _truly(act: Callable[[], None]) -> bool:

@@ -22,6 +22,8 @@ MESSAGES_BETWEEN_NEWEST_MAX: Final = 64
 
 NORMAL_CLOSURE: Final = 1000
 SERVICE_RESTART: Final = 1012
+TRY_AGAIN_LATER: Final = 1013
+KEY_ENDED: Final = 4003
 SLOW_CONSUMER: Final = 4008
 
 
@@ -40,6 +42,9 @@ class Session:
 
     def __init__(self, account: str, queue_max: int) -> None:
         self.account = account
+        self.key_id = ""
+        """By which key it proved its account; empty: by none."""
+        self.scopes: tuple[str, ...] = ()
         self.closing: Closing | None = None
         self._queue_max = queue_max
         self._queue: deque[bytes] = deque()
@@ -49,6 +54,11 @@ class Session:
         """The next number of each subscription."""
         self._since_newest = 0
         self._wake = asyncio.Event()
+
+    def become(self, account: str, key_id: str, scopes: tuple[str, ...]) -> None:
+        """From now on it is the caller of this key, who has proved it."""
+        assert not self.key_id, "a session proves itself once"
+        self.account, self.key_id, self.scopes = account, key_id, scopes
 
     # --- the hub's side
 

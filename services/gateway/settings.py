@@ -1,11 +1,12 @@
 """What the gateway is told from outside, beside what every room is told."""
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from services.door.serving import only_loopback
+from services.door.serving import LOOPBACK_NAME, only_loopback
 from services.runtime.settings import RoomSettings
 
 PAGE_OF_CHECKOUT: Final = Path(__file__).parents[2] / "web" / "dist"
@@ -15,8 +16,16 @@ PAGE_OF_CHECKOUT: Final = Path(__file__).parents[2] / "web" / "dist"
 class GatewaySettings(RoomSettings):
     """Limits are per process; each bounds some memory or some waiting."""
 
+    gateway_access: Literal["keys", "open"] = "keys"
+    """keys: whoever reads or trades an account proves it. open: they only name it, which is for a
+    stack of one person and on loopback alone; `outcry up` says so."""
     gateway_host: str = "127.0.0.1"
-    """Loopback only: nobody proves who they are yet."""
+    """Another than loopback only with keys, and behind a proxy that speaks TLS."""
+    gateway_names: str = Field(default="", pattern=r"^([A-Za-z0-9.-]+(,[A-Za-z0-9.-]+)*)?$")
+    """Names, separated by commas, by which clients may call this gateway beside its address."""
+    gateway_proxies: str = Field(default="", pattern=r"^[0-9A-Fa-f.:/,]*$")
+    """Addresses or networks of the proxies in front, separated by commas: they are believed about
+    where a request comes from. Empty: there are none."""
     gateway_port: int = Field(default=19_080, ge=0, le=65_535)
     """0: any free one."""
     gateway_requests_max: int = Field(default=1_000, ge=1)
@@ -38,7 +47,15 @@ class GatewaySettings(RoomSettings):
     """Most fills kept for GET /fills, of all accounts together."""
     gateway_trades_kept: int = Field(default=100, ge=0, le=10_000)
     """Trades of each ticker that a new subscriber is shown."""
+    gateway_head_bytes_max: int = Field(default=16_384, ge=1_024)
+    """Longest request line and headers together."""
+    gateway_head_timeout_ms: int = Field(default=10_000, ge=10)
+    """Longest wait for a request's headers, from its first byte or from the connection on."""
+    gateway_connections_max: int = Field(default=2_000, ge=1)
+    """Most connections, WebSockets included; more are closed at once."""
     gateway_sockets_max: int = Field(default=200, ge=1)
+    gateway_sockets_of_address_max: int = Field(default=200, ge=1)
+    """Most WebSockets from one address."""
     gateway_subscriptions_max: int = Field(default=32, ge=1)
     """Most subscriptions of one WebSocket."""
     gateway_socket_queue_max: int = Field(default=1_000, ge=1)
@@ -55,11 +72,38 @@ class GatewaySettings(RoomSettings):
     """Candles of each ticker and interval."""
     gateway_candle_trades_max: int = Field(default=50_000, ge=0, le=10_000_000)
     """Records of each partition of `trades` read at the start, for candles from before it."""
+    gateway_keys_secret_file: Path | None = None
+    """What keys are hashed with, 64 hexadecimal digits, alike at every gateway of the deployment;
+    `outcry up` makes it. Without it and a database there are no keys."""
+    gateway_keys_refresh_ms: int = Field(default=1_000, ge=10)
+    """How long a new or revoked key may take to be known here."""
+    gateway_keys_stale_ms_max: int = Field(default=60_000, ge=100)
+    """How long keys count while their database is away."""
+    gateway_keys_max: int = Field(default=10_000, ge=1)
+    """Most keys in memory; the youngest beyond it do not count."""
+    gateway_signature_window_ms: int = Field(default=30_000, ge=100, le=300_000)
+    """How far a signed request's time may be from this clock, either way."""
+    gateway_signatures_max: int = Field(default=100_000, ge=1)
+    """Most signatures remembered, so that none is taken twice."""
+    gateway_rate_window_s: int = Field(default=10, ge=1, le=3_600)
+    gateway_rate_of_address_max: int = Field(default=20_000, ge=0)
+    """Most requests and WebSocket messages of one address in a window; 0: any number."""
+    gateway_rate_of_key_max: int = Field(default=10_000, ge=0)
+    """The same of one key."""
 
     gateway_page_dir: Path = PAGE_OF_CHECKOUT
     """The built web page; without one / says how to build it."""
 
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """`gateway_names`, one by one, as a Host header is compared."""
+        return tuple(name.lower() for name in self.gateway_names.split(",") if name)
+
     @field_validator("gateway_host")
     @classmethod
-    def _only_loopback(cls, host: str) -> str:
-        return only_loopback(host)
+    def _open_on_loopback_only(cls, host: str, info: ValidationInfo) -> str:
+        if info.data.get("gateway_access") != "keys":
+            return only_loopback(host)
+        if host != LOOPBACK_NAME:
+            ip_address(host)
+        return host

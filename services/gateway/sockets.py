@@ -5,22 +5,23 @@ are book, trades, predictions and executions (the caller's own, without a ticker
 a snapshot and then updates, by {"type": "unsubscribed", ...}, or by {"type": "error", "reason":
 ...}. Each message of a subscription has the next `sequence`; a book and a ticker's predictions come
 whole each time, and to a slow reader only the newest. In silence it hears {"type": "heartbeat"}.
+Executions need a key: in the handshake's headers, as a request brings it, or by {"op":
+"authenticate", "key": "outcry_..."}, answered by {"type": "authenticated", "account": ...,
+"scopes": [...]}; signed, the message has key_id, timestamp_ms and signature instead (method WS,
+path /ws, no query and no body). Never in the address.
 The gateway closes with 1012 when it stops, 4008 when the client reads too slowly, 1009 when a
-message is too long.
+message is too long, 4003 when the key was revoked or has expired, 1013 when keys can't be checked.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal, cast
-from urllib.parse import urlsplit
 
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from services.domain.ids import is_valid_id
 from services.domain.reasons import Reason
-from services.door.guard import require_own_host
 from services.door.problems import ProblemError
 from services.gateway import metrics
 from services.gateway.core.read_model import ReadModel
@@ -28,11 +29,10 @@ from services.gateway.hub import Hub
 from services.gateway.problems import HttpReason, problem
 from services.gateway.session import Channel, Key, Session
 from services.gateway.settings import GatewaySettings
+from services.gateway.socket_entry import AUTHENTICATE, SocketEntry
 from services.runtime.telemetry import Telemetry
 from services.wire.topics import BOOK, EXECUTIONS, PREDICTIONS, TRADES
 
-ACCOUNT_HEADER: Final = "X-Outcry-Account"
-ACCOUNT_PARAMETER: Final = "account"
 OPS: Final = ("subscribe", "unsubscribe")
 CHANNELS: Final = ("book", "trades", "executions", "predictions")
 _FEEDS: Final[Mapping[Channel, tuple[str, ...]]] = {
@@ -53,22 +53,28 @@ class SocketDoor:
     """Lets WebSocket clients in and serves each until it leaves."""
 
     def __init__(
-        self, settings: GatewaySettings, model: ReadModel, hub: Hub, telemetry: Telemetry
+        self,
+        settings: GatewaySettings,
+        model: ReadModel,
+        hub: Hub,
+        entry: SocketEntry,
+        telemetry: Telemetry,
     ) -> None:
         self._settings = settings
         self._model = model
         self._hub = hub
+        self._entry = entry
         self._telemetry = telemetry
         self.stopping = False
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one client; returns when its connection has ended."""
         try:
-            account = self._admit(socket)
+            session = self._entry.admit(socket, stopping=self.stopping)
         except ProblemError as refusal:
+            self._telemetry.count(metrics.ACCESS_REFUSED, reason=refusal.reason)
             await socket.send_denial_response(refusal.response())
             return
-        session = Session(account, self._settings.gateway_socket_queue_max)
         self._hub.add(session)
         try:
             await socket.accept()
@@ -78,32 +84,9 @@ class SocketDoor:
                 writer.cancel()
         finally:
             self._hub.remove(session)
+            self._entry.leave(socket)
             if session.closing is not None:
                 self._telemetry.count(metrics.SOCKETS_CLOSED, code=str(session.closing.code))
-
-    def _admit(self, socket: WebSocket) -> str:
-        """The client's account, empty if it names none."""
-        settings = self._settings
-        require_own_host(
-            socket.headers.get("host", ""), settings.gateway_host, settings.gateway_port
-        )
-        origin = socket.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
-            # Browsers let any site's page open a WebSocket here; they only tell us which.
-            raise problem(HttpReason.WRONG_ORIGIN, "open it from a page of this service")
-        if self.stopping:
-            raise problem(HttpReason.STOPPING, "connect again shortly")
-        if len(self._hub) >= self._settings.gateway_sockets_max:
-            raise problem(HttpReason.OVERLOADED, "too many WebSockets are open")
-        named = socket.headers.getlist(ACCOUNT_HEADER)
-        named += socket.query_params.getlist(ACCOUNT_PARAMETER)
-        if len(set(named)) > 1 or any(not is_valid_id(account) for account in named):
-            raise problem(
-                HttpReason.INVALID_PARAMETER,
-                f"name one account, by the header {ACCOUNT_HEADER} or the parameter"
-                f" {ACCOUNT_PARAMETER}: 1 to 64 printable ASCII characters without spaces",
-            )
-        return named[0] if named else ""
 
     # --- what the client says
 
@@ -113,11 +96,18 @@ class SocketDoor:
             if message["type"] == "websocket.disconnect":
                 return
             if session.closing is None:
-                self._hear(session, message.get("text") or message.get("bytes") or "")
+                self._hear(socket, session, message.get("text") or message.get("bytes") or "")
 
-    def _hear(self, session: Session, text: str | bytes) -> None:
+    def _hear(self, socket: WebSocket, session: Session, text: str | bytes) -> None:
         try:
-            op, key = self._parse(session, text)
+            self._entry.count(socket)
+            document = _read(text)
+            if document.get("op") == AUTHENTICATE:
+                self._entry.authenticate(session, document)
+                scopes = list(session.scopes)
+                session.say({"type": "authenticated", "account": session.account, "scopes": scopes})
+                return
+            op, key = self._parse(session, document)
         except ProblemError as refusal:
             session.say({"type": "error", "reason": refusal.reason, "detail": refusal.detail})
             return
@@ -127,19 +117,13 @@ class SocketDoor:
             return
         self._hub.subscribe(session, key)
 
-    def _parse(self, session: Session, text: str | bytes) -> tuple[Op, Key]:
-        try:
-            document = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            raise problem(HttpReason.INVALID_JSON, f"not JSON: {error.msg}") from error
-        if not isinstance(document, dict):
-            raise problem(HttpReason.INVALID_JSON, "JSON, but no object")
+    def _parse(self, session: Session, document: dict[str, Any]) -> tuple[Op, Key]:
         unknown = sorted(document.keys() - _MEMBERS)
         if unknown:
             raise problem(HttpReason.UNKNOWN_FIELD, f"{unknown[0][:40]!r} is no member")
         op, channel, ticker = (document.get(name) for name in ("op", "channel", "ticker"))
         if op not in OPS:
-            raise problem(HttpReason.INVALID_FIELD, "op is subscribe or unsubscribe")
+            raise problem(HttpReason.INVALID_FIELD, "op is subscribe, unsubscribe or authenticate")
         if channel not in CHANNELS:
             raise problem(HttpReason.INVALID_FIELD, f"channel is one of {', '.join(CHANNELS)}")
         key = self._key(session, cast("Channel", channel), ticker)
@@ -150,11 +134,7 @@ class SocketDoor:
         if channel == "executions":
             if ticker is not None:
                 raise problem(HttpReason.INVALID_FIELD, "executions are of all tickers")
-            if not session.account:
-                raise problem(
-                    HttpReason.ACCOUNT_REQUIRED,
-                    f"connect with the header {ACCOUNT_HEADER} or ?{ACCOUNT_PARAMETER}=",
-                )
+            self._entry.require_own(session)
             return channel, session.account
         if not isinstance(ticker, str):
             raise problem(HttpReason.MISSING_FIELD, f"{channel} needs a ticker")
@@ -191,6 +171,17 @@ class SocketDoor:
             await socket.close(session.closing.code, session.closing.reason)
         except WebSocketDisconnect:
             return  # the reader hears of it too, and ends the session
+
+
+def _read(text: str | bytes) -> dict[str, Any]:
+    """The message as a JSON object; what is said of one that is none does not repeat it."""
+    try:
+        document = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise problem(HttpReason.INVALID_JSON, f"not JSON: {error.msg}") from error
+    if not isinstance(document, dict):
+        raise problem(HttpReason.INVALID_JSON, "JSON, but no object")
+    return document
 
 
 async def _send(socket: WebSocket, message: bytes) -> None:

@@ -14,6 +14,7 @@ from services.domain.origin import FEATURES, MATCHING, Origin
 from services.domain.predictions import STREAMED, Prediction
 from services.gateway.app import build_gateway, make_app
 from services.gateway.core.read_model import FEEDS, ReadModel
+from services.gateway.key_ring import KeyRing
 from services.gateway.metrics import METRICS
 from services.gateway.parts import Gateway
 from services.gateway.service import Service
@@ -61,13 +62,20 @@ def make_settings(**changes: Any) -> GatewaySettings:  # noqa: ANN401 - any fiel
     fields: dict[str, Any] = {
         "kafka_bootstrap": "127.0.0.1:1",
         "registry_url": "http://127.0.0.1:1",
+        "gateway_access": "open",
         "gateway_port": 0,
         "gateway_newest_interval_ms": 0,
     }
     return GatewaySettings(**(fields | changes))
 
 
-def make_gateway(log: MemoryCommandLog | None = None, **changes: Any) -> Gateway:  # noqa: ANN401
+def make_gateway(
+    log: MemoryCommandLog | None = None,
+    *,
+    controls: MemoryCommandLog | None = None,
+    ring: KeyRing | None = None,
+    **changes: Any,  # noqa: ANN401
+) -> Gateway:
     """A gateway on memory whose feeds are empty and read to their end."""
     settings = make_settings(**changes)
     model = ReadModel(
@@ -81,7 +89,14 @@ def make_gateway(log: MemoryCommandLog | None = None, **changes: Any) -> Gateway
     for feed in FEEDS:
         model.note_caught_up(feed.name)
     telemetry = Telemetry("gateway", metrics=METRICS)
-    return build_gateway(settings, model, log or MemoryCommandLog(), telemetry)
+    return build_gateway(
+        settings,
+        model,
+        log or MemoryCommandLog(),
+        telemetry,
+        controls=controls or MemoryCommandLog(),
+        ring=ring,
+    )
 
 
 def make_client(gateway: Gateway, account: str | None = "alice") -> httpx.AsyncClient:

@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from services.door.guard import SECURITY_HEADERS
-from services.gateway.sockets import ACCOUNT_HEADER
+from services.gateway.socket_entry import ACCOUNT_HEADER
 from tests.support.gateway_memory import ORDER, MemoryCommandLog, make_client, make_gateway
 
 JSON = {"Content-Type": "application/json"}

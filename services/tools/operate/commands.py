@@ -3,6 +3,7 @@
 import typer
 
 from services.tools.operate.accounts import accounts, kill, limits
+from services.tools.operate.keys import keys
 from services.tools.operate.market import halt, mark, resume
 from services.tools.operate.orders import order
 from services.tools.operate.records import dlq
@@ -15,6 +16,7 @@ LOOK = "Look inside"
 def register(app: typer.Typer) -> None:
     """Add them."""
     app.add_typer(accounts, name="accounts", rich_help_panel=TRADE)
+    app.add_typer(keys, name="keys", rich_help_panel=TRADE)
     app.add_typer(limits, name="limits", rich_help_panel=TRADE)
     app.add_typer(mark, name="mark", rich_help_panel=TRADE)
     app.add_typer(order, name="order", rich_help_panel=TRADE)

@@ -3,6 +3,9 @@
 Each is a step of `prepare`; what does the work is the rooms' own code, imported when it is called.
 """
 
+import os
+from pathlib import Path
+
 from services.tools.stack.plan import Addresses
 
 
@@ -37,3 +40,12 @@ def migrate_database(addresses: Addresses, _topic_prefix: str) -> str:
 
     applied = migrate(addresses.pg_dsn)
     return f"applied {', '.join(applied)}" if applied else "up to date"
+
+
+def make_keys_secret(_addresses: Addresses, _topic_prefix: str) -> str:
+    """Have the secret that API keys are hashed with, so that the gateway can check any."""
+    from services.gateway.key_secret import ensure_server_secret
+
+    path = Path(os.environ["OUTCRY_GATEWAY_KEYS_SECRET_FILE"])
+    ensure_server_secret(path)
+    return f"hashed with {path}"

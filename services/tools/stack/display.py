@@ -24,6 +24,12 @@ from services.tools.stack.status import (
 )
 
 PLAIN_INTERVAL_S: Final = 5.0
+
+_ACCESS: Final = {
+    "open": "open: whoever reaches this machine's loopback trades as any account;"
+    " OUTCRY_GATEWAY_ACCESS=keys asks for keys",
+    "keys": "by keys: `outcry keys create` makes one",
+}
 """Between two lines of progress where there is no terminal to draw in."""
 _COLOURS: Final = {
     State.UP: "green",
@@ -96,6 +102,7 @@ class Display:
             gateway = f"http://{HOST}:{plan.port_base + PORT_OFFSETS['gateway']}"
             self.line(f"  page       {gateway}/")
             self.line(f"  gateway    {gateway}")
+            self.line(f"  access     {_ACCESS[plan.gateway_access]}")
         self.line(f"  kafka      {plan.addresses.kafka_bootstrap}")
         self.line(f"  registry   {plan.addresses.registry_url}")
         self.line(f"  logs       {Path(plan.home) / 'logs'}")

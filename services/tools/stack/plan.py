@@ -34,6 +34,10 @@ class Plan(msgspec.Struct, frozen=True):
     rooms: tuple[str, ...]
     frozen_timeout_s: float
     """As in `StackSettings`."""
+    keys_secret_file: str = ""
+    """What API keys are hashed with; empty: a file in `home`."""
+    gateway_access: str = "open"
+    """As in `StackSettings`."""
     standby: bool = False
     """Run each room that has a standby twice."""
     kafka_compiler: str = "full"
@@ -61,6 +65,8 @@ def stack_plan(settings: StackSettings, rooms: tuple[str, ...]) -> Plan:
         infra=INFRA if embedded else tuple(name for name in INFRA if name != "postgres"),
         rooms=rooms,
         frozen_timeout_s=settings.frozen_timeout_s,
+        keys_secret_file=str(settings.keys_secret_file),
+        gateway_access=settings.gateway_access,
         standby=settings.standby,
         kafka_compiler=settings.kafka_compiler,
     )

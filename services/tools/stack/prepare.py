@@ -43,6 +43,7 @@ ROOM_STEPS: Final = (
     Step("cluster", "services.tools.stack.deployment:hold_cluster"),
     Step("topics", "services.tools.stack.deployment:create_topics"),
     Step("schemas", "services.tools.stack.deployment:register_schemas"),
+    Step("keys", "services.tools.stack.deployment:make_keys_secret"),
     Step("genesis", "services.tools.operate.steps:publish_genesis"),
 )
 

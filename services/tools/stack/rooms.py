@@ -13,10 +13,11 @@ from services.tools.stack.errors import StackError
 from services.tools.stack.fencing import fence, transactional_ids
 from services.tools.stack.plan import Plan
 from services.tools.stack.readiness import http_ok
-from services.tools.stack.settings import HOST, PORT_OFFSETS
+from services.tools.stack.settings import HOST, KEYS_FILE_NAME, PORT_OFFSETS
 from services.tools.stack.status import run_directory
 
 PREPARE: Final = "prepare"
+KEYS_FILE_VARIABLE: Final = "OUTCRY_GATEWAY_KEYS_SECRET_FILE"
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -96,6 +97,7 @@ def room_environment(plan: Plan) -> dict[str, str]:
         "OUTCRY_REGISTRY_URL": plan.addresses.registry_url,
         "OUTCRY_PG_DSN": plan.addresses.pg_dsn,
         "OUTCRY_TOPIC_PREFIX": plan.topic_prefix,
+        KEYS_FILE_VARIABLE: plan.keys_secret_file or str(plan.home_path / KEYS_FILE_NAME),
     }
 
 
@@ -128,6 +130,7 @@ def room(plan: Plan, row: Room) -> Component:
         port = plan.port_base + PORT_OFFSETS["gateway"]
         ports = {"gateway": port} | ports
         env |= {"OUTCRY_GATEWAY_HOST": HOST, "OUTCRY_GATEWAY_PORT": str(port)}
+        env |= {"OUTCRY_GATEWAY_ACCESS": plan.gateway_access}
     if row.name == "inference":
         port = plan.port_base + PORT_OFFSETS["predict"]
         ports = {"inference": port} | ports

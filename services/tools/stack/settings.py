@@ -32,6 +32,8 @@ PORT_OFFSETS: Final = MappingProxyType(
 )
 """Each port is OUTCRY_PORT_BASE plus one of these; a room's own name is its metrics port."""
 
+KEYS_FILE_NAME: Final = "keys.secret"
+
 PORT_SPAN: Final = 100
 """Bases at least this far apart never meet."""
 
@@ -62,8 +64,17 @@ class StackSettings(BaseSettings):
     kafka_compiler: Literal["full", "quick"] = "full"
     """How Java compiles the broker. `quick` has it up with half of the processor time, and never as
     fast as `full` makes it in time: for stacks that live for minutes."""
+    gateway_access: Literal["keys", "open"] = "open"
+    """What the gateway of this stack asks its callers for; as the gateway's own setting, which
+    differs in that nothing is its default there but `keys`."""
+    gateway_keys_secret_file: AbsolutePath | None = None
+    """What API keys are hashed with; unset: a file in `home`, made by the first `up`."""
     standby: bool = False
     """Run risk and matcher twice: the second process takes the snapshots and takes over at once."""
+
+    @property
+    def keys_secret_file(self) -> Path:
+        return self.gateway_keys_secret_file or self.home / KEYS_FILE_NAME
 
     def port(self, name: str) -> int:
         """The port of a name in `PORT_OFFSETS`."""

@@ -126,6 +126,7 @@ class Deployment:
                 "OUTCRY_KAFKA_BOOTSTRAP": self.bootstrap,
                 "OUTCRY_REGISTRY_URL": self.registry_url,
                 "OUTCRY_TOPIC_PREFIX": self.prefix,
+                "OUTCRY_GATEWAY_ACCESS": "open",
                 "OUTCRY_GATEWAY_PORT": "0",
             }
             | changes
@@ -139,7 +140,7 @@ class Deployment:
             registry_url=self.registry_url,
             topic_prefix=self.prefix,
             gateway_port=0,
-            **changes,
+            **{"gateway_access": "open", **changes},
         )
         telemetry = Telemetry("gateway", metrics=METRICS)
         service = Service(settings, telemetry)

@@ -47,6 +47,7 @@ def path(stack_infra: StackInfra) -> Iterator[TradingPath]:
 @pytest_asyncio.fixture
 async def service(path: TradingPath) -> AsyncIterator[Service]:
     settings = GatewaySettings(
+        gateway_access="open",
         kafka_bootstrap=path.addresses.kafka_bootstrap,
         registry_url=path.addresses.registry_url,
         topic_prefix=PREFIX,
