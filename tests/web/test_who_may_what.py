@@ -13,6 +13,8 @@ from starlette.requests import Request
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from services.domain.events import ExecutionReport
+from services.domain.ids import make_order_id
 from services.gateway.app import describe, make_app
 from services.gateway.core.keys import spell_key
 from services.gateway.parts import Gateway
@@ -52,9 +54,16 @@ CLASSES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/time"): PUBLIC,
     ("GET", "/tickers"): PUBLIC,
     ("GET", "/book/{ticker}"): PUBLIC,
+    ("GET", "/trades/{ticker}"): PUBLIC,
     ("GET", "/candles/{ticker}"): PUBLIC,
+    ("GET", "/orders"): READ,
     ("GET", "/orders/{order_id}"): READ,
+    ("GET", "/orders/by-client-order-id/{client_order_id}"): READ,
+    ("GET", "/fills"): READ,
+    ("GET", "/positions"): READ,
+    ("GET", "/account"): READ,
     ("POST", "/orders"): TRADE,
+    ("POST", "/orders/batch"): TRADE,
     ("POST", "/orders/cancel-all"): TRADE,
     ("POST", "/orders/{order_id}/cancel"): TRADE,
     ("POST", "/orders/{order_id}/reduce"): TRADE,
@@ -89,8 +98,11 @@ ACCEPTED: Final = {
     "bob": BOB, "the operator": OPERATOR,
 }  # fmt: skip
 
-MARKER: Final = "only-alice-may-see-this"
-ORDER_ID: Final = "AAPL-of-alice"
+SHARES: Final = 7_654_321
+MARKER: Final = str(SHARES)
+"""In whatever shows alice's order, and nowhere else."""
+CLIENT_ORDER_ID: Final = "alices-own"
+ORDER_ID: Final = make_order_id("alice", CLIENT_ORDER_ID, "AAPL")
 UNCOUNTED: Final = ("/healthz", "/readyz")
 """Look at no key, right or wrong."""
 
@@ -112,7 +124,20 @@ def body_for(document: Mapping[str, Any], method: str, path: str) -> Any:  # noq
 
 def filled(path: str) -> str:
     """The path with alice's order, and a ticker, in the place of its parameters."""
-    return path.replace("{order_id}", ORDER_ID).replace("{ticker}", "AAPL").replace("{name}", "x")
+    values = {
+        "order_id": ORDER_ID, "client_order_id": CLIENT_ORDER_ID, "ticker": "AAPL", "name": "x",
+    }  # fmt: skip
+    return path.format_map(values)
+
+
+def of_alice() -> ExecutionReport:
+    """The report of an order that only alice may see."""
+    return report(
+        order_id=ORDER_ID,
+        client_order_id=CLIENT_ORDER_ID,
+        quantity=SHARES,
+        remaining_quantity=SHARES,
+    )
 
 
 class Walk:
@@ -169,7 +194,7 @@ class Walk:
 async def make_walk(app: FastAPI | None = None) -> tuple[Walk, FastAPI]:
     log, controls = MemoryCommandLog(), MemoryCommandLog()
     gateway = make_gateway(log, controls=controls, ring=await make_ring(), gateway_access="keys")
-    feed(gateway, book(), trade(), report(order_id=ORDER_ID, client_order_id=MARKER))
+    feed(gateway, book(), trade(), of_alice())
     app = make_app(gateway)
     return Walk(app, log, controls), app
 
@@ -186,7 +211,8 @@ async def test_every_route_lets_in_whom_it_is_for_and_nobody_else() -> None:
 
 async def test_alice_sees_her_own_order_and_it_is_unknown_to_others() -> None:
     walk, _ = await make_walk()
-    assert MARKER in (await walk.ask("GET", "/orders/{order_id}", ALICE.key)).text
+    for path in ("/orders/{order_id}", "/orders", "/orders/by-client-order-id/{client_order_id}"):
+        assert MARKER in (await walk.ask("GET", path, ALICE.key)).text
     answer = await walk.ask("GET", "/orders/{order_id}", BOB.key)
     assert (answer.status_code, answer.json()["reason"]) == (404, "UNKNOWN_ORDER")
 
@@ -234,7 +260,7 @@ async def subscribe(service: Service, channel: str, key: str | None) -> str:
 
 async def make_channels() -> Gateway:
     gateway = make_gateway(ring=await make_ring(), gateway_access="keys")
-    feed(gateway, book(), trade(), report(order_id=ORDER_ID, client_order_id=MARKER))
+    feed(gateway, book(), trade(), of_alice())
     return gateway
 
 
