@@ -26,6 +26,7 @@ class DoorReason(StrEnum):
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     REQUEST_TIMEOUT = "REQUEST_TIMEOUT"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    HEAD_TOO_LARGE = "HEAD_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     WRONG_HOST = "WRONG_HOST"
     MISSING_FIELD = "MISSING_FIELD"
@@ -56,6 +57,7 @@ DOOR_KINDS: Final[Mapping[str, Kind]] = {
     DoorReason.BODY_TOO_LARGE: Kind(413, "The body is too large"),
     DoorReason.UNSUPPORTED_MEDIA_TYPE: Kind(415, "The body must be application/json"),
     DoorReason.WRONG_HOST: Kind(421, "The request is for another host"),
+    DoorReason.HEAD_TOO_LARGE: Kind(431, "The request line and headers are too large"),
     DoorReason.MISSING_FIELD: Kind(_UNPROCESSABLE, "A field is missing"),
     DoorReason.UNKNOWN_FIELD: Kind(_UNPROCESSABLE, "A field is not known"),
     DoorReason.INVALID_FIELD: Kind(_UNPROCESSABLE, "A field is not acceptable"),

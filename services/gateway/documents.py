@@ -34,6 +34,8 @@ REFERENCE: Final = "#/components/schemas/{model}"
 EVERYWHERE: Final = (
     HttpReason.INVALID_PARAMETER,
     HttpReason.WRONG_HOST,
+    HttpReason.HEAD_TOO_LARGE,
+    HttpReason.REQUEST_TIMEOUT,
     HttpReason.INTERNAL_ERROR,
     HttpReason.OVERLOADED,
     HttpReason.RATE_LIMITED,

@@ -17,6 +17,7 @@ from typing import Final
 import uvicorn
 
 from services.door import serving
+from services.door.heads import HeadLimits, bounded_http
 from services.door.serving import QuietServer, run_loop
 from services.gateway.app import build_gateway, make_app
 from services.gateway.command_log import KafkaCommandLog
@@ -260,6 +261,13 @@ class Service:
         server = QuietServer(
             uvicorn.Config(
                 make_app(gateway),
+                http=bounded_http(
+                    HeadLimits(
+                        settings.gateway_head_bytes_max,
+                        settings.gateway_head_timeout_ms,
+                        settings.gateway_connections_max,
+                    )
+                ),
                 lifespan="off",
                 log_config=None,
                 access_log=False,

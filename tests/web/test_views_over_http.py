@@ -116,8 +116,8 @@ async def test_openapi_describes_every_path_and_every_problem() -> None:
         assert bool(body.get("examples")) == (method == "post")
     placing = operations["post", "/orders"]["responses"]
     assert set(placing) == {
-        "201", "202", "400", "401", "403", "408", "413", "415", "421", "422", "429", "500", "503",
-        "504",
+        "201", "202", "400", "401", "403", "408", "413", "415", "421", "422", "429", "431", "500",
+        "503", "504",
     }  # fmt: skip
     refused = placing["422"]["content"]["application/problem+json"]["examples"]
     assert {"INVALID_PRICE", "POSITION_LIMIT", "WOULD_CROSS"} <= set(refused)

@@ -40,7 +40,7 @@ def _read_scope(text: str) -> str:
 def _read_account(text: str) -> str:
     from services.domain.ids import is_valid_id
 
-    if not is_valid_id(text):
+    if text and not is_valid_id(text):
         raise ValueError("an account has 1 to 64 printable ASCII characters without spaces")
     return text
 

@@ -101,9 +101,7 @@ class World(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def world(
-    stack_infra: StackInfra, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[World]:
+def world(stack_infra: StackInfra, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     prefix = f"keys-{uuid4().hex[:8]}."
     dsn = make_conninfo(stack_infra.addresses.pg_dsn, dbname=f"keys_{uuid4().hex[:8]}")
     create_database(dsn)
@@ -123,7 +121,7 @@ def client_of(service: Service) -> httpx.AsyncClient:
 async def until(status: int, ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
     """The first answer with this status."""
     async with asyncio.timeout(WAIT_S):
-        while (answer := await ask()).status_code != status:
+        while (answer := await ask()).status_code != status:  # noqa: ASYNC110 - sets no event
             await asyncio.sleep(0.02)
     return answer
 
@@ -148,7 +146,10 @@ async def test_a_key_is_made_and_revoked_while_two_gateways_run(world: World) ->
             code, out, _ = await asyncio.to_thread(world.outcry, "keys", "revoke", made["key_id"])
             assert (code, "is revoked" in out) == (0, True)
             await asyncio.wait_for(socket.wait_closed(), WAIT_S)
-            assert (socket.close_code, "revoked" in (socket.close_reason or "")) == (KEY_ENDED, True)
+            assert (socket.close_code, "revoked" in (socket.close_reason or "")) == (
+                KEY_ENDED,
+                True,
+            )
         for client in clients:
             answer = await until(401, lambda: client.get("/account", headers=bearer(made)))  # noqa: B023
             assert answer.json()["reason"] == "KEY_REFUSED"
@@ -193,7 +194,9 @@ async def test_a_gateway_without_what_keys_need_says_so_and_does_not_start(
             "gateway_port": 0,
             "gateway_keys_secret_file": world.secret_file,
         }
-        service = Service(GatewaySettings(**(fields | changes)), Telemetry("gateway", metrics=METRICS))
+        service = Service(
+            GatewaySettings(**(fields | changes)), Telemetry("gateway", metrics=METRICS)
+        )
         with pytest.raises(ConfigurationError, match=named):
             await service.run()
 
@@ -230,7 +233,10 @@ def test_keys_of_other_deployments_and_those_that_ended_are_not_loaded(world: Wo
     assert (key.account, key.scopes, key.signed_only) == ("dave", ("read",), False)
     assert key.expires_at_us is not None
     assert (stranger.mark(), stranger.load(10)) == ((0, 0), [])
-    states = {line["key_id"]: line["state"] for line in json.loads(world.outcry("keys", "list", "--json")[1])}
+    states = {
+        line["key_id"]: line["state"]
+        for line in json.loads(world.outcry("keys", "list", "--json")[1])
+    }
     assert [states[made["key_id"]] for made in (gone, brief, lasting)] == [
         "revoked", "expired", "counts",
     ]  # fmt: skip
@@ -247,7 +253,11 @@ def test_a_mark_changes_with_every_key_and_every_revocation(world: World) -> Non
         assert world.outcry("keys", "revoke", made["key_id"])[0] == 0
         marks.append(source.mark())
     source.close()
-    assert [marks[0] == marks[1], marks[1] == marks[2], marks[2] == marks[3]] == [True, False, False]
+    assert [marks[0] == marks[1], marks[1] == marks[2], marks[2] == marks[3]] == [
+        True,
+        False,
+        False,
+    ]
     assert marks[3] == marks[4]
 
 
