@@ -96,6 +96,10 @@ test-fast: setup ## The tests that start no server: unit, property, replay, web,
 	@$(PYTEST) -m "not kafka" \
 		$(wildcard tests/unit tests/property tests/replay tests/contract tests/web tests/tidy)
 
+.PHONY: advisories
+advisories: setup ## Ask the databases of known faults about both lock files (3: they did not answer)
+	@$(PYTHON) -m tests.support.advisories
+
 .PHONY: chaos
 chaos: setup ## Kill, freeze and starve a stack of its own, under load (SEED=1 SCENARIO=kills KILLS=20)
 	@$(OUTCRY) chaos --seed $(or $(SEED),1) $(if $(SCENARIO),--scenario $(SCENARIO)) \

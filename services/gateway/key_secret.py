@@ -6,6 +6,7 @@ with it, and new ones have to be made.
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,24 +24,28 @@ def ensure_server_secret(path: Path) -> bytes:
         ConfigurationError: the file can't be made or read, or holds no such secret.
     """
     if not path.exists():
-        made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(SERVER_SECRET_BYTES) + "\n")
-                file.flush()
-                os.fsync(descriptor)
-            # Whoever links first has made it; a file that is there is never replaced.
-            os.link(made, path)
-        except FileExistsError:
-            pass
+            _make(path)
         except OSError as error:
             msg = f"the secret of the keys can't be made at {path} ({error.strerror})"
             raise ConfigurationError(msg) from error
-        finally:
-            made.unlink(missing_ok=True)
     return read_server_secret(path)
+
+
+def _make(path: Path) -> None:
+    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(SERVER_SECRET_BYTES) + "\n")
+            file.flush()
+            os.fsync(descriptor)
+        # Whoever links first has made it; a file that is there is never replaced.
+        with suppress(FileExistsError):
+            os.link(made, path)
+    finally:
+        made.unlink()
 
 
 def read_server_secret(path: Path) -> bytes:

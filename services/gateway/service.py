@@ -125,6 +125,7 @@ class Service:
         if settings.gateway_access == "open":
             telemetry.log.warning("access_open", host=settings.gateway_host)
         serve_metrics(settings, telemetry, resources.callback)
+        ring = self._ring(resources)  # first: what it refuses needs nobody else to be seen
         if await self._persist(partial(_truly, self._hold_cluster)) is None:
             return None
         codec = await self._persist(lambda: load_codec(settings.registry_url))
@@ -142,7 +143,6 @@ class Service:
         )
         resources.push_async_callback(asyncio.to_thread, feeds.close)
         controls = self._log_of(CONTROLS, resources)
-        ring = self._ring(resources)
         gateway = build_gateway(settings, model, log, telemetry, controls=controls, ring=ring)
         for start in (log.start, controls.start, feeds.start):
             if await self._persist(partial(_truly, start)) is None:

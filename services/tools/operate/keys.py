@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -68,32 +68,53 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make a key. It is shown now and never again: only a hash of it is kept."""
+    from services.gateway.core.keys import ADMIN, SCOPES
+    from services.tools.operate.errors import OperateError
+    from services.tools.operate.present import print_json
+
+    scopes = tuple(name for name in SCOPES if name in scope)
+    if not account and scopes != (ADMIN,):
+        raise OperateError("a key to read or trade is of one account: add --account NAME")
+    if len(note) > _NOTE_LENGTH_MAX:
+        raise OperateError(f"a note has at most {_NOTE_LENGTH_MAX} characters")
+    made = _make(account, scopes, note, expires_in, signed_only=signed_only)
+    if as_json:
+        print_json(made)
+        return
+    typer.echo(f"key id          {made['key_id']}")
+    if not signed_only:
+        typer.echo(f"key             {made['key']}")
+    typer.echo(f"signing secret  {made['signing_secret']}")
+    expires_at = made["expires_at"]
+    until = "until it is revoked" if expires_at is None else f"until {expires_at:%Y-%m-%d %H:%M %Z}"
+    whose = account or "no account"
+    typer.echo(
+        f"for {whose}, to {', '.join(scopes)}; counts {until}. Not shown again: keep it now."
+    )
+
+
+def _make(
+    account: str, scopes: tuple[str, ...], note: str, seconds_max: int | None, *, signed_only: bool
+) -> dict[str, Any]:
+    """Make and keep a key; what its owner is shown, once."""
     import secrets
 
     from services.gateway.core.keys import (
         KEY_ID_BYTES,
-        SCOPES,
         SECRET_BYTES,
         hash_secret,
         signing_secret,
         spell_key,
     )
     from services.gateway.key_secret import read_server_secret
-    from services.tools.operate.errors import OperateError
     from services.tools.operate.key_ledger import NewKey
-    from services.tools.operate.present import print_json
 
-    scopes = tuple(name for name in SCOPES if name in scope)
-    if not account and scopes != ("admin",):
-        raise OperateError("a key to read or trade is of one account: add --account NAME")
-    if len(note) > _NOTE_LENGTH_MAX:
-        raise OperateError(f"a note has at most {_NOTE_LENGTH_MAX} characters")
     ledger = _ledger()
     server_secret = read_server_secret(_secret_file())
     key_id, secret = secrets.token_hex(KEY_ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
     hashed = hash_secret(server_secret, secret)
-    expires_at = ledger.add(NewKey(key_id, hashed, account, scopes, signed_only, note, expires_in))
-    shown = {
+    expires_at = ledger.add(NewKey(key_id, hashed, account, scopes, signed_only, note, seconds_max))
+    return {
         "key_id": key_id,
         "account": account,
         "scopes": scopes,
@@ -102,18 +123,6 @@ def create(
         "key": None if signed_only else spell_key(key_id, secret),
         "signing_secret": signing_secret(server_secret, hashed),
     }
-    if as_json:
-        print_json(shown)
-        return
-    typer.echo(f"key id          {key_id}")
-    if not signed_only:
-        typer.echo(f"key             {shown['key']}")
-    typer.echo(f"signing secret  {shown['signing_secret']}")
-    until = "until it is revoked" if expires_at is None else f"until {expires_at:%Y-%m-%d %H:%M %Z}"
-    whose = account or "no account"
-    typer.echo(
-        f"for {whose}, to {', '.join(scopes)}; counts {until}. Not shown again: keep it now."
-    )
 
 
 @keys.command("revoke")

@@ -1,5 +1,6 @@
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -46,6 +47,19 @@ def test_a_room_is_told_everything_through_its_environment(tmp_path: Path) -> No
     assert env["OUTCRY_TOPIC_PREFIX"] == "t."
     assert env["OUTCRY_METRICS_PORT"] == str(19000 + PORT_OFFSETS["gateway-metrics"])
     assert (env["OUTCRY_GATEWAY_HOST"], env["OUTCRY_GATEWAY_PORT"]) == ("127.0.0.1", "19080")
+
+
+@pytest.mark.parametrize("access", ["open", "keys"])
+def test_the_gateway_is_told_whom_to_let_in_and_what_keys_are_hashed_with(
+    access: Literal["open", "keys"], tmp_path: Path
+) -> None:
+    settings = StackSettings(home=tmp_path, port_base=19000, gateway_access=access)
+    env = room(stack_plan(settings, ROOM_NAMES), ROOMS[-1]).env
+    assert env["OUTCRY_GATEWAY_ACCESS"] == access
+    assert env["OUTCRY_GATEWAY_KEYS_SECRET_FILE"] == str(tmp_path.resolve() / "keys.secret")
+    settings = StackSettings(home=tmp_path, gateway_keys_secret_file=tmp_path / "other")
+    env = room(stack_plan(settings, ROOM_NAMES), ROOMS[-1]).env
+    assert env["OUTCRY_GATEWAY_KEYS_SECRET_FILE"] == str(tmp_path.resolve() / "other")
 
 
 def test_inference_is_told_its_own_port_beside_that_of_its_metrics(tmp_path: Path) -> None:
