@@ -119,7 +119,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._stop_waiting()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if getattr(self.cycle, "response_complete", True):  # before the first one it is None
             body = orjson.dumps(problem.document())
             head = (
                 f"HTTP/1.1 {problem.status_code} {problem.kind.title}\r\n"

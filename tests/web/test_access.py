@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -43,7 +44,9 @@ BODY = json.dumps(ORDER).encode()
 
 
 async def make_door(
-    log: MemoryCommandLog | None = None, source: MemoryKeys | None = None, **changes: object
+    log: MemoryCommandLog | None = None,
+    source: MemoryKeys | None = None,
+    **changes: Any,  # noqa: ANN401
 ) -> httpx.AsyncClient:
     """A client, without credentials of its own, of a gateway that asks for keys."""
     ring = await make_ring(source)

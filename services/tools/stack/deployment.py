@@ -46,6 +46,8 @@ def make_keys_secret(_addresses: Addresses, _topic_prefix: str) -> str:
     """Have the secret that API keys are hashed with, so that the gateway can check any."""
     from services.gateway.key_secret import ensure_server_secret
 
-    path = Path(os.environ["OUTCRY_GATEWAY_KEYS_SECRET_FILE"])
-    ensure_server_secret(path)
-    return f"hashed with {path}"
+    named = os.environ.get("OUTCRY_GATEWAY_KEYS_SECRET_FILE")
+    if not named:
+        return "no file is named for their secret, so there are none"
+    ensure_server_secret(Path(named))
+    return f"hashed with {named}"
