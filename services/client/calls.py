@@ -21,6 +21,7 @@ type Price = Decimal | str
 """Dollars a share; never a float, which would lose digits."""
 
 _UNAVAILABLE: Final = 503
+_TOO_MANY: Final = 429
 _UNKNOWN: Final = 504
 _ACCEPTED: Final = 202
 _ERRORS_FROM: Final = 400
@@ -87,7 +88,7 @@ class Call[A](msgspec.Struct, frozen=True):
             raise UnreachableError(f"what answers is no gateway ({status}: {error})") from error
         if status == _UNKNOWN:
             raise OutcomeUnknownError(self.command_id, problem.detail)
-        if status == _UNAVAILABLE:
+        if status in (_UNAVAILABLE, _TOO_MANY):
             seconds = float(retry_after) if retry_after else _RETRY_AFTER_S
             raise UnavailableError(problem, seconds)
         raise RefusedError(problem)

@@ -32,6 +32,7 @@ from services.gateway.problems import KINDS
 from services.gateway.routes import router
 from services.gateway.settings import GatewaySettings
 from services.gateway.socket_entry import SocketEntry
+from services.gateway.socket_orders import SocketOrders
 from services.gateway.sockets import SocketDoor
 from services.gateway.verdicts import Verdicts
 from services.gateway.viewer import Viewer
@@ -72,17 +73,19 @@ def build_gateway(
     hub = Hub(viewer, telemetry, settings.gateway_newest_interval_ms / _MS_PER_S)
     access = Access(settings, ring)
     entry = SocketEntry(settings, access, hub)
+    desk = Desk(model.codec, log, model, telemetry, settings.gateway_commands_max)
+    orders = SocketOrders(desk, entry, settings.gateway_socket_commands_max, telemetry)
     return Gateway(
         settings=settings,
         model=model,
         viewer=viewer,
         log=log,
-        desk=Desk(model.codec, log, model, telemetry, settings.gateway_commands_max),
+        desk=desk,
         verdicts=Verdicts(model),
         controls=ControlDesk(model.codec, controls, telemetry),
         access=access,
         hub=hub,
-        sockets=SocketDoor(settings, model, hub, entry, telemetry),
+        sockets=SocketDoor(settings, model, hub, entry, orders, telemetry),
         entry=entry,
         page=Page(settings.gateway_page_dir),
         telemetry=telemetry,

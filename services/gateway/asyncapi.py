@@ -11,7 +11,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from services.gateway import sockets
+from services.gateway.core.keys import SCOPES
 from services.gateway.models import Account, Book, Execution, Order, Predictions, PublicTrade
+from services.gateway.socket_entry import AUTHENTICATE
+from services.gateway.socket_orders import CANCEL_ON_DISCONNECT, COMMANDS
 from services.gateway.sockets import CHANNELS, OPS
 from services.wire.schemas import newest_schema
 from services.wire.topics import TOPICS, Topic
@@ -142,10 +145,13 @@ def _list(names: tuple[str, ...]) -> str:
 
 # --- the WebSocket
 
-_FROM_CLIENTS: Final = ("request",)
+_FROM_CLIENTS: Final = ("request", "authenticate", "command", "cancel-on-disconnect")
 _TO_CLIENTS: Final = (
     *(f"{channel}-{kind}" for channel in CHANNELS for kind in ("snapshot", "update")),
     "unsubscribed",
+    "authenticated",
+    "taken",
+    "cancels-on-disconnect",
     "error",
     "heartbeat",
 )
@@ -178,7 +184,7 @@ def _socket_messages() -> dict[str, Any]:
                 "reason": {"type": "string"},
                 "detail": {"type": "string"},
             },
-            {},
+            {"id": {"type": "string"}, "errors": {"type": "array", "items": {"type": "object"}}},
         ),
         "heartbeat": _object({"type": {"const": "heartbeat"}, "time_us": {"type": "integer"}}, {}),
     }
@@ -189,7 +195,40 @@ def _socket_messages() -> dict[str, Any]:
             head = {"type": {"const": kind}, "channel": {"const": name}} | of_ticker
             sequence = {"const": 0} if kind == "snapshot" else {"type": "integer", "minimum": 0}
             shapes[f"{name}-{kind}"] = _object(head | {"sequence": sequence, "data": data}, {})
+    shapes |= _proofs_and_commands()
     return {f"{SOCKET}-{name}": {"name": name, "payload": shape} for name, shape in shapes.items()}
+
+
+def _proofs_and_commands() -> dict[str, dict[str, Any]]:
+    text = {"type": "string"}
+    return {
+        "authenticate": _object(
+            {"op": {"const": AUTHENTICATE}},
+            {"key": text, "key_id": text, "timestamp_ms": {"type": "integer"}, "signature": text},
+        ),
+        "authenticated": _object(
+            {
+                "type": {"const": "authenticated"},
+                "account": text,
+                "scopes": {"type": "array", "items": {"enum": list(SCOPES)}},
+            },
+            {},
+        ),
+        "command": _object(
+            {"op": {"enum": list(COMMANDS)}, "id": text, "body": {"type": "object"}},
+            {"order_id": text},
+        ),
+        "taken": _object(
+            {"type": {"const": "taken"}, "id": text, "order_id": {"type": ["string", "null"]}},
+            {"client_order_id": text, "client_command_id": text},
+        ),
+        "cancel-on-disconnect": _object(
+            {"op": {"const": CANCEL_ON_DISCONNECT}, "enabled": {"type": "boolean"}}, {}
+        ),
+        "cancels-on-disconnect": _object(
+            {"type": {"const": CANCEL_ON_DISCONNECT}, "enabled": {"type": "boolean"}}, {}
+        ),
+    }
 
 
 def _snapshot(name: str, update: list[dict[str, str]]) -> dict[str, Any]:

@@ -69,9 +69,12 @@ class Desk:
         future, where anyone did."""
         self.stopping = False
 
-    async def take(self, command: ClientCommand, event_time_us: int) -> None:
+    async def take(
+        self, command: ClientCommand, event_time_us: int, *, is_parting: bool = False
+    ) -> None:
         """Return once the command is durable in `orders`.
 
+        One that `is_parting` is taken while the gateway stops, too.
         The same command, sent again while the first is on its way, is written once and has the
         first one's outcome.
 
@@ -79,7 +82,7 @@ class Desk:
             ProblemError: STOPPING, OVERLOADED or LOG_UNAVAILABLE, and it was not written;
                 OUTCOME_UNKNOWN, and the document says how to find out.
         """
-        if self.stopping:
+        if self.stopping and not is_parting:
             raise problem(HttpReason.STOPPING, "nothing was written; send it again shortly")
         value = self._codec.encode_command(ORDERS.name, command, event_time_us)
         if value in self._under_way:

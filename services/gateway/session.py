@@ -45,6 +45,9 @@ class Session:
         self.key_id = ""
         """By which key it proved its account; empty: by none."""
         self.scopes: tuple[str, ...] = ()
+        self.cancels_on_disconnect = False
+        """Whether the account's open orders are cancelled when its client is gone."""
+        self.commands_under_way = 0
         self.closing: Closing | None = None
         self._queue_max = queue_max
         self._queue: deque[bytes] = deque()

@@ -60,6 +60,8 @@ class GatewaySettings(RoomSettings):
     """Most subscriptions of one WebSocket."""
     gateway_socket_queue_max: int = Field(default=1_000, ge=1)
     """Most messages waiting for a slow WebSocket client; one more closes it."""
+    gateway_socket_commands_max: int = Field(default=100, ge=1)
+    """Most commands of one WebSocket on their way to the log."""
     gateway_socket_message_bytes_max: int = Field(default=4_096, ge=128)
     """Longest message a WebSocket client may send."""
     gateway_socket_stall_ms: int = Field(default=30_000, ge=500)

@@ -112,14 +112,14 @@ class SocketEntry:
         self._access.rates.count_key(caller.key_id)
         session.become(caller.account, caller.key_id, caller.scopes)
 
-    def require_own(self, session: Session) -> None:
-        """Refuse to tell a session of an account unless it proved to be its own.
+    def require_own(self, session: Session, scope: str = READ) -> None:
+        """Refuse to let a session at an account unless it proved to be its own.
 
         Raises:
             ProblemError: KEY_REQUIRED, ACCOUNT_REQUIRED, SCOPE_REQUIRED.
         """
         if session.key_id:
-            Caller(session.key_id, session.account, session.scopes).require(READ)
+            Caller(session.key_id, session.account, session.scopes).require(scope)
         elif not session.account and not self._access.is_open:
             raise problem(
                 HttpReason.KEY_REQUIRED, f'say {{"op": "{AUTHENTICATE}", "key": ...}} first'

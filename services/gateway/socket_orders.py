@@ -30,12 +30,15 @@ from services.gateway.socket_entry import SocketEntry
 from services.runtime.telemetry import Telemetry
 
 CANCEL_ON_DISCONNECT: Final = "cancel_on_disconnect"
-_FOLLOW_UPS: Final[Mapping[str, type[CancelOrderRequest | ReduceOrderRequest | ReplaceOrderRequest]]] = {
+type Change = CancelOrderRequest | ReduceOrderRequest | ReplaceOrderRequest
+
+_FOLLOW_UPS: Final[Mapping[str, type[Change]]] = {
     "cancel": CancelOrderRequest,
     "reduce": ReduceOrderRequest,
     "replace": ReplaceOrderRequest,
 }
-OPS: Final = ("place", *_FOLLOW_UPS, "cancel_all", CANCEL_ON_DISCONNECT)
+COMMANDS: Final = ("place", *_FOLLOW_UPS, "cancel_all")
+OPS: Final = (*COMMANDS, CANCEL_ON_DISCONNECT)
 
 
 class SocketOrders:
@@ -122,7 +125,9 @@ class SocketOrders:
         )
 
     def _refuse(self, session: Session, name: str, refusal: ProblemError) -> None:
-        session.say({"type": "error", "id": name, **refusal.document()} | {"type": "error"})
+        said = {"type": "error", "id": name, "reason": refusal.reason, "detail": refusal.detail}
+        errors = refusal.document().get("errors")
+        session.say(said | refusal.members | ({} if errors is None else {"errors": errors}))
 
 
 def _command_of(account: str, document: dict[str, Any]) -> tuple[ClientCommand, int]:

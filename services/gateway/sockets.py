@@ -9,6 +9,12 @@ Executions need a key: in the handshake's headers, as a request brings it, or by
 "authenticate", "key": "outcry_..."}, answered by {"type": "authenticated", "account": ...,
 "scopes": [...]}; signed, the message has key_id, timestamp_ms and signature instead (method WS,
 path /ws, no query and no body). Never in the address.
+With a key to trade (or where access is open) commands go by the same connection: {"op": "place",
+"id": "q-1", "body": {...}}, and likewise cancel, reduce, replace (these with "order_id") and
+cancel_all; a body is the one of REST with its id in it. Each is answered, once durable, by {"type":
+"taken", "id": "q-1", ...}, or by an error with its id. {"op": "cancel_on_disconnect", "enabled":
+true} has the account's open orders cancelled when this connection ends, however it ends, unless the
+gateway itself is killed.
 The gateway closes with 1012 when it stops, 4008 when the client reads too slowly, 1009 when a
 message is too long, 4003 when the key was revoked or has expired, 1013 when keys can't be checked.
 """
@@ -30,10 +36,13 @@ from services.gateway.problems import HttpReason, problem
 from services.gateway.session import Channel, Key, Session
 from services.gateway.settings import GatewaySettings
 from services.gateway.socket_entry import AUTHENTICATE, SocketEntry
+from services.gateway.socket_orders import OPS as SOCKET_COMMANDS
+from services.gateway.socket_orders import SocketOrders
 from services.runtime.telemetry import Telemetry
 from services.wire.topics import BOOK, EXECUTIONS, PREDICTIONS, TRADES
 
 OPS: Final = ("subscribe", "unsubscribe")
+KNOWN_OPS: Final = (*OPS, AUTHENTICATE, *SOCKET_COMMANDS)
 CHANNELS: Final = ("book", "trades", "executions", "predictions")
 _FEEDS: Final[Mapping[Channel, tuple[str, ...]]] = {
     "book": (BOOK.name,),
@@ -58,12 +67,14 @@ class SocketDoor:
         model: ReadModel,
         hub: Hub,
         entry: SocketEntry,
+        orders: SocketOrders,
         telemetry: Telemetry,
     ) -> None:
         self._settings = settings
         self._model = model
         self._hub = hub
         self._entry = entry
+        self._orders = orders
         self._telemetry = telemetry
         self.stopping = False
 
@@ -80,25 +91,29 @@ class SocketDoor:
             await socket.accept()
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(self._write(socket, session))
-                await self._read(socket, session)
+                await self._read(socket, session, tasks)
                 writer.cancel()
         finally:
             self._hub.remove(session)
             self._entry.leave(socket)
+            await self._orders.part(session)
             if session.closing is not None:
                 self._telemetry.count(metrics.SOCKETS_CLOSED, code=str(session.closing.code))
 
     # --- what the client says
 
-    async def _read(self, socket: WebSocket, session: Session) -> None:
+    async def _read(self, socket: WebSocket, session: Session, tasks: asyncio.TaskGroup) -> None:
         while True:
             message = await socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             if session.closing is None:
-                self._hear(socket, session, message.get("text") or message.get("bytes") or "")
+                text = message.get("text") or message.get("bytes") or ""
+                self._hear(socket, session, text, tasks)
 
-    def _hear(self, socket: WebSocket, session: Session, text: str | bytes) -> None:
+    def _hear(
+        self, socket: WebSocket, session: Session, text: str | bytes, tasks: asyncio.TaskGroup
+    ) -> None:
         try:
             self._entry.count(socket)
             document = _read(text)
@@ -106,6 +121,9 @@ class SocketDoor:
                 self._entry.authenticate(session, document)
                 scopes = list(session.scopes)
                 session.say({"type": "authenticated", "account": session.account, "scopes": scopes})
+                return
+            if document.get("op") in SOCKET_COMMANDS:
+                self._orders.hear(session, document, tasks)
                 return
             op, key = self._parse(session, document)
         except ProblemError as refusal:
@@ -123,7 +141,7 @@ class SocketDoor:
             raise problem(HttpReason.UNKNOWN_FIELD, f"{unknown[0][:40]!r} is no member")
         op, channel, ticker = (document.get(name) for name in ("op", "channel", "ticker"))
         if op not in OPS:
-            raise problem(HttpReason.INVALID_FIELD, "op is subscribe, unsubscribe or authenticate")
+            raise problem(HttpReason.INVALID_FIELD, f"op is one of {', '.join(KNOWN_OPS)}")
         if channel not in CHANNELS:
             raise problem(HttpReason.INVALID_FIELD, f"channel is one of {', '.join(CHANNELS)}")
         key = self._key(session, cast("Channel", channel), ticker)

@@ -11,11 +11,13 @@ import httpx
 import pytest
 import structlog
 
+from services.client import UnavailableError, calls
 from services.door.guard import SECURITY_HEADERS
 from services.gateway.access import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from services.gateway.admin_models import EXAMPLES
 from services.gateway.metrics import ACCESS_REFUSED
 from services.gateway.page import PAGE_POLICY
+from services.gateway.problems import problem
 from services.runtime.telemetry import configure_logging
 from services.wire.topics import CONTROLS
 from tests.support.gateway_keys import (
@@ -279,6 +281,13 @@ async def test_a_key_may_ask_so_often_wherever_it_comes_from() -> None:
         assert answers[1].headers["ratelimit"].startswith('"key";r=0;')
         assert (await client.get("/tickers", headers=BOB.bearer)).status_code == 200
         assert (await client.get("/tickers")).headers["ratelimit"].startswith('"address"')
+
+
+def test_the_client_comes_back_when_a_limit_says_so() -> None:
+    limited = problem("RATE_LIMITED", "too often").response()
+    with pytest.raises(UnavailableError) as refused:
+        calls.account().read(limited.status_code, "7", bytes(limited.body))
+    assert (refused.value.reason, refused.value.retry_after_s) == ("RATE_LIMITED", 7.0)
 
 
 async def test_what_was_refused_is_counted_by_reason() -> None:
