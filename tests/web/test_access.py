@@ -39,6 +39,7 @@ from tests.support.gateway_memory import (
     make_client,
     make_gateway,
     report,
+    serving,
 )
 
 JSON = {"Content-Type": "application/json"}
@@ -447,3 +448,35 @@ async def test_a_request_that_breaks_leaves_no_secret_in_the_log(
     assert "planted" in out
     assert "Traceback" in out
     assert [s for s in (ALICE.key[-43:], ALICE.signing) if s in out] == []
+
+
+# --- in front of it
+
+
+async def test_it_may_be_called_by_its_names_and_by_no_other() -> None:
+    async with await make_door(gateway_names="trade.example,b.example") as client:
+        for host, status in (
+            ("trade.example", 200), ("TRADE.example:443", 200), ("b.example", 200),
+            ("evil.example", 421), ("trade.example.evil.example", 421),
+        ):  # fmt: skip
+            assert (await client.get("/time", headers={"Host": host})).status_code == status
+
+
+@pytest.mark.parametrize(
+    "proxies,statuses", [("127.0.0.1", [200, 200, 429]), ("", [200, 429, 429])]
+)
+async def test_only_the_proxies_that_are_named_say_where_a_request_comes_from(
+    proxies: str, statuses: list[int]
+) -> None:
+    gateway = make_gateway(
+        gateway_proxies=proxies, gateway_rate_of_address_max=1, gateway_rate_window_s=3_600
+    )
+    async with (
+        serving(gateway) as service,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as client,
+    ):
+        answers = [
+            await client.get("/time", headers={"X-Forwarded-For": address})
+            for address in ("10.0.0.1", "10.0.0.2", "10.0.0.2")
+        ]
+    assert [answer.status_code for answer in answers] == statuses

@@ -1,0 +1,77 @@
+"""Requests that mean nothing: each is answered, none breaks anything, and nothing of them stays.
+
+OUTCRY_JUNK_REQUESTS=100000 makes it long.
+"""
+
+import gc
+import os
+import random
+from collections import Counter
+from typing import Final
+
+import httpx
+
+from services.gateway.app import make_app
+from tests.support.gateway_keys import ALICE, OPERATOR, make_ring
+from tests.support.gateway_memory import HOST, MemoryCommandLog, book, feed, make_gateway
+
+REQUESTS: Final = int(os.environ.get("OUTCRY_JUNK_REQUESTS", "800"))
+PATHS: Final = (
+    "/", "/orders", "/orders/batch", "/orders/cancel-all", "/orders/x/cancel", "/orders/%00",
+    "/orders/" + "y" * 300, "/book/AAPL", "/book/%F0%9F%98%80", "/candles/AAPL", "/fills",
+    "/positions", "/account", "/admin/halt", "/admin/nothing", "/assets/../app.py", "//", "/ws",
+    "/openapi.json", "/time", "/healthz",
+)  # fmt: skip
+METHODS: Final = (*["GET"] * 5, *["POST"] * 9, "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "BREW")
+BODIES: Final = (
+    b"", b"{", b"null", b"[" * 900, b'{"a":' * 300, b"\xff\xfe", b'{"ticker": "AAPL"}',
+    b'{"orders": [{}, [], null, 1]}', b'{"client_command_id": "c", "ticker": "\\u0000"}',
+    b'{"client_command_id": "c", "quantity": 1e999}', b'{"price": NaN}', b"x" * 70_000,
+)  # fmt: skip
+
+
+def junk(draw: random.Random) -> httpx.Request:
+    headers = {
+        "Content-Type": draw.choice(["application/json"] * 5 + ["text/plain", "", "a/json; x"]),
+        "Host": draw.choice([HOST] * 9 + ["evil.example", "[::1", ""]),
+    }
+    if draw.random() < 0.9:
+        good = [f"Bearer {ALICE.key}", f"Bearer {OPERATOR.key}"]
+        headers["Authorization"] = draw.choice(good * 4 + ["Bearer x", "Basic x", "", ALICE.key])
+    if draw.random() < 0.05:
+        headers["X-Outcry-Signature"] = draw.choice(["0" * 64, "", "z"])
+    if draw.random() < 0.2:
+        headers["Idempotency-Key"] = draw.choice(["a", "", '"', "x" * 100])
+    if draw.random() < 0.2:
+        headers["Prefer"] = draw.choice(["wait=0", "wait=-1", "wait=x", ",,,", "wait=99999"])
+    query = draw.choice([""] * 9 + ["?a=1", "?limit=0", "?limit=1&limit=2", "?cursor=%00", "?=&&="])
+    return httpx.Request(
+        draw.choice(METHODS),
+        f"http://{HOST}{draw.choice(PATHS)}{query}",
+        headers=headers,
+        content=draw.choice(BODIES),
+    )
+
+
+async def test_junk_is_answered_without_a_server_error_and_leaves_nothing_behind() -> None:
+    log = MemoryCommandLog()
+    gateway = make_gateway(
+        log, ring=await make_ring(), gateway_access="keys", gateway_wait_max_ms=1
+    )
+    feed(gateway, book())
+    statuses: Counter[int] = Counter()
+    draw = random.Random(20_261_126)
+    transport = httpx.ASGITransport(make_app(gateway))
+    objects = []
+    for _ in range(2):
+        for _ in range(REQUESTS // 2):
+            response = await transport.handle_async_request(junk(draw))
+            await response.aread()
+            statuses[response.status_code] += 1
+            assert response.status_code < 500, (response.request, response.text)
+            log.records.clear()
+        gc.collect()
+        objects.append(len(gc.get_objects()))
+    assert {200, 400, 401, 403, 404, 405, 413, 415, 421, 422} <= set(statuses), statuses
+    # Less than one object a request: what is left is what fills once, whoever asks.
+    assert objects[1] - objects[0] < REQUESTS // 2
