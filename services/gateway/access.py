@@ -137,9 +137,11 @@ class Access:
 
     def _fresh_ring(self) -> KeyRing:
         if self.ring is None:
+            # Not "come back later": no key ever counts here.
             raise problem(
-                HttpReason.KEYS_UNAVAILABLE,
-                "this gateway has no database of keys; set OUTCRY_PG_DSN",
+                HttpReason.KEY_REFUSED,
+                "this gateway has no database of keys (OUTCRY_PG_DSN); name an account instead",
+                headers=CHALLENGE,
             )
         if not self.ring.is_fresh:
             raise problem(

@@ -22,6 +22,9 @@ CALLER: Final = "outcry.caller"
 """In a request's scope: who proved to ask; None if nobody did."""
 UNCOUNTED_PATHS: Final = ("/healthz", "/readyz")
 """Whoever watches over the process must not find it dead because others ask too often."""
+METHODS: Final = ("GET", "HEAD", "POST")
+"""Those that any path has. To others credentials are not even looked at: there is only 405, and a
+path that took one would find nobody to be the caller."""
 _LOOKS_LIKE_A_KEY: Final = re.compile(rb"outcry_[0-9a-f]{16}_")
 
 
@@ -57,6 +60,8 @@ class AccessLayer:
     async def _caller(self, scope: Scope, receive: Receive) -> tuple[Caller | None, Receive]:
         """Who asks, and where the rest of the request comes from then."""
         refuse_key_in_url(scope)
+        if scope["method"] not in METHODS:
+            return None, receive
         headers = Headers(scope=scope)
         key, signature = key_of(headers), signature_of(headers)
         if key is not None and signature is not None:

@@ -161,7 +161,7 @@ async def test_without_a_database_of_keys_no_key_is_taken_and_the_public_is_serv
     async with make_client(gateway, account=None) as client:
         assert (await client.get("/tickers")).status_code == 200
         response = await client.get("/tickers", headers=ALICE.bearer)
-    assert (response.status_code, reason_of(response)) == (503, "KEYS_UNAVAILABLE")
+    assert (response.status_code, reason_of(response)) == (401, "KEY_REFUSED")
     assert "OUTCRY_PG_DSN" in response.text
 
 
@@ -282,6 +282,16 @@ async def test_a_key_may_ask_so_often_wherever_it_comes_from() -> None:
         assert answers[1].headers["ratelimit"].startswith('"key";r=0;')
         assert (await client.get("/tickers", headers=BOB.bearer)).status_code == 200
         assert (await client.get("/tickers")).headers["ratelimit"].startswith('"address"')
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+async def test_a_method_that_no_path_has_is_told_so_whatever_credentials_it_brings(
+    method: str,
+) -> None:
+    async with await make_door() as client:
+        for headers in (ALICE.bearer, {SIGNATURE_HEADER: ""}, {"Authorization": "x"}):
+            response = await client.request(method, "/orders", headers=headers)
+            assert (response.status_code, reason_of(response)) == (405, "METHOD_NOT_ALLOWED")
 
 
 def test_the_client_comes_back_when_a_limit_says_so() -> None:
