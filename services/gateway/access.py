@@ -178,7 +178,8 @@ def key_of(headers: Headers) -> str | None:
 
 def signature_of(headers: Headers) -> Signature | None:
     """The signature that a request carries; None: it has none. Raises as `key_of`."""
-    sent = [headers.getlist(name) for name in SIGNED_HEADERS]
+    # An empty header is what some clients send for one that they have no value for.
+    sent = [[value for value in headers.getlist(name) if value] for name in SIGNED_HEADERS]
     if not any(sent):
         return None
     for name, values in zip(SIGNED_HEADERS, sent, strict=True):

@@ -125,6 +125,14 @@ async def test_credentials_of_another_shape_are_told_so_and_not_repeated(
     assert ALICE.key[-43:] not in response.text
 
 
+async def test_signature_headers_without_a_value_are_as_if_they_were_not_there() -> None:
+    empty = {KEY_HEADER: "", TIMESTAMP_HEADER: "", SIGNATURE_HEADER: ""}
+    async with await make_door() as client:
+        assert (await client.get("/tickers", headers=empty)).status_code == 200
+        response = await client.post("/orders", json=ORDER, headers=empty)
+        assert reason_of(response) == "KEY_REQUIRED"
+
+
 @pytest.mark.parametrize(
     "path",
     [f"/orders/{ALICE.key}", f"/tickers?key={ALICE.key}", f"/nothing?{ALICE.key}"],
