@@ -208,10 +208,11 @@ def _sums(values: Floats, skipped: int, length: int, marks: Marks) -> Sums:
 
     count = len(marks.numbers)
     first, second = marks.pairs
-    across = z[:, :, :count].reshape(-1, length, *z[:, :, :count].shape[1:]).transpose(0, 2, 1, 3)
+    stretches = len(values) // length
+    # The number of stretches is stated, since a panel of classes alone has no value to tell it by.
+    across = z[:, :, :count].reshape(stretches, length, z.shape[1], count).transpose(0, 2, 1, 3)
     across = np.ascontiguousarray(across)
     products = across.transpose(0, 1, 3, 2) @ across
-    stretches = len(values) // length
     return Sums(
         np.full(stretches, length, dtype=np.float64),
         by_stretch(is_present),
