@@ -295,7 +295,7 @@ def _made(
             f"no row of {', '.join(silent)} is of this version and of the time asked for; leave"
             " the ticker out, or backfill it"
         )
-    mid, has_mid = _mid(rows, feature_set)
+    mid, has_mid = mids_of(rows, feature_set)
     labels = label_rows(
         rows.ticker, rows.grid_time_us, mid, has_mid, plan.horizon_s, plan.threshold
     )
@@ -326,7 +326,7 @@ def _made(
         label=labels.label[taken],
         move=labels.move[taken],
         mid=mid[taken],
-        half_spread=_half_spread(feature_set, rows.values, mid)[taken],
+        half_spread=half_spreads_of(feature_set, rows.values, mid)[taken],
         left_out=left_out,
         nulls={name: int(undefined[:, n].sum()) for n, name in zip(places, columns, strict=True)},
         rows_read=len(rows.ticker),
@@ -337,7 +337,7 @@ def _made(
     return replace(made, sha256=_sha256(made))
 
 
-def _mid(rows: Rows, feature_set: FeatureSet[Any]) -> tuple[Ints, Bools]:
+def mids_of(rows: Rows, feature_set: FeatureSet[Any]) -> tuple[Ints, Bools]:
     """In 1/20000 dollar, and where there is one."""
     place = feature_set.columns.index(MID)
     scale = feature_set.features[place].scale
@@ -356,7 +356,7 @@ def _mid(rows: Rows, feature_set: FeatureSet[Any]) -> tuple[Ints, Bools]:
     return mid, has_mid
 
 
-def _half_spread(feature_set: FeatureSet[Any], values: Floats, mid: Ints) -> Ints:
+def half_spreads_of(feature_set: FeatureSet[Any], values: Floats, mid: Ints) -> Ints:
     """In 1/20000 dollar: exact from a spread in dollars.
 
     A spread relative to the mid is stated in 1e-6, so what follows is so exact too.

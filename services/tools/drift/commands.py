@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from services.tools.drift import run_commands
+
 if TYPE_CHECKING:
     from services.tools.drift.trials import Order
 
@@ -20,6 +22,7 @@ Alpha = Annotated[
 ]
 
 drift_app = typer.Typer(no_args_is_help=True, help="Whether something has changed.")
+run_commands.register(drift_app)
 
 
 def register(app: typer.Typer) -> None:

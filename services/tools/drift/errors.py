@@ -5,3 +5,7 @@ from services.tools.operate.errors import OperateError
 
 class NotCalibratedError(OperateError):
     """A reference says too little; the message says why."""
+
+
+class NotAskedWellError(OperateError):
+    """What was asked for can't be; the message says what can."""

@@ -1,0 +1,331 @@
+"""A run: each kind of job over the windows that it is due, or over the one that was asked for.
+
+1. Which model serves; without one nothing can be judged, and the run says so.
+2. What its windows are held against: a calibration from its file, or made now of the training's
+   rows. It may be refused; then each window says why.
+3. Windows that are over and not in the ledger, the oldest first. None: the newest result that is
+   there is told again. A window that was asked for is judged whatever the ledger has.
+4. Each window is judged and recorded, before its report is drawn: an alarm waits for no picture.
+
+Whatever fails half-way has left whole results; the next run takes what is missing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec.structs import replace
+
+from services.drift.core.outcomes import Refusal
+from services.drift.core.predicted import Predictions
+from services.drift.core.windows import SECOND_US, Window
+from services.drift.ledger import HISTORY_MAX, Job, Kind, Result, ResultConflictError
+from services.drift.pictures import draw
+from services.drift.report_files import ReportLimits, path_of, remove_old
+from services.lake.errors import LakeError
+from services.tools.drift.errors import NotAskedWellError
+from services.tools.drift.jobs.drawing import order_of
+from services.tools.drift.jobs.judged import Looked, basis_without, look_at, ratios_of
+from services.tools.drift.jobs.parity import hour_of, mismatches_of, result_of_parity
+from services.tools.drift.jobs.performance import basis_of, performance_of, result_for, shares_of
+from services.tools.drift.jobs.place import NothingServes, Place, Serving, serving_of
+from services.tools.drift.jobs.reference import Known, Look, Question, known_of
+from services.tools.drift.jobs.rows import newest_us
+from services.tools.drift.jobs.told import NoJudgement, Recorded, Told
+from services.tools.drift.jobs.windows import due_windows, over_windows
+from services.trainer.errors import TrainerError
+
+WINDOW_S: Final = 7_200
+PERFORMANCE_WINDOW_S: Final = 3_600
+
+type Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """What a run is to do."""
+
+    kinds: tuple[Kind, ...]
+    """`quality` comes with `data`, asked for or not, since one look gives both."""
+    alpha: float
+    limits: ReportLimits
+    """Of the reports that stay."""
+    tickers: tuple[str, ...] = ()
+    """None named: all of the training."""
+    window: Window | None = None
+    """None: those that are due."""
+    window_s: int | None = None
+    """None: WINDOW_S, and PERFORMANCE_WINDOW_S of performance."""
+    draws: bool = True
+
+
+def run_jobs(
+    place: Place,
+    order: RunOrder,
+    tell: Tell = lambda _: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> list[Told]:
+    """Do them, one kind after the other.
+
+    Raises:
+        NotAskedWellError: a ticker that the model was not trained on.
+        RetriableError: the registry, Kafka or PostgreSQL is away; what was recorded stays.
+        OperateError: Kafka or the schema registry does not answer.
+    """
+    serving = serving_of(place.registry)
+    if isinstance(serving, NothingServes):
+        return [
+            Told(kind=kind, outcome=serving.outcome, detail=serving.detail) for kind in order.kinds
+        ]
+    run = _Run(place, order, serving, tell, now)
+    told = [one for kind in order.kinds for one in run.of_kind(kind)]
+    remove_old(place.home, order.limits, now().timestamp())
+    return told
+
+
+class _Run:
+    def __init__(
+        self,
+        place: Place,
+        order: RunOrder,
+        serving: Serving,
+        tell: Tell,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._place = place
+        self._order = order
+        self._serving = serving
+        self._tell = tell
+        self._now = now
+        self._newest_us: dict[tuple[str, ...], int | None] = {}
+
+    def of_kind(self, kind: Kind) -> Iterator[Told]:
+        match kind:
+            case "parity":
+                yield self._parity()
+            case "quality":
+                if "data" not in self._order.kinds:
+                    yield from self._looks("data")
+            case "performance":
+                yield from self._performance()
+            case _:
+                yield from self._looks(kind)
+
+    # --- features, predictions, labels
+
+    def _looks(self, look: Look) -> Iterator[Told]:
+        question = self._question(look, self._order.window_s or WINDOW_S)
+        self._tell(f"{look}: what is usual")
+        known = known_of(self._place, question)
+        basis = question.basis_sha256
+        if isinstance(known, Refusal):
+            basis = basis_without(basis, known)
+        label_s = self._serving.manifest.label.horizon_s if look == "labels" else 0
+        windows, kept = self._windows(look, question, basis, label_s)
+        said = self._said(windows) if look == "predictions" else None
+        if look == "predictions" and said is not None:
+            windows = self._once_served(windows, said)
+        if not windows:
+            yield from kept
+            return
+        for window in windows:
+            self._tell(f"{look}: {_spelled(window)}")
+            for looked in look_at(self._place, question, known, window, said):
+                yield self._recorded(looked, question, known, label_s)
+
+    def _recorded(
+        self, looked: Looked, question: Question, known: Known | Refusal, needed_s: int
+    ) -> Told:
+        result = looked.result
+        can_be_drawn = isinstance(known, Known) and looked.panel is not None
+        if can_be_drawn and result.job.kind != "quality":
+            result = replace(result, job=replace(result.job, report_path=path_of(result.job)))
+        if not self._is_over(question, result.job.window, needed_s):
+            return _told(result, "waits")
+        told = self._record(result)
+        if told.recorded == "differs" or not result.job.report_path or not self._order.draws:
+            return told
+        page = self._place.home / result.job.report_path
+        if page.exists():
+            return replace(told, report="there")
+        assert isinstance(known, Known), "a refusal can't be drawn"
+        assert looked.panel is not None, "a window without rows can't be drawn"
+        self._tell(f"{result.job.kind}: a report of {_spelled(result.job.window)}")
+        return replace(told, report=draw(order_of(result, known, looked.panel), page))
+
+    # --- performance
+
+    def _performance(self) -> Iterator[Told]:
+        question = self._question("labels", self._order.window_s or PERFORMANCE_WINDOW_S)
+        horizon_s = self._serving.manifest.label.horizon_s
+        windows, kept = self._windows("performance", question, basis_of(question), horizon_s)
+        said = self._said(windows)
+        if said is not None:
+            windows = self._once_served(windows, said)
+        if not windows or said is None:
+            yield from kept
+            return
+        shares = shares_of(self._place, question)
+        for window in windows:
+            self._tell(f"performance: {_spelled(window)}")
+            try:
+                found = performance_of(self._place, question, window, said, shares)
+            except (LakeError, TrainerError) as error:
+                yield self._nothing("performance", NoJudgement.DAMAGED_ROWS, str(error), window)
+                continue
+            if not found.is_final:
+                yield Told(
+                    kind="performance", model=found.model, version=found.version, window=window,
+                    outcome=found.standing, is_alarm=found.is_alarm, detail=found.detail,
+                    ratio=found.ratio, counts=found.counts, recorded="waits",
+                )  # fmt: skip
+                continue
+            yield replace(self._record(result_for(question, found)), counts=found.counts)
+
+    # --- parity
+
+    def _parity(self) -> Told:
+        self._tell("parity: the trades once more")
+        found = self._place.served()
+        told = self._record(result_of_parity(self._serving, found, hour_of(self._now())))
+        counts = {"matched": found.matched, "mismatched": mismatches_of(found)}
+        return replace(told, counts=counts | {"unreadable": found.unreadable})
+
+    # --- parts
+
+    def _question(self, look: Look, window_s: int) -> Question:
+        trained = tuple(sorted(self._serving.manifest.data.offsets))
+        if strange := sorted(set(self._order.tickers) - set(trained)):
+            raise NotAskedWellError(
+                f"{self._serving.name} version {self._serving.version} was not trained on"
+                f" {', '.join(strange)}; its tickers are {', '.join(trained)}"
+            )
+        tickers = tuple(name for name in trained if name in self._order.tickers) or trained
+        if self._order.window is not None:
+            window = self._order.window
+            window_s = self._order.window_s or (window.end_us - window.begin_us) // SECOND_US
+        return Question(look, self._serving, tickers, window_s, self._order.alpha)
+
+    def _windows(
+        self, kind: Kind, question: Question, basis: str, needed_s: int
+    ) -> tuple[list[Window], list[Told]]:
+        """What is due, and what to say if nothing is."""
+        if self._order.window is not None:
+            return [self._order.window], []
+        try:
+            newest = self._newest(question)
+        except LakeError as error:
+            return [], [self._nothing(kind, NoJudgement.DAMAGED_ROWS, str(error))]
+        first_us = self._serving.manifest.data.last_grid_us + SECOND_US
+        over = over_windows(first_us, newest, question.window_s, needed_s)
+        before = [
+            job
+            for job in self._place.ledger.history(kind, HISTORY_MAX)
+            if self._is_of(job, question, basis)
+        ]
+        due = due_windows(over, [job.window for job in before])
+        if due:
+            return due, []
+        if before:
+            return [], [_kept(self._place, job) for job in self._newest_of(kind, before)]
+        detail = f"rows of {question.window_s:,} s and more after the training are needed"
+        return [], [self._nothing(kind, NoJudgement.NO_WINDOW_YET, detail)]
+
+    def _is_of(self, job: Job, question: Question, basis: str) -> bool:
+        length_us = job.window.end_us - job.window.begin_us
+        is_own = job.model_sha256 == self._serving.manifest.model_sha256
+        # A window that was asked for by its ends stands at no multiple of the length.
+        is_regular = length_us == question.window_s * SECOND_US
+        is_regular &= job.window.begin_us % length_us == 0
+        return is_own and is_regular and job.basis_sha256 == basis
+
+    def _newest_of(self, kind: Kind, before: Sequence[Job]) -> list[Job]:
+        newest = before[0]
+        if kind != "data":
+            return [newest]
+        twins = self._place.ledger.history("quality", HISTORY_MAX)
+        return [newest, *(job for job in twins if _same_look(job, newest))]
+
+    def _newest(self, question: Question) -> int | None:
+        """Once a run: a lake that grows meanwhile is the next run's."""
+        if question.tickers not in self._newest_us:
+            self._newest_us[question.tickers] = newest_us(
+                self._place.lake, question.feature_set, question.tickers
+            )
+        return self._newest_us[question.tickers]
+
+    def _is_over(self, question: Question, window: Window, needed_s: int) -> bool:
+        newest = self._newest(question)
+        return newest is not None and newest >= window.last_us + needed_s * SECOND_US
+
+    def _said(self, windows: Sequence[Window]) -> Predictions | None:
+        if not windows:
+            return None
+        begin_us = min(window.begin_us for window in windows)
+        return self._place.said(begin_us, max(window.end_us for window in windows))
+
+    def _once_served(self, windows: list[Window], said: Predictions) -> list[Window]:
+        """Without those before the version's first answer: it did not serve yet.
+
+        The newest stays, and says that nothing was served, if that is so.
+        """
+        if self._order.window is not None:
+            return windows
+        own = (said.version == self._serving.version) & ~said.is_shadow
+        times = said.grid_time_us[own]
+        first_us = int(times.min()) if len(times) else windows[-1].begin_us if windows else 0
+        return [window for window in windows if window.end_us > first_us]
+
+    def _record(self, result: Result) -> Told:
+        try:
+            is_new = self._place.ledger.record(result)
+        except ResultConflictError as error:
+            return replace(_told(result, "differs"), detail=str(error))
+        return _told(result, "new" if is_new else "same")
+
+    def _nothing(
+        self, kind: Kind, outcome: NoJudgement, detail: str, window: Window | None = None
+    ) -> Told:
+        serving = self._serving
+        return Told(
+            kind=kind, model=serving.name, version=serving.version, window=window,
+            outcome=outcome, detail=detail,
+        )  # fmt: skip
+
+
+def _told(result: Result, recorded: Recorded) -> Told:
+    job = result.job
+    return Told(
+        kind=job.kind,
+        model=job.model,
+        version=job.model_version,
+        window=job.window,
+        outcome=job.outcome,
+        is_alarm=job.is_alarm,
+        detail=job.detail,
+        ratio=job.ratio,
+        ratios=ratios_of(result.checks),
+        recorded=recorded,
+        job_id=job.job_id,
+        report_path=job.report_path,
+    )
+
+
+def _kept(place: Place, job: Job) -> Told:
+    found = place.ledger.find(job.job_id)
+    assert found is not None, "what is in the history is in the ledger"
+    return _told(found, "kept")
+
+
+def _same_look(one: Job, other: Job) -> bool:
+    return (one.window, one.basis_sha256, one.model_sha256) == (
+        other.window, other.basis_sha256, other.model_sha256,
+    )  # fmt: skip
+
+
+def _spelled(window: Window) -> str:
+    begin, end = (
+        datetime.fromtimestamp(us / SECOND_US, UTC) for us in (window.begin_us, window.end_us)
+    )
+    return f"{begin:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S} UTC"

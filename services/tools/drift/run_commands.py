@@ -1,0 +1,202 @@
+"""`outcry drift run`, `history`, `act` and `actions`: the jobs, what they found, what was done."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from services.models.classes import HORIZON_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.drift.core.windows import Window
+    from services.drift.ledger import Kind
+    from services.tools.drift.jobs.told import Told
+
+_TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+_SECOND_US: Final = 1_000_000
+
+type JobName = Literal["data", "quality", "predictions", "labels", "performance", "parity", "all"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+HorizonS = Annotated[
+    int, typer.Option("--horizon-s", min=1, help="Of the model: which registered name.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="So many of each kind.")]
+
+
+def register(drift_app: typer.Typer) -> None:
+    """Add them to `outcry drift`."""
+    drift_app.command("run")(run_drift)
+    drift_app.command("history")(show_history)
+
+
+def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
+    *,
+    job: Annotated[
+        list[JobName] | None, typer.Option("--job", help="Only these; default: all.")
+    ] = None,
+    ticker: Annotated[
+        list[str] | None, typer.Option("--ticker", help="Only these of the training's.")
+    ] = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option("--from", formats=_TIMES, help="Judge this window (event time, UTC)."),
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=_TIMES, help="Its end, not included.")
+    ] = None,
+    window_s: Annotated[
+        int | None,
+        typer.Option("--window-s", min=60, help="Default: 7200, and 3600 for performance."),
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="Windows that may alarm for nothing.")
+    ] = 0.05,
+    draws: Annotated[
+        bool, typer.Option("--report/--no-report", help="Have Evidently draw the windows.")
+    ] = True,
+    horizon_s: HorizonS = HORIZON_S,
+    as_json: AsJson = False,
+) -> None:
+    """Judge the windows that are over and not judged yet, of the model that serves; or one window.
+
+    Exit code 0: all of it was judged and is ok. 3: something alarms. 4: nothing alarms, and
+    something could not be judged. 1: it did not come so far (a part of the stack is away).
+    """
+    from rich.console import Console
+
+    from services.drift.report_files import ReportLimits
+    from services.runtime.settings import read_settings
+    from services.tools.drift.jobs.place import open_place
+    from services.tools.drift.jobs.run import RunOrder, run_jobs
+    from services.tools.drift.jobs.told import exit_code
+    from services.tools.operate.present import print_json
+
+    order = RunOrder(
+        _kinds(job),
+        alpha,
+        read_settings(ReportLimits),
+        tuple(dict.fromkeys(ticker or ())),
+        _window(first, last),
+        window_s,
+        draws,
+    )
+    began_s = time.monotonic()
+    with Console(stderr=True).status("") as status, open_place(_home(), horizon_s) as place:
+        told = run_jobs(place, order, status.update)
+    code = exit_code(told)
+    if as_json:
+        print_json({"jobs": told, "exit_code": code, "took_s": time.monotonic() - began_s})
+    else:
+        _print_told(told)
+    raise typer.Exit(code)
+
+
+def show_history(
+    *,
+    job: Annotated[
+        list[JobName] | None, typer.Option("--job", help="Only these; default: all.")
+    ] = None,
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """What the jobs found, the latest window first."""
+    from services.drift.postgres import PostgresLedger
+    from services.tools.operate.connect import read_deployment
+    from services.tools.operate.present import print_json, print_table
+
+    deployment = read_deployment()
+    ledger = PostgresLedger(deployment.pg_dsn, deployment.name)
+    found = [one for kind in _kinds(job) for one in ledger.history(kind, limit)]
+    found.sort(key=lambda one: -one.window.end_us)
+    if as_json:
+        print_json([{"job_id": one.job_id, "job": one} for one in found])
+        return
+    home = _home()
+    print_table(
+        ("window, UTC", "job", "model", "outcome", "ratio", "report", "detail", "id"),
+        [
+            (
+                _spelled(one.window), one.kind, f"{one.model}/{one.model_version}",
+                _outcome(one.outcome, is_alarm=one.is_alarm), _ratio(one.ratio),
+                _link(home, one.report_path), _short(one.detail), one.job_id[:12],
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def _print_told(told: "Sequence[Told]") -> None:
+    from services.tools.operate.present import print_table
+
+    home = _home()
+    print_table(
+        ("window, UTC", "job", "outcome", "ratio", "recorded", "report", "detail"),
+        [
+            (
+                _spelled(one.window) if one.window else "-", one.kind,
+                _outcome(one.outcome, is_alarm=one.is_alarm), _ratio(one.ratio), one.recorded,
+                _link(home, one.report_path), _short(one.detail),
+            )
+            for one in told
+        ],
+    )  # fmt: skip
+
+
+def _kinds(names: list[JobName] | None) -> "tuple[Kind, ...]":
+    from services.tools.drift.jobs.told import KINDS
+
+    if not names or "all" in names:
+        return KINDS
+    return tuple(kind for kind in KINDS if kind in names)
+
+
+def _window(first: datetime | None, last: datetime | None) -> "Window | None":
+    from services.drift.core.windows import Window
+
+    if (first is None) != (last is None):
+        raise typer.BadParameter("--from and --to go together: one window, from here to there")
+    if first is None or last is None:
+        return None
+    begin_us, end_us = (
+        int(at.replace(tzinfo=UTC).timestamp()) * _SECOND_US for at in (first, last)
+    )
+    if begin_us >= end_us:
+        raise typer.BadParameter("--from must be before --to")
+    return Window(begin_us, end_us)
+
+
+def _spelled(window: "Window") -> str:
+    begin, end = (
+        datetime.fromtimestamp(us / _SECOND_US, UTC) for us in (window.begin_us, window.end_us)
+    )
+    return f"{begin:%Y-%m-%d %H:%M:%S} to {end:%H:%M:%S}"
+
+
+def _outcome(outcome: str, *, is_alarm: bool) -> str:
+    return f"{outcome} (ALARM)" if is_alarm else outcome
+
+
+def _ratio(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"
+
+
+def _link(home: Path, path: str) -> str:
+    if not path:
+        return "-"
+    return str(home / path) if (home / path).exists() else "gone"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _home() -> Path:
+    from services.runtime.settings import read_settings
+    from services.tools.stack.settings import StackSettings
+
+    return read_settings(StackSettings).home
