@@ -6,12 +6,8 @@ from typing import Any, Final
 import psycopg
 
 from services.drift.core.windows import Window
+from services.drift.database import in_transaction
 from services.drift.ledger import HISTORY_MAX, Check, Job, Kind, Result, require_fit, require_same
-from services.runtime.errors import ConfigurationError, NoTablesError, RetriableError
-
-_CONNECT_TIMEOUT_S: Final = 5
-_STATEMENT_TIMEOUT_MS: Final = 30_000
-_READ_ONLY: Final = "25006"
 
 _INSERT: Final = """
 INSERT INTO outcry.drift_jobs (deployment, job_id, kind, model, model_version, model_sha256,
@@ -102,27 +98,7 @@ class PostgresLedger:
         return Result(_job_of(row[:-1]), row[-1].encode(), tuple(Check(*check) for check in checks))
 
     def _run[T](self, doing: str, work: Callable[[psycopg.Connection], T]) -> T:
-        """One transaction, and what to do about an error of PostgreSQL."""
-        options = f"-c statement_timeout={_STATEMENT_TIMEOUT_MS}"
-        try:
-            with psycopg.connect(
-                self._dsn, connect_timeout=_CONNECT_TIMEOUT_S, options=options
-            ) as connection:
-                return work(connection)
-        except psycopg.errors.UndefinedTable as error:
-            raise NoTablesError(
-                f"{doing}: the database has no tables of drift; start the stack with `outcry up`"
-            ) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-            raise RetriableError(f"{doing}: {_one_line(error)}; try again") from error
-        except psycopg.Error as error:
-            if error.sqlstate == _READ_ONLY:
-                raise RetriableError(
-                    f"{doing}: {_one_line(error)}; is OUTCRY_PG_DSN the primary?"
-                ) from error
-            raise ConfigurationError(
-                f"{doing}: {_one_line(error)}; is OUTCRY_PG_DSN the database `outcry up` made?"
-            ) from error
+        return in_transaction(self._dsn, doing, work)
 
 
 def _job_of(row: tuple[Any, ...]) -> Job:
@@ -141,7 +117,3 @@ def _job_of(row: tuple[Any, ...]) -> Job:
         detail=detail,
         report_path=report_path,
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -95,7 +95,7 @@ FEATURES: Final = Topic(
 )  # fmt: skip
 PREDICTIONS: Final = Topic(
     "predictions", "feed", "ticker", TICKER_PARTITIONS, "delete", False,
-    ("inference",), ("gateway", "clients"), ("Prediction",), True,
+    ("inference",), ("gateway", "drift", "clients"), ("Prediction",), True,
 )  # fmt: skip
 
 TRADING: Final = (ORDERS, ORDERS_DLQ, CONTROLS, ACCOUNTS, MATCHING, TRADES, BOOK, EXECUTIONS)

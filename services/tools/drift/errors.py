@@ -9,3 +9,7 @@ class NotCalibratedError(OperateError):
 
 class NotAskedWellError(OperateError):
     """What was asked for can't be; the message says what can."""
+
+
+class ActLockedError(OperateError):
+    """Another process acts on an alarm of this deployment."""

@@ -32,6 +32,8 @@ def register(drift_app: typer.Typer) -> None:
     """Add them to `outcry drift`."""
     drift_app.command("run")(run_drift)
     drift_app.command("history")(show_history)
+    drift_app.command("act")(act_on_alarm)
+    drift_app.command("actions")(show_actions)
 
 
 def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
@@ -126,6 +128,71 @@ def show_history(
                 _link(home, one.report_path), _short(one.detail), one.job_id[:12],
             )
             for one in found
+        ],
+    )  # fmt: skip
+
+
+def act_on_alarm(
+    job_id: Annotated[str, typer.Argument(help="Of the alarm, as `drift history --json` has it.")],
+    *,
+    action: Annotated[Literal["retrain", "rollback"], typer.Option(help="What to do.")],
+    cooldown_s: Annotated[
+        float, typer.Option(min=0, help="Left out if another began so short ago.")
+    ] = 21_600.0,
+    source: Annotated[
+        Literal["lake", "kafka"], typer.Option(help="Of the trades to train on, as in `pipeline`.")
+    ] = "kafka",
+    newest_s: Annotated[
+        int, typer.Option(min=0, help="Train on rows of so many last seconds; 0: on all.")
+    ] = 0,
+    budget: Annotated[int, typer.Option(min=1, help="Parameters tried for each model.")] = 4,
+    horizon_s: HorizonS = HORIZON_S,
+    as_json: AsJson = False,
+) -> None:
+    """Retrain or roll back because of an alarm, once, and record it with its cause.
+
+    Exit code 0: another model serves now. 4: none does; the outcome says why.
+    """
+    from rich.console import Console
+
+    from services.drift.postgres_actions import PostgresActions
+    from services.tools.drift.act import Training, act
+    from services.tools.drift.jobs.place import open_place
+    from services.tools.operate.connect import read_deployment
+    from services.tools.operate.present import print_json
+
+    deployment = read_deployment()
+    actions = PostgresActions(deployment.pg_dsn, deployment.name)
+    training = Training(source, newest_s, budget)
+    with Console(stderr=True).status("") as status, open_place(_home(), horizon_s) as place:
+        came = act(place, actions, action, job_id, cooldown_s, training, status.update)
+    if as_json:
+        print_json(came)
+    else:
+        typer.echo(f"{came.kind}: {came.outcome}{': ' if came.detail else ''}{came.detail}")
+    raise typer.Exit(0 if came.outcome in {"promoted", "rolled_back"} else 4)
+
+
+def show_actions(*, limit: Limit = 20, as_json: AsJson = False) -> None:
+    """What was done about alarms, the latest first."""
+    from services.drift.postgres_actions import PostgresActions
+    from services.tools.operate.connect import read_deployment
+    from services.tools.operate.present import print_json, print_table
+
+    deployment = read_deployment()
+    found = PostgresActions(deployment.pg_dsn, deployment.name).history(limit)
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("time, UTC", "action", "model", "outcome", "because of", "detail"),
+        [
+            (
+                f"{datetime.fromtimestamp(entry.at_us / _SECOND_US, UTC):%Y-%m-%d %H:%M:%S}",
+                entry.action.kind, f"{entry.action.model}/{entry.action.model_version}",
+                entry.outcome, entry.action.job_id[:12], _short(entry.detail),
+            )
+            for entry in found
         ],
     )  # fmt: skip
 

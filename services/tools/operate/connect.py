@@ -40,18 +40,22 @@ class Deployment(msgspec.Struct, frozen=True):
 def read_deployment() -> Deployment:
     """From OUTCRY_PORT_BASE, OUTCRY_TOPIC_PREFIX and OUTCRY_PG_DSN, as the stack reads them.
 
+    OUTCRY_KAFKA_BOOTSTRAP and OUTCRY_REGISTRY_URL, which rooms are told, stand before the ports: a
+    room that starts a command, or a container, is told addresses.
+
     Raises:
         ConfigurationError: a setting makes no sense; the message names it.
     """
     from services.runtime.settings import read_settings
     from services.tools.stack.plan import stack_plan
-    from services.tools.stack.settings import StackSettings
+    from services.tools.stack.settings import StackSettings, ToldAddresses
 
     settings = read_settings(StackSettings)
     addresses = stack_plan(settings, ()).addresses
+    told = read_settings(ToldAddresses)
     return Deployment(
-        addresses.kafka_bootstrap,
-        addresses.registry_url,
+        told.kafka_bootstrap or addresses.kafka_bootstrap,
+        told.registry_url or addresses.registry_url,
         addresses.pg_dsn,
         settings.topic_prefix,
     )

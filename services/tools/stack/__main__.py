@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
+from services.runtime.parent import die_with_parent
 from services.tools.stack.assembly import components_of
 from services.tools.stack.plan import Plan
-from services.tools.stack.spawn import die_with_parent
 from services.tools.stack.status import run_directory
 from services.tools.stack.supervisor import Supervisor
 

@@ -76,6 +76,27 @@ ROOMS: Final = (
         ),
         is_trading=False,
     ),
+    Room(
+        "drift",
+        "drift",
+        after=("inference",),
+        libraries=(
+            "alembic",
+            "apscheduler",
+            "duckdb",
+            "evidently",
+            "httpx",
+            "mlflow",
+            "numpy",
+            "pandas",
+            "psycopg",
+            "pyarrow",
+            "sklearn",
+            "sqlalchemy",
+            "xgboost",
+        ),
+        is_trading=False,
+    ),
     Room("gateway", "gateway-metrics", after=("ingest", "risk", "matcher", "recorder")),
 )
 ROOM_NAMES: Final = tuple(room.name for room in ROOMS)
@@ -137,6 +158,9 @@ def room(plan: Plan, row: Room) -> Component:
         env |= {"OUTCRY_INFERENCE_HOST": HOST, "OUTCRY_INFERENCE_PORT": str(port)}
         # What the page shows of a model is what the stream says; `0` in the environment ends it.
         env.setdefault("OUTCRY_INFERENCE_STREAM", "1")
+    if row.name == "drift":
+        # Its jobs are commands, which find the rest of the stack by its ports.
+        env |= {"OUTCRY_PORT_BASE": str(plan.port_base)}
     # A standby takes the ids over itself, at once; to fence them here would be to fence it.
     is_fenced = row.is_transactional and not (plan.standby and row.standby_port)
     ids = transactional_ids(plan.topic_prefix, row.name, INSTANCE) if is_fenced else ()

@@ -22,6 +22,7 @@ PORT_OFFSETS: Final = MappingProxyType(
         "features": 18,
         "materializer": 19,
         "inference": 20,
+        "drift": 21,
         "postgres": 54,
         "gateway": 80,
         "registry": 81,
@@ -79,3 +80,12 @@ class StackSettings(BaseSettings):
     def port(self, name: str) -> int:
         """The port of a name in `PORT_OFFSETS`."""
         return self.port_base + PORT_OFFSETS[name]
+
+
+class ToldAddresses(BaseSettings):
+    """What a room is told of the stack, and with it the commands that it starts; empty: nothing."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTCRY_", frozen=True, extra="ignore")
+
+    kafka_bootstrap: str = ""
+    registry_url: str = ""

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from services.runtime.parent import die_with_parent
 from services.tools.stack.errors import StackError
 
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
-_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_KEEPCAPS: Final = 8
 _PR_CAP_AMBIENT: Final = 47
 _PR_CAP_AMBIENT_RAISE: Final = 2
@@ -39,16 +39,6 @@ class Account:
 def account_to_use(name: str | None) -> Account | None:
     """The named account under root; None, to stay who we are, for everyone else."""
     return Account(name) if name is not None and os.geteuid() == 0 else None
-
-
-def die_with_parent(parent_pid: int, sig: signal.Signals) -> None:
-    """Ask the kernel to signal this process when its parent ends, however it ends.
-
-    The parent means the thread that forked: a child started from a thread dies with that thread.
-    """
-    _LIBC.prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
-    if os.getppid() != parent_pid:  # it ended before the request was in place
-        os._exit(1)
 
 
 def spawn(

@@ -38,6 +38,7 @@ from services.trainer.errors import TrainerError
 
 WINDOW_S: Final = 7_200
 PERFORMANCE_WINDOW_S: Final = 3_600
+_NOT_SERVED: Final = "the version has not served for a whole window yet"
 
 type Tell = Callable[[str], None]
 
@@ -123,9 +124,14 @@ class _Run:
             basis = basis_without(basis, known)
         label_s = self._serving.manifest.label.horizon_s if look == "labels" else 0
         windows, kept = self._windows(look, question, basis, label_s)
-        said = self._said(windows) if look == "predictions" else None
-        if look == "predictions" and said is not None:
-            windows = self._once_served(windows, said)
+        said = None
+        if look == "predictions" and windows:
+            windows, said = self._served(windows)
+            if said.is_cut:
+                detail = "predictions of the window may be gone: judge within the topic's retention"
+                yield self._nothing(look, NoJudgement.LOG_CUT, detail, windows[-1])
+                return
+            kept = [self._nothing(look, NoJudgement.NO_WINDOW_YET, _NOT_SERVED)]
         if not windows:
             yield from kept
             return
@@ -160,10 +166,10 @@ class _Run:
         question = self._question("labels", self._order.window_s or PERFORMANCE_WINDOW_S)
         horizon_s = self._serving.manifest.label.horizon_s
         windows, kept = self._windows("performance", question, basis_of(question), horizon_s)
-        said = self._said(windows)
-        if said is not None:
-            windows = self._once_served(windows, said)
-        if not windows or said is None:
+        if windows:
+            windows, said = self._served(windows)
+            kept = [self._nothing("performance", NoJudgement.NO_WINDOW_YET, _NOT_SERVED)]
+        if not windows:
             yield from kept
             return
         shares = shares_of(self._place, question)
@@ -259,23 +265,24 @@ class _Run:
         newest = self._newest(question)
         return newest is not None and newest >= window.last_us + needed_s * SECOND_US
 
-    def _said(self, windows: Sequence[Window]) -> Predictions | None:
-        if not windows:
-            return None
-        begin_us = min(window.begin_us for window in windows)
-        return self._place.said(begin_us, max(window.end_us for window in windows))
+    def _served(self, windows: list[Window]) -> tuple[list[Window], Predictions]:
+        """Windows that lie wholly behind the version's first answer, and what was said in them.
 
-    def _once_served(self, windows: list[Window], said: Predictions) -> list[Window]:
-        """Without those before the version's first answer: it did not serve yet.
-
-        The newest stays, and says that nothing was served, if that is so.
+        Where it has not answered at all, the newest one, which then says so; where the log is cut,
+        nobody knows since when it serves, and the newest one is read by itself.
         """
+        begin_us = min(window.begin_us for window in windows)
+        said = self._place.said(begin_us, max(window.end_us for window in windows))
         if self._order.window is not None:
-            return windows
+            return windows, said
+        if said.is_cut:
+            newest = windows[-1]
+            return [newest], self._place.said(newest.begin_us, newest.end_us)
         own = (said.version == self._serving.version) & ~said.is_shadow
-        times = said.grid_time_us[own]
-        first_us = int(times.min()) if len(times) else windows[-1].begin_us if windows else 0
-        return [window for window in windows if window.end_us > first_us]
+        if not own.any():
+            return windows[-1:], said
+        first_us = int(said.grid_time_us[own].min())
+        return [window for window in windows if window.begin_us >= first_us], said
 
     def _record(self, result: Result) -> Told:
         try:

@@ -32,6 +32,8 @@ class NoJudgement(StrEnum):
     """The champion can't be read."""
     NO_WINDOW_YET = "no_window_yet"
     """No window after the reference is over."""
+    LOG_CUT = "log_cut"
+    """Retention may have taken predictions of the window: what is missing was perhaps said."""
     DAMAGED_ROWS = "damaged_rows"
     """The lake holds rows, or files, that no fold gives: an alarm of `quality`."""
 

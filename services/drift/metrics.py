@@ -1,0 +1,43 @@
+"""The room's own metrics, beside those of the runtime."""
+
+from typing import Final
+
+from services.runtime.telemetry import Metric
+
+RUNS: Final = "outcry_drift_runs_total"
+RUN_TIME: Final = "outcry_drift_run_timestamp_seconds"
+RUN_SECONDS: Final = "outcry_drift_run_seconds"
+WINDOWS: Final = "outcry_drift_windows_total"
+ALARMS: Final = "outcry_drift_alarms_total"
+ALARMING: Final = "outcry_drift_alarming"
+JUDGED: Final = "outcry_drift_judged"
+RATIO: Final = "outcry_drift_ratio"
+WINDOW_END: Final = "outcry_drift_window_end_timestamp_seconds"
+PARITY_MISMATCHES: Final = "outcry_drift_parity_mismatches"
+REPORTS: Final = "outcry_drift_reports_total"
+ACTIONS: Final = "outcry_drift_actions_total"
+
+DONE: Final = "done"
+FAILED: Final = "failed"
+CRASHED: Final = "crashed"
+TIMED_OUT: Final = "timed_out"
+STOPPED: Final = "stopped"
+UNREADABLE: Final = "unreadable"
+ENDINGS: Final = (DONE, FAILED, CRASHED, TIMED_OUT, STOPPED, UNREADABLE)
+"""Of a job's process: it told its results; an error with one line; a signal or a traceback; killed
+after its time; killed since the room stops; it told nothing that could be read."""
+
+METRICS: Final = (
+    Metric(RUNS, "counter", ("job", "ending"), "Processes of jobs, by how they ended"),
+    Metric(RUN_TIME, "gauge", ("job",), "When it last told its results, Unix time: alert on age"),
+    Metric(RUN_SECONDS, "gauge", ("job",), "How long that took"),
+    Metric(WINDOWS, "counter", ("job", "outcome"), "Windows recorded, by outcome"),
+    Metric(ALARMS, "counter", ("job",), "Windows recorded that alarm: alert on a rise"),
+    Metric(ALARMING, "gauge", ("job",), "1: the newest window alarms"),
+    Metric(JUDGED, "gauge", ("job",), "1: the newest window was judged; 0: it could not be"),
+    Metric(RATIO, "gauge", ("job", "ticker"), "Greatest statistic through threshold; >1 is drift"),
+    Metric(WINDOW_END, "gauge", ("job",), "End of the newest window, event time as Unix time"),
+    Metric(PARITY_MISMATCHES, "gauge", (), "Served vectors that are not what the trades give"),
+    Metric(REPORTS, "counter", ("outcome",), "Reports asked for: made, or not"),
+    Metric(ACTIONS, "counter", ("action", "outcome"), "What alarms caused"),
+)

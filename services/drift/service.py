@@ -1,0 +1,258 @@
+"""The room: a clock that starts jobs, one at a time, and tells what they found.
+
+1. The next job that is due runs in a process of its own (`child`), by the command line.
+2. What it told goes into metrics and the log: every alarm with its model version and window.
+3. An alarm that may act, in a deployment that wants it, starts one action, in a process too.
+
+The room keeps nothing: results, and what was done, are in PostgreSQL, so a room that was down, or a
+database that was away, costs time alone.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from services.drift.actions import ActionKind, wanted
+from services.drift.child import TOLD_BYTES_MAX, Ended, run_child
+from services.drift.metrics import (
+    ACTIONS,
+    ALARMING,
+    ALARMS,
+    DONE,
+    JUDGED,
+    PARITY_MISMATCHES,
+    RATIO,
+    REPORTS,
+    RUN_SECONDS,
+    RUN_TIME,
+    RUNS,
+    STOPPED,
+    UNREADABLE,
+    WINDOW_END,
+    WINDOWS,
+)
+from services.drift.schedule import Schedule, Task
+from services.drift.settings import DriftSettings
+from services.runtime.restore import Pacer
+from services.runtime.telemetry import Telemetry
+
+_TURN_S: Final = 0.5
+_SECOND_US: Final = 1_000_000
+_DONE_BY_ACTION: Final = frozenset({"rolled_back", "promoted", "known", "not_promoted"})
+"""After which the next choice is not taken."""
+
+
+class _Window(msgspec.Struct, frozen=True):
+    begin_us: int
+    end_us: int
+
+
+class _Job(msgspec.Struct, frozen=True):
+    """What the command line tells of one window, as far as the room needs it."""
+
+    kind: str
+    outcome: str
+    is_alarm: bool
+    recorded: str
+    model: str = ""
+    version: int | None = None
+    window: _Window | None = None
+    detail: str = ""
+    ratios: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    job_id: str = ""
+    report_path: str = ""
+    report: str = ""
+
+
+class _Told(msgspec.Struct, frozen=True):
+    jobs: tuple[_Job, ...]
+
+
+class _Came(msgspec.Struct, frozen=True):
+    """What the command line tells of an action."""
+
+    kind: str
+    outcome: str
+    detail: str = ""
+
+
+class Service:
+    """One process of the room.
+
+    Args:
+        settings: its own.
+        telemetry: its log and metrics.
+        pacer: says when to stop.
+        now_s: wall clock, seconds since the epoch.
+        run: starts a process and waits for its end.
+    """
+
+    def __init__(
+        self,
+        settings: DriftSettings,
+        telemetry: Telemetry,
+        pacer: Pacer,
+        now_s: Callable[[], float],
+        run: Callable[[Sequence[str], float, Pacer], Ended] = run_child,
+    ) -> None:
+        self._settings = settings
+        self._telemetry = telemetry
+        self._pacer = pacer
+        self._now_s = now_s
+        self._run_child = run
+        often = settings.drift_interval_s
+        tasks = [Task(job, often) for job in ("data", "predictions", "labels", "performance")]
+        tasks.append(Task("parity", settings.drift_parity_interval_s))
+        first_s = now_s() + settings.drift_first_wait_s
+        self._schedule = Schedule(tasks, first_s, settings.drift_retry_s)
+        self._shown: dict[str, set[str]] = {}
+        """Tickers of which a ratio is shown, by job."""
+
+    def run(self) -> None:
+        """Work until stopped. A job that does not come to its end is tried again."""
+        self._telemetry.ready.set()
+        while not self._pacer.stopping():
+            task = self._schedule.due(self._now_s())
+            if task is None:
+                self._pacer.wait(_TURN_S)
+                continue
+            self._do(task)
+        self._telemetry.ready.clear()
+
+    def _do(self, task: Task) -> None:
+        began_s = self._now_s()
+        ended = self._start(self._job_command(task.job), self._settings.drift_job_timeout_s)
+        told = _read(ended, _Told)
+        ending = ended.ending if told is not None or ended.ending != DONE else UNREADABLE
+        self._telemetry.count(RUNS, job=task.job, ending=ending)
+        if told is None:
+            self._schedule.failed(task, self._now_s())
+            if ending != STOPPED:
+                self._telemetry.log.warning(
+                    "job_failed", job=task.job, ending=ending, error=ended.cause
+                )
+            return
+        self._telemetry.set(RUN_TIME, self._now_s(), job=task.job)
+        self._telemetry.set(RUN_SECONDS, ended.took_s, job=task.job)
+        for job in told.jobs:
+            self._tell(job)
+        # Only once all is told: an action may take an hour.
+        acted = all(self._act(job) for job in told.jobs if job.is_alarm)
+        if acted:
+            self._schedule.done(task, began_s)
+        else:
+            self._schedule.failed(task, self._now_s())
+
+    # --- what was found
+
+    def _tell(self, job: _Job) -> None:
+        telemetry = self._telemetry
+        if job.recorded == "new":
+            telemetry.count(WINDOWS, job=job.kind, outcome=job.outcome)
+            if job.is_alarm:
+                telemetry.count(ALARMS, job=job.kind)
+        if job.report:
+            telemetry.count(REPORTS, outcome="made" if job.report in {"made", "there"} else "none")
+        telemetry.set(ALARMING, float(job.is_alarm), job=job.kind)
+        telemetry.set(JUDGED, float(job.is_alarm or job.outcome == "ok"), job=job.kind)
+        if job.window is not None:
+            telemetry.set(WINDOW_END, job.window.end_us / _SECOND_US, job=job.kind)
+        if job.kind == "parity" and "mismatched" in job.counts:
+            telemetry.set(PARITY_MISMATCHES, job.counts["mismatched"])
+        self._show_ratios(job)
+        say = telemetry.log.warning if job.is_alarm else telemetry.log.info
+        if job.recorded != "kept":
+            say(
+                "alarm" if job.is_alarm else "judged",
+                job=job.kind, outcome=job.outcome, model=job.model, version=job.version,
+                begin_us=job.window and job.window.begin_us,
+                end_us=job.window and job.window.end_us,
+                detail=job.detail, recorded=job.recorded, job_id=job.job_id,
+                report=job.report_path if job.report in {"made", "there"} else job.report,
+            )  # fmt: skip
+
+    def _show_ratios(self, job: _Job) -> None:
+        for gone in self._shown.get(job.kind, set()) - job.ratios.keys():
+            self._telemetry.forget(RATIO, job=job.kind, ticker=gone)
+        for ticker, ratio in job.ratios.items():
+            self._telemetry.set(RATIO, ratio, job=job.kind, ticker=ticker)
+        self._shown[job.kind] = set(job.ratios)
+
+    # --- what is done about it
+
+    def _act(self, job: _Job) -> bool:
+        """Whether there is nothing left to try for this alarm."""
+        settings = self._settings
+        chosen = wanted(
+            job.kind,
+            job.outcome,
+            retrains=settings.drift_retrain,
+            rolls_back=settings.drift_rollback,
+        )
+        if not job.job_id or job.recorded in {"waits", "differs"}:
+            return True
+        for action in chosen:
+            came = self._acted(action, job)
+            if came is None:
+                return False
+            if came.outcome in _DONE_BY_ACTION:
+                break
+        return True
+
+    def _acted(self, action: ActionKind, job: _Job) -> _Came | None:
+        argv = self._action_command(action, job.job_id)
+        ended = self._start(argv, self._settings.drift_action_timeout_s)
+        came = _read(ended, _Came)
+        if came is None:
+            self._telemetry.count(ACTIONS, action=action, outcome=ended.ending)
+            if ended.ending != STOPPED:
+                self._telemetry.log.warning(
+                    "action_failed", action=action, job_id=job.job_id, ending=ended.ending,
+                    error=ended.cause,
+                )  # fmt: skip
+            return None
+        if came.outcome != "known":
+            self._telemetry.count(ACTIONS, action=action, outcome=came.outcome)
+            self._telemetry.log.warning(
+                "acted", action=action, outcome=came.outcome, job=job.kind, job_id=job.job_id,
+                model=job.model, version=job.version, detail=came.detail,
+            )  # fmt: skip
+        return came
+
+    # --- commands
+
+    def _start(self, argv: Sequence[str], timeout_s: float) -> Ended:
+        return self._run_child(argv, timeout_s, self._pacer)
+
+    def _job_command(self, job: str) -> list[str]:
+        settings = self._settings
+        argv = [*settings.drift_command, "drift", "run", "--json", "--job", job]
+        argv += ["--horizon-s", str(settings.drift_horizon_s)]
+        argv.append("--report" if settings.drift_reports else "--no-report")
+        is_performance = job == "performance"
+        window_s = (
+            settings.drift_performance_window_s if is_performance else settings.drift_window_s
+        )
+        return [*argv, "--window-s", str(window_s)]
+
+    def _action_command(self, action: ActionKind, job_id: str) -> list[str]:
+        settings = self._settings
+        return [
+            *settings.drift_command, "drift", "act", job_id, "--json", "--action", action,
+            "--cooldown-s", str(settings.drift_cooldown_s),
+            "--source", settings.drift_retrain_source,
+            "--newest-s", str(settings.drift_retrain_newest_s),
+            "--horizon-s", str(settings.drift_horizon_s),
+        ]  # fmt: skip
+
+
+def _read[T](ended: Ended, kind: type[T]) -> T | None:
+    """None: it did not come to its end, or told something else."""
+    if ended.ending != DONE or len(ended.told) > TOLD_BYTES_MAX:
+        return None
+    try:
+        return msgspec.json.decode(ended.told, type=kind)
+    except msgspec.DecodeError:
+        return None
