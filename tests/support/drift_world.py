@@ -114,9 +114,9 @@ class DriftWorld:
             lambda _begin, _end: self.said or said_of(self), lambda: self.parity,
         )  # fmt: skip
 
-    def run(self, *kinds: str, **order: Any) -> list[Told]:
+    def run(self, *kinds: str, **order: object) -> list[Told]:
         """The jobs of these kinds; all, if none is named."""
-        given = {"window_s": WINDOW_S, "draws": False} | order
+        given: dict[str, Any] = {"window_s": WINDOW_S, "draws": False} | order
         chosen = tuple(kind for kind in KINDS if not kinds or kind in kinds)
         return run_jobs(self.place(), RunOrder(chosen, 0.05, ReportLimits(), **given))
 

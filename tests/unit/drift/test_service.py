@@ -1,0 +1,206 @@
+"""The room: which jobs it starts, what it makes of what they tell, and what it does about it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.drift.child import Ended
+from services.drift.metrics import METRICS
+from services.drift.service import Service
+from services.drift.settings import DriftSettings
+from services.runtime.restore import Pacer
+from services.runtime.telemetry import Telemetry
+from tests.support.row_log import FakePacer
+
+type Document = dict[str, Any]
+
+
+def job(kind: str = "data", outcome: str = "ok", **more: object) -> Document:
+    found: Document = {
+        "kind": kind, "model": "direction_10s", "version": 3, "outcome": outcome,
+        "window": {"begin_us": 600_000_000, "end_us": 1_200_000_000}, "is_alarm": False,
+        "recorded": "new", "job_id": "a" * 64, "ratios": {"AAPL": 0.5}, "report": "made",
+    }  # fmt: skip
+    return found | more
+
+
+def alarm(kind: str = "data", outcome: str = "drift", **more: object) -> Document:
+    return job(kind, outcome, is_alarm=True, ratios={"AAPL": 3.0, "MSFT": 0.1}, **more)
+
+
+def told(*jobs: Document) -> Ended:
+    return Ended("done", json.dumps({"jobs": jobs, "exit_code": 0}).encode(), "", 2.5)
+
+
+def came(kind: str, outcome: str) -> Ended:
+    return Ended("done", json.dumps({"kind": kind, "outcome": outcome}).encode())
+
+
+class Room:
+    """The service with processes that answer as a test says."""
+
+    def __init__(self, home: Path, **settings: object) -> None:
+        self.answers: dict[str, list[Ended]] = {}
+        """By job or action; what has no answer tells of one window that is ok."""
+        self.started: list[list[str]] = []
+        self.pacer = FakePacer()
+        self.telemetry = Telemetry("drift", "0", METRICS)
+        given = {
+            "kafka_bootstrap": "127.0.0.1:1", "registry_url": "http://127.0.0.1:1", "home": home,
+            "drift_first_wait_s": 0, "drift_retry_s": 60,
+        }  # fmt: skip
+        self.service = Service(
+            DriftSettings.model_validate(given | settings),
+            self.telemetry,
+            self.pacer,
+            self.pacer.now_s,
+            self.run_child,
+        )
+
+    def run_child(self, argv: Sequence[str], timeout_s: float, pacer: Pacer) -> Ended:
+        self.started.append(list(argv))
+        waiting = self.answers.get(self.name_of(argv), [])
+        return waiting.pop(0) if waiting else told(job(self.name_of(argv)))
+
+    @staticmethod
+    def name_of(argv: Sequence[str]) -> str:
+        return argv[argv.index("--job" if "run" in argv else "--action") + 1]
+
+    def run_for(self, seconds: float) -> list[str]:
+        """Jobs and actions that were started, in order."""
+        begin, end_s = len(self.started), self.pacer.now_s() + seconds
+        self.pacer.is_stopping = lambda: self.pacer.now_s() >= end_s
+        self.pacer.waits.clear()
+        self.service.run()
+        return [self.name_of(argv) for argv in self.started[begin:]]
+
+    def metrics(self) -> str:
+        return self.telemetry.exposition().decode()
+
+
+JOBS = ["data", "predictions", "labels", "performance", "parity"]
+
+
+def test_each_job_is_started_one_after_the_other_and_again_at_its_time(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_interval_s=100, drift_parity_interval_s=1_000)
+    assert room.run_for(1) == JOBS
+    assert room.run_for(98) == []
+    assert room.run_for(2) == JOBS[:4]
+
+
+def test_jobs_are_told_the_settings(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_reports=False, drift_horizon_s=30)
+    room.run_for(1)
+    lengths = {argv[-1] for argv in room.started}
+    assert lengths == {"7200", "3600"}
+    assert all("--no-report" in argv and "30" in argv for argv in room.started)
+
+
+def test_what_a_job_found_is_in_the_metrics(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.answers["data"] = [told(alarm(), job("quality", "constant_column", ratios={}))]
+    room.answers["parity"] = [
+        told(alarm("parity", "mismatch", counts={"matched": 9, "mismatched": 2}))
+    ]
+    room.run_for(1)
+    shown = room.metrics()
+    for line in (
+        'outcry_drift_windows_total{job="data",outcome="drift"} 1.0',
+        'outcry_drift_alarms_total{job="data"} 1.0',
+        'outcry_drift_alarming{job="data"} 1.0',
+        'outcry_drift_judged{job="quality"} 0.0',
+        'outcry_drift_ratio{job="data",ticker="AAPL"} 3.0',
+        'outcry_drift_run_seconds{job="data"} 2.5',
+        'outcry_drift_window_end_timestamp_seconds{job="data"} 1200.0',
+        "outcry_drift_parity_mismatches 2.0",
+    ):
+        assert line in shown, line
+
+
+def test_a_result_that_was_there_before_is_not_counted_again(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_interval_s=100)
+    room.answers["data"] = [told(alarm()), told(alarm(recorded="kept"))]
+    room.run_for(1)
+    room.run_for(100)
+    assert 'outcry_drift_alarms_total{job="data"} 1.0' in room.metrics()
+
+
+def test_a_ticker_without_a_ratio_is_shown_no_more(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_interval_s=100)
+    room.answers["data"] = [told(alarm()), told(job())]
+    room.run_for(1)
+    assert 'ticker="MSFT"' in room.metrics()
+    room.run_for(100)
+    assert 'outcry_drift_ratio{job="data",ticker="MSFT"}' not in room.metrics()
+
+
+@pytest.mark.parametrize(
+    "ended,ending",
+    [
+        (Ended("failed", b"", "error: PostgreSQL does not answer"), "failed"),
+        (Ended("crashed", b"", "killed by signal 9"), "crashed"),
+        (Ended("timed_out", b""), "timed_out"),
+        (Ended("done", b"no JSON"), "unreadable"),
+        (Ended("done", b"[]"), "unreadable"),
+    ],
+)
+def test_a_job_that_tells_nothing_is_named_and_tried_again_soon(
+    tmp_path: Path, ended: Ended, ending: str
+) -> None:
+    room = Room(tmp_path, drift_interval_s=10_000, drift_parity_interval_s=10_000)
+    room.answers["data"] = [ended]
+    assert room.run_for(1) == JOBS
+    assert f'outcry_drift_runs_total{{ending="{ending}",job="data"}} 1.0' in room.metrics()
+    assert "outcry_drift_alarming" in room.metrics()
+    assert room.run_for(60) == ["data"]
+    assert 'outcry_drift_runs_total{ending="done",job="data"} 1.0' in room.metrics()
+
+
+def test_by_default_an_alarm_changes_nothing(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.answers["data"] = [told(alarm())]
+    room.answers["performance"] = [told(alarm("performance", "fallen"))]
+    assert room.run_for(1) == JOBS
+
+
+def test_an_alarm_retrains_where_that_is_wanted(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_retrain=True, drift_cooldown_s=77)
+    room.answers["data"] = [told(alarm(), alarm("quality"))]
+    room.answers["retrain"] = [came("retrain", "promoted")]
+    assert room.run_for(1) == ["data", "retrain", *JOBS[1:]]
+    argv = room.started[1]
+    assert "a" * 64 in argv
+    assert "77.0" in argv
+    assert 'outcry_drift_actions_total{action="retrain",outcome="promoted"} 1.0' in room.metrics()
+
+
+def test_a_fall_rolls_back_and_trains_anew_only_if_there_is_nothing_to_go_back_to(
+    tmp_path: Path,
+) -> None:
+    room = Room(tmp_path, drift_retrain=True, drift_rollback=True, drift_interval_s=100)
+    fallen = told(alarm("performance", "fallen"))
+    room.answers["performance"] = [fallen, fallen]
+    room.answers["rollback"] = [came("rollback", "rolled_back"), came("rollback", "refused")]
+    assert [name for name in room.run_for(1) if name not in JOBS] == ["rollback"]
+    later = room.run_for(100)
+    assert [name for name in later if name not in JOBS] == ["rollback", "retrain"]
+
+
+def test_an_action_that_could_not_be_done_is_tried_again_with_its_job(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_retrain=True, drift_interval_s=10_000)
+    room.answers["data"] = [told(alarm()), told(alarm(recorded="kept"))]
+    room.answers["retrain"] = [
+        Ended("failed", b"", "error: PostgreSQL does not answer"), came("retrain", "promoted"),
+    ]  # fmt: skip
+    room.run_for(1)
+    assert room.run_for(60) == ["data", "retrain"]
+    assert 'outcry_drift_actions_total{action="retrain",outcome="promoted"} 1.0' in room.metrics()
+
+
+def test_a_window_that_may_still_change_causes_nothing(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_retrain=True)
+    room.answers["data"] = [told(alarm(recorded="waits")), told(alarm(job_id=""))]
+    assert room.run_for(1) == JOBS
