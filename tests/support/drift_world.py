@@ -3,14 +3,16 @@
 The market is made up and known: nothing changes in it unless a test changes it.
 """
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.drift.core.arrays import Bools, Ints
 from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import Ledger, MemoryLedger
@@ -18,6 +20,7 @@ from services.drift.report_files import ReportLimits
 from services.lake.places import Lake
 from services.models.registry import Registry
 from services.tools.drift.jobs.place import Place
+from services.tools.drift.jobs.rows import rows_between
 from services.tools.drift.jobs.run import RunOrder, run_jobs
 from services.tools.drift.jobs.told import KINDS, Told
 from services.tools.features.parity import Tally
@@ -37,6 +40,8 @@ BEGIN_US: Final = START_US - START_US % (WINDOW_S * SECOND_US) + WINDOW_S * SECO
 """Of the lake: windows stand at multiples of their length."""
 
 type Change = Callable[["pa.Table"], "pa.Table"]
+type Keep = Callable[[Ints], Bools]
+"""Of grid times."""
 
 
 def window(number: int, windows: int = 1) -> Window:
@@ -45,7 +50,7 @@ def window(number: int, windows: int = 1) -> Window:
     return Window(begin_us, begin_us + windows * WINDOW_S * SECOND_US)
 
 
-def market(windows: int, seed: int = 1) -> "pa.Table":
+def market(windows: int, seed: int = 3) -> "pa.Table":
     """The training's rows and so many windows after them, and two minutes more."""
     seconds = TRAINED_S + windows * WINDOW_S + 120
     table = null_market(seconds * len(TICKERS), seed, TICKERS, memory_s=5)
@@ -75,26 +80,49 @@ def changed(column: str, change: Callable[[Any, Any], Any], begin: int = 0) -> C
 class DriftWorld:
     """One deployment, and its jobs."""
 
-    def __init__(
-        self,
-        home: Path,
-        windows: int = 2,
-        changes: Sequence[Change] = (),
-        ledger: Ledger | None = None,
-    ) -> None:
+    def __init__(self, home: Path, windows: int = 3) -> None:
+        self._windows = windows
+        self._open(home)
+        self.put()
+        put_database(home)
+        self.register()
+
+    @classmethod
+    def at(cls, home: Path, windows: int = 3) -> Self:
+        """A copy of one that was made before."""
+        made = cls.__new__(cls)
+        made._windows = windows
+        made._open(home)
+        return made
+
+    def _open(self, home: Path) -> None:
         self.home = home
         self.lake = Lake(home)
-        table = market(windows)
-        for change in changes:
-            table = change(table)
-        put_table(self.lake, table)
-        put_database(home)
         self.registry = Registry(home, name=MODEL)
-        self.ledger: Ledger = ledger or MemoryLedger()
+        self.ledger: Ledger = MemoryLedger()
         self.said: Predictions | None = None
         """None: what the champion says of every row."""
         self.parity = ServedParity([Tally("served", V1.name, matched=7)], ends={0: 7})
-        self.register()
+
+    def put(self, change: Change | None = None, keep: Keep | None = None) -> None:
+        """The market, with a change, in the place of what the lake has; only rows of some times."""
+        table = market(self._windows)
+        if change is not None:
+            table = change(table)
+        if keep is not None:
+            times = table.column("event_timestamp").cast(pa.int64()).to_numpy()
+            table = table.filter(pa.array(keep(times)))
+        shutil.rmtree(self.lake.root, ignore_errors=True)
+        put_table(self.lake, table)
+
+    def forget_rows_before(self, window: Window) -> None:
+        """As somebody does who clears an old lake away."""
+        self.put(keep=lambda times: times >= window.begin_us)
+
+    @staticmethod
+    def empty_registry(home: Path) -> Registry:
+        put_database(home)
+        return Registry(home, name=MODEL)
 
     def register(self, seed: int = 1) -> int:
         """Another version, of the training's rows, champion at once."""
@@ -126,8 +154,6 @@ def said_of(world: DriftWorld, version: int | None = None) -> Predictions:
     version = version or world.registry.alias()
     assert version is not None
     model = world.registry.load(version)
-    from services.tools.drift.jobs.rows import rows_between
-
     rows = rows_between(world.lake, V1, TICKERS, BEGIN_US, window(1_000).end_us)
     inputs = rows.values[:, [V1.columns.index(name) for name in COLUMNS]]
     able = np.isfinite(inputs).all(axis=1)

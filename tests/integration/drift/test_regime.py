@@ -99,7 +99,7 @@ class Regime:
         return json.loads(done.stdout)
 
     def train(self) -> None:
-        put_trades(self.lake, "AAPL", old_trades(1, OLD_S, 0))
+        put_trades(self.lake, "AAPL", old_trades(2, OLD_S, 0))
         given = ("--model", "logistic", "--budget", "1", "--ticker", "AAPL", "--no-reload")
         steps = self.command("pipeline", "run", "--run", "first", *given)
         assert steps[7]["record"]["outputs"]["promoted"], steps[7]
@@ -107,9 +107,9 @@ class Regime:
     def trade_on(self) -> None:
         """Half an hour as before, then the new regime; the version says what it says of it."""
         parts = (
-            old_trades(1, OLD_S, 0),
-            old_trades(2, TURNED_S, OLD_S),
-            new_regime(3, NEW_S, OLD_S + TURNED_S),
+            old_trades(2, OLD_S, 0),
+            old_trades(3, TURNED_S, OLD_S),
+            new_regime(4, NEW_S, OLD_S + TURNED_S),
         )
         put_trades(self.lake, "AAPL", joined(*parts))
         backfill_from_lake(self.lake, SET.name, Days(), ["AAPL"], replace=False)

@@ -147,7 +147,8 @@ class _Run:
         can_be_drawn = isinstance(known, Known) and looked.panel is not None
         if can_be_drawn and result.job.kind != "quality":
             result = replace(result, job=replace(result.job, report_path=path_of(result.job)))
-        if not self._is_over(question, result.job.window, needed_s):
+        is_damaged = result.job.outcome == NoJudgement.DAMAGED_ROWS
+        if not is_damaged and not self._is_over(question, result.job.window, needed_s):
             return _told(result, "waits")
         told = self._record(result)
         if told.recorded == "differs" or not result.job.report_path or not self._order.draws:
@@ -222,7 +223,7 @@ class _Run:
         try:
             newest = self._newest(question)
         except LakeError as error:
-            return [], [self._nothing(kind, NoJudgement.DAMAGED_ROWS, str(error))]
+            return [], self._no_lake(kind, str(error))
         first_us = self._serving.manifest.data.last_grid_us + SECOND_US
         over = over_windows(first_us, newest, question.window_s, needed_s)
         before = [
@@ -262,7 +263,10 @@ class _Run:
         return self._newest_us[question.tickers]
 
     def _is_over(self, question: Question, window: Window, needed_s: int) -> bool:
-        newest = self._newest(question)
+        try:
+            newest = self._newest(question)
+        except LakeError:  # How far time has come is not known until the file is mended.
+            return False
         return newest is not None and newest >= window.last_us + needed_s * SECOND_US
 
     def _served(self, windows: list[Window]) -> tuple[list[Window], Predictions]:
@@ -290,6 +294,11 @@ class _Run:
         except ResultConflictError as error:
             return replace(_told(result, "differs"), detail=str(error))
         return _told(result, "new" if is_new else "same")
+
+    def _no_lake(self, kind: Kind, error: str) -> list[Told]:
+        """No window can be named; it is an alarm all the same."""
+        told = self._nothing(kind, NoJudgement.DAMAGED_ROWS, error)
+        return [told, replace(told, kind="quality", is_alarm=True)] if kind == "data" else [told]
 
     def _nothing(
         self, kind: Kind, outcome: NoJudgement, detail: str, window: Window | None = None

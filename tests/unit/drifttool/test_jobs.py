@@ -1,0 +1,297 @@
+"""Jobs on a made-up deployment: what is due, what it comes to, and what is kept of it."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from services.drift.core.arrays import Floats, Ints
+from services.drift.core.predicted import Predictions
+from services.drift.core.windows import SECOND_US, Window
+from services.drift.ledger import MemoryLedger, Result
+from services.runtime.errors import RetriableError
+from services.tools.drift.errors import NotAskedWellError
+from services.tools.drift.jobs.told import EXIT_ALARM, EXIT_OK, EXIT_UNJUDGED, Told, exit_code
+from services.tools.features.parity import Tally
+from services.tools.features.served_parity import ServedParity
+from tests.support.drift_world import (
+    WINDOW_S,
+    Change,
+    DriftWorld,
+    changed,
+    said_of,
+    window,
+)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a deployment in which nothing has changed, with three windows and a model."""
+    home = tmp_path_factory.mktemp("drift") / "home"
+    DriftWorld(home, windows=3)
+    return home
+
+
+@pytest.fixture
+def world(first: Path, tmp_path: Path) -> DriftWorld:
+    return DriftWorld.at(shutil.copytree(first, tmp_path / "home"))
+
+
+def every_fifth_missing(values: Floats, second: Ints) -> Floats:
+    return np.where(second % 5 == 0, np.nan, values)
+
+
+def rising(values: Floats, second: Ints) -> Floats:
+    """A cent a second on top of what it does."""
+    return np.rint((values + second * 0.01) * 20_000) / 20_000
+
+
+def outcomes(told: Sequence[Told]) -> dict[str, str]:
+    return {one.kind: one.outcome for one in told}
+
+
+def test_a_run_takes_each_window_that_is_over_and_the_next_run_tells_the_newest(
+    world: DriftWorld,
+) -> None:
+    told = world.run("predictions", "labels", "data")
+    assert [one.window for one in told if one.kind == "labels"] == [window(n) for n in range(3)]
+    assert {one.recorded for one in told} == {"new"}
+    assert not any(one.is_alarm for one in told), told
+    again = world.run("predictions", "labels", "data")
+    assert {(one.kind, one.window, one.recorded) for one in again} == {
+        (kind, window(2), "kept") for kind in ("data", "quality", "predictions", "labels")
+    }
+    assert outcomes(again) == outcomes(told)
+
+
+def test_a_window_that_is_asked_for_is_judged_again_and_found_the_same(world: DriftWorld) -> None:
+    (new,) = world.run("labels", window=window(1))
+    (same,) = world.run("labels", window=window(1))
+    assert (new.recorded, same.recorded) == ("new", "same")
+    assert msgspec.structs.replace(same, recorded="new") == new
+
+
+def test_a_lake_that_was_changed_since_is_told_and_the_first_result_stays(
+    world: DriftWorld,
+) -> None:
+    (first_one,) = world.run("labels", window=window(1))
+    world.put(changed("mid", lambda values, _: values[0] + 0 * values, begin=1))
+    (told,) = world.run("labels", window=window(1))
+    assert (told.recorded, told.job_id) == ("differs", first_one.job_id)
+    assert "The first result stays" in told.detail
+
+
+def test_a_run_that_failed_half_way_goes_on_where_the_ledger_ends(world: DriftWorld) -> None:
+    class Away(MemoryLedger):
+        def record(self, result: Result) -> bool:
+            if self.history("labels", 10):
+                raise RetriableError("PostgreSQL is away")
+            return super().record(result)
+
+    away = Away()
+    world.ledger = away
+    with pytest.raises(RetriableError):
+        world.run("labels")
+    world.ledger = MemoryLedger()
+    world.ledger._results = away._results
+    told = world.run("labels")
+    assert [(one.window, one.recorded) for one in told] == [(window(1), "new"), (window(2), "new")]
+
+
+def test_what_was_calibrated_is_kept_and_gives_the_same_bytes(world: DriftWorld) -> None:
+    (with_rows,) = world.run("labels", window=window(0))
+    (kept,) = (world.home / "drift" / "calibrations").glob("*.bin")
+    before = kept.read_bytes()
+    world.ledger = MemoryLedger()
+    world.forget_rows_before(window(0))
+    (from_file,) = world.run("labels", window=window(0))
+    assert from_file == with_rows
+    kept.write_bytes(before[: len(before) // 2])
+    (gone,) = world.run("labels", window=window(0))
+    assert gone.outcome == "reference_gone"
+
+
+@pytest.mark.parametrize(
+    "change,kind,outcome",
+    [
+        (changed("signed_volume_5s", lambda v, _: v + 3_000), "data", "drift"),
+        (
+            changed("signed_volume_5s", lambda v, s: np.where(s % 5 == 0, np.nan, v)),
+            "quality",
+            "drift",
+        ),
+        (changed("signed_volume_5s", lambda v, _: 0 * v + v[0]), "quality", "drift"),
+        (changed("spread", lambda v, _: 2 * v), "data", "constant_changed"),
+        (changed("mid", rising), "labels", "drift"),
+    ],
+)
+def test_a_change_is_found_by_the_job_that_looks_for_it(
+    world: DriftWorld, change: Change, kind: str, outcome: str
+) -> None:
+    world.put(change)
+    told = world.run("data", "labels", window=window(1))
+    (found,) = [one for one in told if one.kind == kind]
+    assert (found.outcome, found.is_alarm) == (outcome, True), told
+    assert exit_code(told) == EXIT_ALARM
+
+
+def test_a_window_without_rows_is_no_green_light(world: DriftWorld) -> None:
+    world.put(keep=lambda times: (times < window(1).begin_us) | (times >= window(1).end_us))
+    told = world.run("data", "labels", window=window(1))
+    assert outcomes(told) == {
+        "data": "empty_window", "quality": "empty_window", "labels": "empty_window",
+    }  # fmt: skip
+    assert {one.recorded for one in told} == {"new"}
+    assert exit_code(told) == EXIT_UNJUDGED
+
+
+def test_a_window_that_is_not_over_is_judged_and_not_recorded(world: DriftWorld) -> None:
+    told = world.run("data", "labels", window=window(3))
+    assert {one.recorded for one in told} == {"waits"}
+    assert list(world.ledger.history("data", 10)) == []
+
+
+def test_a_window_shorter_than_the_block_is_named(world: DriftWorld) -> None:
+    begin_us = window(1).begin_us
+    short = Window(begin_us, begin_us + 60 * SECOND_US)
+    told = world.run("labels", window=short, window_s=60)
+    assert outcomes(told) == {"labels": "window_shorter_than_block"}
+    assert exit_code(told) == EXIT_UNJUDGED
+    (other,) = world.run("labels", window=short, window_s=WINDOW_S)
+    assert other.outcome in {"window_of_other_length", "window_shorter_than_block"}
+
+
+def test_a_reference_that_is_gone_is_named_and_judged_once_it_is_back(world: DriftWorld) -> None:
+    lake = world.lake.root
+    world.forget_rows_before(window(0))
+    (gone,) = world.run("labels", window=window(1))
+    assert gone.outcome == "reference_gone"
+    shutil.rmtree(lake)
+    world.put()
+    (back,) = world.run("labels", window=window(1))
+    assert (back.outcome, back.recorded) == ("ok", "new")
+
+
+def test_rows_of_the_training_that_were_changed_are_no_reference(world: DriftWorld) -> None:
+    world.put(changed("signed_volume_5s", lambda values, _: values + 1, begin=-3))
+    (told,) = world.run("labels", window=window(1))
+    assert told.outcome == "reference_gone"
+    assert "hash to" in told.detail
+
+
+def test_a_damaged_file_is_an_alarm_of_quality_and_no_judgement_of_anything_else(
+    world: DriftWorld,
+) -> None:
+    world.run("data", window=window(0))
+    newest = world.lake.files("features/microstructure_v1")[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    for asked in ({"window": window(0)}, {}):
+        told = world.run("data", **asked)
+        assert outcomes(told) == {"data": "damaged_rows", "quality": "damaged_rows"}
+        assert [one.is_alarm for one in told] == [False, True]
+
+
+def test_without_a_champion_every_job_says_so(world: DriftWorld, tmp_path: Path) -> None:
+    world.registry = world.empty_registry(tmp_path / "other")
+    told = world.run()
+    assert {one.outcome for one in told} == {"no_model"}
+    assert exit_code(told) == EXIT_UNJUDGED
+
+
+def test_a_ticker_that_the_model_does_not_know_is_refused_and_one_that_it_knows_is_enough(
+    world: DriftWorld,
+) -> None:
+    with pytest.raises(NotAskedWellError, match="was not trained on NVDA; its tickers are AAPL"):
+        world.run("labels", tickers=("NVDA",))
+    (told,) = world.run("labels", tickers=("MSFT",), window=window(1))
+    assert list(told.ratios) == ["MSFT"]
+
+
+# --- predictions ---------------------------------------------------------------------------------
+
+
+def with_version(said: Predictions, version: int, begin_us: int) -> Predictions:
+    late = said.grid_time_us >= begin_us
+    return replace(said, version=np.where(late, version, said.version))
+
+
+def test_two_versions_in_a_window_are_named(world: DriftWorld) -> None:
+    middle_us = window(1).begin_us + 300 * SECOND_US
+    world.said = with_version(said_of(world), 7, middle_us)
+    (told,) = world.run("predictions", window=window(1))
+    assert told.outcome == "two_models"
+    (performance,) = world.run("performance", window=window(1))
+    assert performance.outcome == "unknown_version"
+
+
+def test_a_class_that_nobody_knows_is_a_new_category(world: DriftWorld) -> None:
+    said = said_of(world)
+    strange = said.said.copy()
+    strange[int(np.flatnonzero(said.grid_time_us >= window(1).begin_us)[5])] = 7
+    world.said = replace(said, said=strange)
+    (told,) = world.run("predictions", window=window(1))
+    assert (told.outcome, told.is_alarm) == ("new_category", True)
+
+
+def test_a_model_that_says_one_thing_only_has_drifted(world: DriftWorld) -> None:
+    said = said_of(world)
+    late = said.grid_time_us >= window(1).begin_us
+    up = np.where(late[:, None], (0.1, 0.1, 0.8), said.probabilities)
+    world.said = replace(said, said=np.where(late, 2, said.said), probabilities=up)
+    (told,) = world.run("predictions", window=window(1))
+    assert (told.outcome, told.is_alarm) == ("drift", True)
+
+
+def test_windows_before_the_first_answer_are_nobodys(world: DriftWorld) -> None:
+    said = said_of(world)
+    late = said.grid_time_us >= window(1).begin_us + SECOND_US
+    fields = ("ticker", "model", "sha", "grid_time_us", "version", "is_shadow", "said",
+              "probabilities", "served_at_us")  # fmt: skip
+    world.said = replace(said, **{name: getattr(said, name)[late] for name in fields})
+    told = world.run("predictions")
+    assert [one.window for one in told] == [window(2)]
+
+
+def test_a_log_that_is_cut_is_no_green_light(world: DriftWorld) -> None:
+    world.said = replace(said_of(world), is_cut=True)
+    (told,) = world.run("predictions")
+    assert (told.outcome, told.recorded) == ("log_cut", "none")
+    performance = world.run("performance")
+    assert outcomes(performance) == {"performance": "log_cut"}
+
+
+def test_predictions_without_labels_wait_and_those_of_nobody_are_named(world: DriftWorld) -> None:
+    (told,) = world.run("performance", window=window(3))
+    assert (told.outcome, told.recorded) == ("no_labels_yet", "waits")
+    world.said = replace(said_of(world), models=("another",))
+    (nobody,) = world.run("performance", window=window(1))
+    assert nobody.outcome == "no_predictions"
+
+
+# --- parity --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tally,outcome,code",
+    [
+        (Tally("served", "microstructure_v1", matched=9), "ok", EXIT_OK),
+        (Tally("served", "microstructure_v1", matched=9, mismatched=1), "mismatch", EXIT_ALARM),
+        (Tally("served", "microstructure_v1", unprovable=9), "nothing_compared", EXIT_UNJUDGED),
+    ],
+)
+def test_what_was_served_is_compared_with_the_trades(
+    world: DriftWorld, tally: Tally, outcome: str, code: int
+) -> None:
+    world.parity = ServedParity([tally], ends={0: 10})
+    told = world.run("parity")
+    assert outcomes(told) == {"parity": outcome}
+    assert exit_code(told) == code
+    assert world.run("parity")[0].recorded == "same"
+
+
+def test_a_run_that_judged_nothing_is_no_green_light() -> None:
+    assert exit_code([]) == EXIT_UNJUDGED
