@@ -58,6 +58,8 @@ def draw(order: Order, page: Path, program: str = _PROGRAM) -> str:
             return f"not made: Evidently took more than {DRAW_S_MAX} s"
         if done.returncode != 0:
             return f"not made: {_cause(done.returncode, done.stderr)}"
+        if not (html.exists() and document.exists()):
+            return "not made: Evidently drew nothing"
         try:
             page.parent.mkdir(parents=True, exist_ok=True)
             page.with_suffix(".json").write_bytes(document.read_bytes())

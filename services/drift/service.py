@@ -229,7 +229,7 @@ class Service:
     def _job_command(self, job: str) -> list[str]:
         settings = self._settings
         argv = [*settings.drift_command, "drift", "run", "--json", "--job", job]
-        argv += ["--horizon-s", str(settings.drift_horizon_s)]
+        argv += ["--horizon-s", str(settings.drift_horizon_s), "--alpha", str(settings.drift_alpha)]
         argv.append("--report" if settings.drift_reports else "--no-report")
         is_performance = job == "performance"
         window_s = (

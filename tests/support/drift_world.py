@@ -5,7 +5,9 @@ The market is made up and known: nothing changes in it unless a test changes it.
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final, Self
 
 import numpy as np
@@ -16,6 +18,7 @@ from services.drift.core.arrays import Bools, Ints
 from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import Ledger, MemoryLedger
+from services.drift.pictures import Order
 from services.drift.report_files import ReportLimits
 from services.lake.places import Lake
 from services.models.registry import Registry
@@ -77,6 +80,14 @@ def changed(column: str, change: Callable[[Any, Any], Any], begin: int = 0) -> C
     return apply
 
 
+@cache
+def _template() -> Path:
+    """Made once a test process: MLflow takes seconds to register a model."""
+    home = Path(mkdtemp(prefix="outcry-drift-world-")) / "home"
+    DriftWorld(home)
+    return home
+
+
 class DriftWorld:
     """One deployment, and its jobs."""
 
@@ -95,6 +106,11 @@ class DriftWorld:
         made._open(home)
         return made
 
+    @classmethod
+    def copied(cls, home: Path) -> Self:
+        """A copy of one with three windows, in which nothing has changed."""
+        return cls.at(shutil.copytree(_template(), home))
+
     def _open(self, home: Path) -> None:
         self.home = home
         self.lake = Lake(home)
@@ -102,6 +118,7 @@ class DriftWorld:
         self.ledger: Ledger = MemoryLedger()
         self.said: Predictions | None = None
         """None: what the champion says of every row."""
+        self.drawn: list[Order] = []
         self.parity = ServedParity([Tally("served", V1.name, matched=7)], ends={0: 7})
 
     def put(self, change: Change | None = None, keep: Keep | None = None) -> None:
@@ -146,7 +163,15 @@ class DriftWorld:
         """The jobs of these kinds; all, if none is named."""
         given: dict[str, Any] = {"window_s": WINDOW_S, "draws": False} | order
         chosen = tuple(kind for kind in KINDS if not kinds or kind in kinds)
-        return run_jobs(self.place(), RunOrder(chosen, 0.05, ReportLimits(), **given))
+        run = RunOrder(chosen, 0.05, ReportLimits(), **given)
+        return run_jobs(self.place(), run, drawer=self._draw)
+
+    def _draw(self, order: Order, page: Path) -> str:
+        """Where Evidently would."""
+        self.drawn.append(order)
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(order.title)
+        return "made"
 
 
 def said_of(world: DriftWorld, version: int | None = None) -> Predictions:

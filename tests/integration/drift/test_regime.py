@@ -198,18 +198,18 @@ def test_what_is_as_before_alarms_nobody_and_what_is_not_is_told_with_a_report(
     assert data["job_id"] in {entry["job_id"] for entry in kept}
 
 
-def test_the_model_has_fallen_and_what_it_says_has_changed(regime: Regime) -> None:
+def test_the_model_has_fallen_though_what_it_says_is_spread_as_before(regime: Regime) -> None:
     asked = ("--job", "performance", "--window-s", "1800", *window_at(TURNED_S, 1_800))
     (fallen,) = regime.command("drift", "run", *asked, code=3)["jobs"]
     assert (fallen["outcome"], fallen["recorded"]) == ("fallen", "new")
     jobs = regime.command(
         "drift", "run", "--no-report", "--job", "predictions", "--job", "labels",
-        "--job", "parity", *window_at(TURNED_S), code=3,
+        "--job", "parity", *window_at(TURNED_S), code=4,
     )["jobs"]  # fmt: skip
     outcomes = {job["kind"]: job["outcome"] for job in jobs}
-    assert outcomes["predictions"] == "drift", jobs
-    assert outcomes["labels"] == "ok", jobs
-    assert outcomes["parity"] == "nothing_compared"
+    # It is as often wrong upwards as downwards: neither the shares of what it says nor of what
+    # comes tell anything, and of the trades none is on this log.
+    assert outcomes == {"predictions": "ok", "labels": "ok", "parity": "nothing_compared"}, jobs
 
 
 def test_the_room_sees_it_trains_a_model_anew_and_promotes_it(

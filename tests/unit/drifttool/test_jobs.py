@@ -28,17 +28,9 @@ from tests.support.drift_world import (
 )
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a deployment in which nothing has changed, with three windows and a model."""
-    home = tmp_path_factory.mktemp("drift") / "home"
-    DriftWorld(home, windows=3)
-    return home
-
-
 @pytest.fixture
-def world(first: Path, tmp_path: Path) -> DriftWorld:
-    return DriftWorld.at(shutil.copytree(first, tmp_path / "home"))
+def world(tmp_path: Path) -> DriftWorld:
+    return DriftWorld.copied(tmp_path / "home")
 
 
 def every_fifth_missing(values: Floats, second: Ints) -> Floats:
@@ -209,6 +201,24 @@ def test_a_ticker_that_the_model_does_not_know_is_refused_and_one_that_it_knows_
         world.run("labels", tickers=("NVDA",))
     (told,) = world.run("labels", tickers=("MSFT",), window=window(1))
     assert list(told.ratios) == ["MSFT"]
+
+
+def test_a_report_is_drawn_again_where_it_is_gone(world: DriftWorld) -> None:
+    world.put(changed("signed_volume_5s", lambda values, _: values + 3_000))
+    reports = []
+    for _ in range(2):
+        (told, quality) = world.run("data", window=window(1), draws=True)
+        reports.append(told.report)
+    page = world.home / told.report_path
+    assert page.read_text() == "data: drift"
+    page.unlink()
+    (told, quality) = world.run("data", window=window(1), draws=True)
+    assert [*reports, told.report] == ["made", "there", "made"]
+    assert (quality.report, quality.report_path) == ("", "")
+    worst_ticker, worst_column = world.drawn[0].drawn[0]
+    assert world.drawn[0].window.columns[worst_column].name == "signed_volume_5s"
+    assert worst_ticker in range(2)
+    assert "decide nothing" in world.drawn[0].lines[-1]
 
 
 # --- predictions ---------------------------------------------------------------------------------

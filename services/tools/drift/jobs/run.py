@@ -13,6 +13,7 @@ Whatever fails half-way has left whole results; the next run takes what is missi
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from services.drift.core.outcomes import Refusal
 from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import HISTORY_MAX, Job, Kind, Result, ResultConflictError
-from services.drift.pictures import draw
+from services.drift.pictures import Order, draw
 from services.drift.report_files import ReportLimits, path_of, remove_old
 from services.lake.errors import LakeError
 from services.tools.drift.errors import NotAskedWellError
@@ -41,6 +42,8 @@ PERFORMANCE_WINDOW_S: Final = 3_600
 _NOT_SERVED: Final = "the version has not served for a whole window yet"
 
 type Tell = Callable[[str], None]
+type Drawer = Callable[[Order, Path], str]
+"""As `pictures.draw`."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def run_jobs(
     order: RunOrder,
     tell: Tell = lambda _: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    drawer: Drawer = draw,
 ) -> list[Told]:
     """Do them, one kind after the other.
 
@@ -79,7 +83,7 @@ def run_jobs(
         return [
             Told(kind=kind, outcome=serving.outcome, detail=serving.detail) for kind in order.kinds
         ]
-    run = _Run(place, order, serving, tell, now)
+    run = _Run(place, order, serving, tell, now, drawer)
     told = [one for kind in order.kinds for one in run.of_kind(kind)]
     remove_old(place.home, order.limits, now().timestamp())
     return told
@@ -93,12 +97,14 @@ class _Run:
         serving: Serving,
         tell: Tell,
         now: Callable[[], datetime],
+        drawer: Drawer,
     ) -> None:
         self._place = place
         self._order = order
         self._serving = serving
         self._tell = tell
         self._now = now
+        self._draw = drawer
         self._newest_us: dict[tuple[str, ...], int | None] = {}
 
     def of_kind(self, kind: Kind) -> Iterator[Told]:
@@ -159,7 +165,7 @@ class _Run:
         assert isinstance(known, Known), "a refusal can't be drawn"
         assert looked.panel is not None, "a window without rows can't be drawn"
         self._tell(f"{result.job.kind}: a report of {_spelled(result.job.window)}")
-        return replace(told, report=draw(order_of(result, known, looked.panel), page))
+        return replace(told, report=self._draw(order_of(result, known, looked.panel), page))
 
     # --- performance
 
