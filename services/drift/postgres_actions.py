@@ -55,9 +55,8 @@ class PostgresActions:
 
         def decide(connection: psycopg.Connection) -> Claim:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            known = dict(
-                connection.execute(_KNOWN, (self._deployment, action.action_id)).fetchall()
-            )
+            rows = connection.execute(_KNOWN, (self._deployment, action.action_id)).fetchall()
+            known: dict[int, str] = dict(rows)
             if known:
                 return "unfinished" if known == {_BEGINS: "begun"} else "known"
             if not may_begin:

@@ -79,7 +79,6 @@ ROOMS: Final = (
     Room(
         "drift",
         "drift",
-        after=("inference",),
         libraries=(
             "alembic",
             "apscheduler",

@@ -5,12 +5,9 @@ log. Kafka, registry and PostgreSQL are real, and so are the room and its jobs' 
 """
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -30,9 +27,10 @@ from services.runtime.registry import load_codec, register_schemas
 from services.tools.drift.jobs.rows import rows_between
 from services.tools.features.backfill import Days
 from services.tools.features.run import backfill_from_lake
+from services.tools.stack.settings import HOST, PORT_OFFSETS
+from services.tools.stack.stack import RoomSet
 from services.tools.vectorfold.columns import TradeColumns
-from services.wire.topics import PREDICTIONS, TRADES
-from tests.support.feature_world import FeatureProcess
+from services.wire.topics import PREDICTIONS
 from tests.support.markets import put_trades
 from tests.support.mlflow_template import put_database
 from tests.support.stack_fixture import StackInfra
@@ -77,8 +75,8 @@ def joined(*parts: TradeColumns) -> TradeColumns:
 class Regime:
     """One deployment: trained on one market, serving through its end."""
 
-    def __init__(self, infra: StackInfra, home: Path) -> None:
-        self.home = home
+    def __init__(self, infra: StackInfra) -> None:
+        home = self.home = infra.settings.home / "sets" / PREFIX.strip(".")
         self.lake = Lake(home)
         self.registry = Registry(home, name=MODEL)
         self.addresses = infra.addresses
@@ -87,7 +85,7 @@ class Regime:
             "OUTCRY_PORT_BASE": str(infra.settings.port_base),
             "OUTCRY_TOPIC_PREFIX": PREFIX,
         }
-        create_topics(self.addresses.kafka_bootstrap, PREFIX, (TRADES, PREDICTIONS))
+        create_topics(self.addresses.kafka_bootstrap, PREFIX)
         register_schemas(self.addresses.registry_url)
         migrate(self.addresses.pg_dsn)
         put_database(home)
@@ -138,26 +136,11 @@ class Regime:
             producer.poll(0)
         assert producer.flush(60) == 0
 
-    @contextmanager
-    def room(self, folder: Path, **settings: object) -> Iterator[FeatureProcess]:
-        """`python -m services.drift`, as the stack starts it."""
-        told = {
-            "kafka_bootstrap": self.addresses.kafka_bootstrap,
-            "registry_url": self.addresses.registry_url,
-            "pg_dsn": self.addresses.pg_dsn,
-            "metrics_port": 0,
-            "drift_first_wait_s": 0,
-            "drift_window_s": WINDOW_S,
-            "drift_reports": False,
-            **settings,
-        }
-        environment = os.environ | self._environment
-        environment |= {f"OUTCRY_{name.upper()}": str(value) for name, value in told.items()}
-        process = FeatureProcess(environment, folder / "drift.log", ("-m", "services.drift"))
-        try:
-            yield process
-        finally:
-            process.kill()
+    def events(self) -> list[Document]:
+        """The room's log so far."""
+        log = self.home / "logs" / "drift.log"
+        lines = log.read_bytes().splitlines() if log.exists() else []
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
 
 
 def window_at(second: int, length_s: int = WINDOW_S) -> tuple[str, str, str, str]:
@@ -172,8 +155,8 @@ def window_at(second: int, length_s: int = WINDOW_S) -> tuple[str, str, str, str
 
 
 @pytest.fixture(scope="module")
-def regime(stack_infra: StackInfra, tmp_path_factory: pytest.TempPathFactory) -> Regime:
-    made = Regime(stack_infra, tmp_path_factory.mktemp("regime"))
+def regime(stack_infra: StackInfra) -> Regime:
+    made = Regime(stack_infra)
     made.train()
     made.trade_on()
     return made
@@ -213,25 +196,35 @@ def test_the_model_has_fallen_though_what_it_says_is_spread_as_before(regime: Re
 
 
 def test_the_room_sees_it_trains_a_model_anew_and_promotes_it(
-    regime: Regime, tmp_path: Path
+    regime: Regime, stack_infra: StackInfra, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {
-        "drift_retrain": True,
-        "drift_retrain_source": "lake",
-        "drift_retrain_newest_s": NEW_S - 600,
-    }
-    with regime.room(tmp_path, **settings) as room:
-        room.wait_until_ready()
-        wait_until(lambda: room.count("acted") or room.process.poll() is not None, "an act", 300)
-        assert room.process.poll() is None, room.log.read_text()
-        metrics = room.ask("/metrics")[1]
-        (acted, *_) = [line for line in room.events() if line["event"] == "acted"]
-        assert room.stop() == 0
+    for name, value in {
+        "FIRST_WAIT_S": 0,
+        "WINDOW_S": WINDOW_S,
+        "REPORTS": 0,
+        "RETRAIN": 1,
+        "RETRAIN_SOURCE": "lake",
+        "RETRAIN_NEWEST_S": NEW_S - 600,
+    }.items():
+        monkeypatch.setenv(f"OUTCRY_DRIFT_{name}", str(value))
+
+    def acts() -> list[Document]:
+        return [line for line in regime.events() if line["event"] == "acted"]
+
+    with RoomSet(stack_infra.settings, PREFIX, ("drift",)) as rooms:
+        wait_until(acts, "an act", 300)
+        port = rooms.plan.port_base + PORT_OFFSETS["drift"]
+        with urlopen(f"http://{HOST}:{port}/metrics", timeout=30) as answer:
+            metrics = answer.read().decode()
+    (acted, *_) = acts()
     assert (acted["action"], acted["outcome"]) == ("retrain", "promoted"), acted
     assert regime.registry.alias() == 2
-    assert 'outcry_drift_windows_total{job="data",outcome="drift"}' in metrics
-    assert 'outcry_drift_alarming{job="data"} 1.0' in metrics
-    assert 'outcry_drift_ratio{job="data",ticker="AAPL"}' in metrics
+    for line in (
+        'outcry_drift_windows_total{job="data",outcome="drift"}',
+        'outcry_drift_alarming{job="data"} 1.0',
+        'outcry_drift_ratio{job="data",ticker="AAPL"}',
+    ):
+        assert line in metrics
     rows = regime.command("drift", "actions")
     assert [row["outcome"] for row in rows][-2:] == ["promoted", "begun"]
     causes = {entry["job_id"] for entry in regime.command("drift", "history", "--job", "data")}

@@ -109,7 +109,9 @@ def test_the_gateway_starts_after_all_that_trades_and_so_stops_before_it(tmp_pat
 
 
 def test_trading_goes_without_the_rooms_that_stand_behind_the_trades() -> None:
-    assert set(ROOM_NAMES) - set(TRADING_ROOMS) == {"features", "materializer", "inference"}
+    assert set(ROOM_NAMES) - set(TRADING_ROOMS) == {
+        "features", "materializer", "inference", "drift",
+    }  # fmt: skip
     for row in ROOMS:
         if row.is_trading:
             assert not row.libraries
