@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -19,7 +20,18 @@ if TYPE_CHECKING:
 _TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 _SECOND_US: Final = 1_000_000
 
-type JobName = Literal["data", "quality", "predictions", "labels", "performance", "parity", "all"]
+
+class JobName(StrEnum):
+    """As people type it. Typer takes lists of enumerations and of no other choice."""
+
+    DATA = "data"
+    QUALITY = "quality"
+    PREDICTIONS = "predictions"
+    LABELS = "labels"
+    PERFORMANCE = "performance"
+    PARITY = "parity"
+    ALL = "all"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 HorizonS = Annotated[
@@ -217,7 +229,7 @@ def _print_told(told: "Sequence[Told]") -> None:
 def _kinds(names: list[JobName] | None) -> "tuple[Kind, ...]":
     from services.tools.drift.jobs.told import KINDS
 
-    if not names or "all" in names:
+    if not names or JobName.ALL in names:
         return KINDS
     return tuple(kind for kind in KINDS if kind in names)
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from services.drift.arrays_file import decode_arrays, encode_arrays
 from services.drift.core.calibration import ALPHA, Calibration, calibrate
@@ -145,16 +146,22 @@ def training_rows(place: Place, serving: Serving, feature_set: FeatureSet[Any]) 
     )
     try:
         table, _ = read_rows(place.lake, plan, feature_set)
-        found = dataset_of_table(table, plan, feature_set)
+        found_sha256, found_rows = _hashed(table, plan, feature_set)
         rows = rows_of_table(table, feature_set)
     except (TrainerError, ScoringError, LakeError) as error:
         return _gone(str(error))
-    if found.sha256 != data.sha256:
+    if found_sha256 != data.sha256:
         return _gone(
-            f"the lake's {len(found):,} rows of the training hash to {found.sha256[:12]}, and the"
+            f"the lake's {found_rows:,} rows of the training hash to {found_sha256[:12]}, and the"
             f" model was trained on {data.rows:,} of {data.sha256[:12]}"
         )
     return rows
+
+
+def _hashed(table: "pa.Table", plan: DatasetPlan, feature_set: FeatureSet[Any]) -> tuple[str, int]:
+    """Of the data set that a table gives; the set itself is as large as the rows, and goes."""
+    found = dataset_of_table(table, plan, feature_set)
+    return found.sha256, len(found)
 
 
 def _said_of(
