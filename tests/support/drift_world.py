@@ -5,6 +5,7 @@ The market is made up and known: nothing changes in it unless a test changes it.
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -119,18 +120,22 @@ class DriftWorld:
         self.said: Predictions | None = None
         """None: what the champion says of every row."""
         self.drawn: list[Order] = []
+        self.now = datetime.fromtimestamp(window(100).begin_us / SECOND_US, UTC)
         self.parity = ServedParity([Tally("served", V1.name, matched=7)], ends={0: 7})
 
-    def put(self, change: Change | None = None, keep: Keep | None = None) -> None:
-        """The market, with a change, in the place of what the lake has; only rows of some times."""
+    def put(
+        self, change: Change | None = None, keep: Keep | None = None, *, beside: bool = False
+    ) -> None:
+        """The market, with a change, only rows of some times; instead of the lake's, or beside."""
         table = market(self._windows)
         if change is not None:
             table = change(table)
         if keep is not None:
             times = table.column("event_timestamp").cast(pa.int64()).to_numpy()
             table = table.filter(pa.array(keep(times)))
-        shutil.rmtree(self.lake.root, ignore_errors=True)
-        put_table(self.lake, table)
+        if not beside:
+            shutil.rmtree(self.lake.root, ignore_errors=True)
+        put_table(self.lake, table, is_stream=beside)
 
     def forget_rows_before(self, window: Window) -> None:
         """As somebody does who clears an old lake away."""
@@ -164,7 +169,7 @@ class DriftWorld:
         given: dict[str, Any] = {"window_s": WINDOW_S, "draws": False} | order
         chosen = tuple(kind for kind in KINDS if not kinds or kind in kinds)
         run = RunOrder(chosen, 0.05, ReportLimits(), **given)
-        return run_jobs(self.place(), run, drawer=self._draw)
+        return run_jobs(self.place(), run, now=lambda: self.now, drawer=self._draw)
 
     def _draw(self, order: Order, page: Path) -> str:
         """Where Evidently would."""

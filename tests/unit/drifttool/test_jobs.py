@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -185,6 +186,35 @@ def test_a_damaged_file_is_an_alarm_of_quality_and_no_judgement_of_anything_else
         told = world.run("data", **asked)
         assert outcomes(told) == {"data": "damaged_rows", "quality": "damaged_rows"}
         assert [one.is_alarm for one in told] == [False, True]
+
+
+def test_a_row_of_another_year_is_named_and_ends_no_window_before_its_time(
+    world: DriftWorld,
+) -> None:
+    world.now = datetime.fromtimestamp(window(2).begin_us / SECOND_US - 7_200, UTC)
+    told = world.run("data")
+    assert outcomes(told) == {"data": "no_window_yet", "quality": "clock_jump"}
+    assert "ahead of this machine's clock" in told[-1].detail
+    assert exit_code(told) == EXIT_UNJUDGED
+    assert list(world.ledger.history("data", 10)) == []
+
+
+def test_a_second_that_is_told_twice_and_differently_is_damage(world: DriftWorld) -> None:
+    world.put(changed("signed_volume_5s", lambda values, _: values + 1), beside=True)
+    told = world.run("data", window=window(1))
+    assert outcomes(told) == {"data": "damaged_rows", "quality": "damaged_rows"}
+    assert "two rows of this time differ" in told[0].detail
+
+
+def test_what_a_column_can_not_be_judged_for_is_in_its_checks(world: DriftWorld) -> None:
+    world.put(changed("signed_volume_5s", lambda values, _: values * np.nan))
+    data, quality = world.run("data", window=window(1))
+    assert (quality.outcome, quality.is_alarm) == ("drift", True)
+    found = world.ledger.find(data.job_id)
+    assert found is not None
+    named = {(check.column, check.outcome) for check in found.checks}
+    assert ("signed_volume_5s", "all_missing") in named
+    assert ("spread", "constant_column") in named
 
 
 def test_without_a_champion_every_job_says_so(world: DriftWorld, tmp_path: Path) -> None:

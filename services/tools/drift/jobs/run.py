@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from services.drift.core.outcomes import Refusal
+from services.drift.core.outcomes import Outcome, Refusal
 from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import HISTORY_MAX, Job, Kind, Result, ResultConflictError
@@ -39,6 +39,8 @@ from services.trainer.errors import TrainerError
 
 WINDOW_S: Final = 7_200
 PERFORMANCE_WINDOW_S: Final = 3_600
+AHEAD_S_MAX: Final = 3_600
+"""Of event time before this machine's clock: with more, one of the two is wrong."""
 _NOT_SERVED: Final = "the version has not served for a whole window yet"
 
 type Tell = Callable[[str], None]
@@ -113,9 +115,12 @@ class _Run:
                 yield self._parity()
             case "quality":
                 if "data" not in self._order.kinds:
-                    yield from self._looks("data")
+                    yield from self.of_kind("data")
             case "performance":
                 yield from self._performance()
+            case "data":
+                yield from self._looks(kind)
+                yield from self._clock(self._question(kind, self._order.window_s or WINDOW_S))
             case _:
                 yield from self._looks(kind)
 
@@ -261,12 +266,29 @@ class _Run:
         return [newest, *(job for job in twins if _same_look(job, newest))]
 
     def _newest(self, question: Question) -> int | None:
+        """Not ahead of this machine's clock: a row of next year must not end all windows before."""
+        newest = self._newest_there(question)
+        now_us = int(self._now().timestamp()) * SECOND_US
+        return None if newest is None else min(newest, now_us)
+
+    def _newest_there(self, question: Question) -> int | None:
         """Once a run: a lake that grows meanwhile is the next run's."""
         if question.tickers not in self._newest_us:
             self._newest_us[question.tickers] = newest_us(
                 self._place.lake, question.feature_set, question.tickers
             )
         return self._newest_us[question.tickers]
+
+    def _clock(self, question: Question) -> Iterator[Told]:
+        try:
+            newest = self._newest_there(question)
+        except LakeError:  # Which has been told.
+            return
+        ahead_s = 0 if newest is None else newest / SECOND_US - self._now().timestamp()
+        if ahead_s > AHEAD_S_MAX:
+            detail = f"the lake's newest row is {ahead_s:,.0f} s ahead of this machine's clock"
+            told = self._nothing("quality", NoJudgement.DAMAGED_ROWS, detail)
+            yield replace(told, outcome=Outcome.CLOCK_JUMP)
 
     def _is_over(self, question: Question, window: Window, needed_s: int) -> bool:
         try:
