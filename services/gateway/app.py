@@ -22,6 +22,7 @@ from services.gateway.control_desk import ControlDesk
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk
 from services.gateway.documents import EXAMPLES, REFERENCE
+from services.gateway.drift_ledger import DriftLedger
 from services.gateway.hub import Hub
 from services.gateway.key_ring import KeyRing
 from services.gateway.models import Account, Execution, Predictions, ProblemDocument, PublicTrade
@@ -88,8 +89,14 @@ def build_gateway(
         sockets=SocketDoor(settings, model, hub, entry, orders, telemetry),
         entry=entry,
         page=Page(settings.gateway_page_dir),
+        drift=_drift_ledger(settings, telemetry),
         telemetry=telemetry,
     )
+
+
+def _drift_ledger(settings: GatewaySettings, telemetry: Telemetry) -> DriftLedger:
+    dsn = settings.pg_dsn.get_secret_value() if settings.pg_dsn else None
+    return DriftLedger(dsn, settings.deployment, settings.gateway_drift_reads_max, telemetry)
 
 
 def make_app(gateway: Gateway) -> FastAPI:

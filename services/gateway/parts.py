@@ -10,6 +10,7 @@ from services.gateway.access import Access
 from services.gateway.control_desk import ControlDesk
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk
+from services.gateway.drift_ledger import DriftLedger
 from services.gateway.hub import Hub
 from services.gateway.page import Page
 from services.gateway.ports import CommandLog
@@ -36,6 +37,7 @@ class Gateway(msgspec.Struct, frozen=True):
     sockets: SocketDoor
     entry: SocketEntry
     page: Page
+    drift: DriftLedger
     telemetry: Telemetry
 
 

@@ -43,6 +43,8 @@ class HttpReason(StrEnum):
     STOPPING = "STOPPING"
     LOG_UNAVAILABLE = "LOG_UNAVAILABLE"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    NO_LEDGER = "NO_LEDGER"
+    LEDGER_UNAVAILABLE = "LEDGER_UNAVAILABLE"
 
 
 _UNPROCESSABLE: Final = HTTPStatus.UNPROCESSABLE_ENTITY.value
@@ -115,6 +117,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     HttpReason.KEYS_UNAVAILABLE: Kind(_UNAVAILABLE, "Keys can't be checked at present", 5),
     HttpReason.LOG_UNAVAILABLE: Kind(_UNAVAILABLE, "The log is away; nothing was written", 1),
     HttpReason.OUTCOME_UNKNOWN: Kind(504, "The command may or may not have been written", 1),
+    HttpReason.NO_LEDGER: Kind(_UNAVAILABLE, "There is no database of drift's results here", 60),
+    HttpReason.LEDGER_UNAVAILABLE: Kind(_UNAVAILABLE, "The database of drift's results is away", 5),
 }
 """Every reason a problem document can give, with its status and title."""
 

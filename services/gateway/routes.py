@@ -8,6 +8,7 @@ from starlette.responses import Response
 from services.gateway import (
     account_routes,
     admin_routes,
+    drift_routes,
     health_routes,
     market_routes,
     order_routes,
@@ -19,7 +20,14 @@ from services.gateway.parts import Here
 from services.gateway.views import View
 
 router = APIRouter()
-for part in (order_routes, account_routes, market_routes, health_routes, admin_routes):
+for part in (
+    order_routes,
+    account_routes,
+    market_routes,
+    drift_routes,
+    health_routes,
+    admin_routes,
+):
     router.include_router(part.router)
 
 

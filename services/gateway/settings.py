@@ -95,6 +95,10 @@ class GatewaySettings(RoomSettings):
 
     gateway_page_dir: Path = PAGE_OF_CHECKOUT
     """The built web page; without one / says how to build it."""
+    home: Path | None = None
+    """The deployment's folder, below which drift keeps its reports; `outcry up` tells it."""
+    gateway_drift_reads_max: int = Field(default=4, ge=1, le=40)
+    """Most threads that read drift's results from PostgreSQL at a time."""
 
     @property
     def host_names(self) -> tuple[str, ...]:

@@ -107,6 +107,9 @@ async def test_openapi_describes_every_path_and_every_problem() -> None:
         ("post", "/admin/accounts"), ("post", "/admin/deposit"), ("post", "/admin/halt"),
         ("post", "/admin/kill"), ("post", "/admin/limits"), ("post", "/admin/mark"),
         ("post", "/admin/resume"),
+        ("get", "/drift/verdicts"), ("get", "/drift/history"), ("get", "/drift/performance"),
+        ("get", "/drift/actions"), ("get", "/drift/jobs/{job_id}"),
+        ("get", "/drift/reports/{job_id}"),
     }  # fmt: skip
     for (method, path), operation in operations.items():
         for status, response in operation["responses"].items():
