@@ -57,6 +57,15 @@ class Tab:
             raise AssertionError(msg) from None
         return found
 
+    async def until(self, expression: str) -> None:
+        """Wait until an expression holds; the browser's own way needs what our policy refuses."""
+        try:
+            async with asyncio.timeout(WAIT_S):
+                while not await self.ask(expression):  # noqa: ASYNC110 - a page sets no event here
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"{expression} does not hold; {self.complaints}") from None
+
     async def press(self, key: str) -> None:
         """Press a key, where the focus is."""
         await self.page.keyboard.press(key)

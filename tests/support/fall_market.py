@@ -1,6 +1,6 @@
 """Markets in which it is known whether a model has fallen: how often the test says so.
 
-`python -m tests.support.fall_market TRIALS` prints the shares that docs/performance.md states.
+`python -m tests.support.fall_market TRIALS` prints the table of docs/performance.md.
 """
 
 import sys
@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from services.drift.core.arrays import Floats, Ints
 from services.drift.core.figures import Answers, Rows, compared
+from services.drift.core.intervals import share_interval
 from services.drift.core.performance import Rival, track
 from services.drift.core.predicted import Predictions
-from services.drift.core.standing import Performance
+from services.drift.core.standing import Performance, Standing
 from services.drift.core.truths import Market
 from services.drift.core.windows import SECOND_US
 from services.models.manifest import Estimate, ModelManifest
@@ -44,6 +45,17 @@ class Case(NamedTuple):
     """Of the walk-forward test that the promise comes of."""
 
 
+class Counted(NamedTuple):
+    """What windows came to."""
+
+    windows: int
+    tested: int
+    """The others have too few blocks."""
+    fallen: int
+    lost: float | None
+    """Macro-F1, on average of those that were tested; None: none was."""
+
+
 class World(NamedTuple):
     """[seconds, tickers] of each."""
 
@@ -54,18 +66,27 @@ class World(NamedTuple):
     twins: list[Ints]
 
 
+HOUR_S: Final = 3_600
 CASES: Final = (
-    Case("as promised, 1 h"),
-    Case("as promised, 1 h, as good as two plain rules", twins=2),
-    Case("as promised, 24 min (twenty blocks)", 1_440),
-    Case("as promised, 2 h, blocks of 310 s", 7_200, 310),
-    Case("as promised, 1 h, memory 300 s, blocks of 70 s", memory_s=300.0),
-    Case("a sixth of its skill gone, 1 h", now=0.5),
-    Case("a third of its skill gone, 1 h", now=0.4),
-    Case("half of its skill gone, 1 h", now=0.3),
-    Case("all of its skill gone, 1 h", now=0.0),
-    Case("half of its skill gone, 1 h, as good as a plain rule", now=0.3, twins=1),
+    Case("memory 30 s, 1 h", memory_s=30.0),
+    Case("memory 60 s, 2 h", 2 * HOUR_S),
+    Case("memory 70 s, 2 h", 2 * HOUR_S, memory_s=70.0),
+    Case("memory 300 s, 1 h", memory_s=300.0),
+    Case("memory 300 s, 5 h", 5 * HOUR_S, memory_s=300.0),
+    Case("memory 900 s, 1 h", memory_s=900.0),
+    Case("memory 900 s, 15 h", 15 * HOUR_S, memory_s=900.0, tested_s=24 * HOUR_S),
+    Case("memory 60 s, 2 h, two plain rules as good as the model", 2 * HOUR_S, twins=2),
+    Case("memory 60 s, 2 h, gap of 310 s", 2 * HOUR_S, 310),
+    Case("a sixth of its skill gone, 2 h", 2 * HOUR_S, now=0.5),
+    Case("a third of its skill gone, 2 h", 2 * HOUR_S, now=0.4),
+    Case("half of its skill gone, 2 h", 2 * HOUR_S, now=0.3),
+    Case("all of its skill gone, 2 h", 2 * HOUR_S, now=0.0),
+    Case("half of its skill gone, 2 h, a plain rule as good", 2 * HOUR_S, now=0.3, twins=1),
+    Case("all of its skill gone, memory 300 s, 5 h", 5 * HOUR_S, now=0.0, memory_s=300.0),
 )
+"""Lines of the table; the memory is 60 s unless it is named."""
+LONG_S: Final = 4 * HOUR_S
+"""Windows that are longer take long to make: a third of the trials."""
 
 
 def world(chance: np.random.Generator, case: Case, seconds: int, skill: float) -> World:
@@ -168,23 +189,41 @@ def _remembering(chance: np.random.Generator, length: int, case: Case) -> Floats
     return values
 
 
+def counted(case: Case, trials: int) -> Counted:
+    """So many windows of one case, by seeds from 0."""
+    found = [trial(seed, case) for seed in range(trials)]
+    tested = [one for one in found if one.tests]
+    refused = [one for one in found if not one.tests]
+    assert {one.standing for one in refused} <= {Standing.TOO_FEW_BLOCKS}, "nothing else is amiss"
+    lost = [-one.tests[0].margin.value for one in tested]
+    return Counted(
+        len(found),
+        len(tested),
+        sum(one.standing is Standing.FALLEN for one in found),
+        float(np.mean(lost)) if lost else None,
+    )
+
+
+def line_of(case: Case, counts: Counted) -> str:
+    """A line of the table of docs/performance.md."""
+    low, high = share_interval(counts.fallen, counts.windows)
+    lost = "-" if counts.lost is None else f"{counts.lost:.3f}"
+    return (
+        f"| {case.name} | {lost} | {counts.tested / counts.windows:.0%} of {counts.windows}"
+        f" | {counts.fallen / counts.windows:.1%} ({low:.1%} to {high:.1%}) |"
+    )
+
+
 def main(trials: int) -> None:
-    """Print a line a case; of those in which something is lost, a third of the trials."""
-    of_case = [(case, trials if case.now == case.skill else -(-trials // 3)) for case in CASES]
-    for case, count in of_case:
-        alarms = {"promise": 0, "baseline": 0}
-        fallen, falls = 0, []
-        for seed in range(count):
-            found = trial(seed, case)
-            for test in found.tests:
-                alarms[test.name] += test.is_fallen
-            fallen += found.is_alarm
-            falls.append(found.tests[0].margin.value)
-        by_test = ", ".join(f"{name} {times / count:.1%}" for name, times in alarms.items())
-        sys.stdout.write(
-            f"{case.name}: macro-F1 {np.mean(falls):+.3f}; fallen {fallen / count:.1%}"
-            f" of {count} ({by_test})\n"
-        )
+    """Print the table; where skill is lost or windows are long, of a third of the trials."""
+    sys.stdout.write(
+        "| market and window | macro-F1 lost | windows tested | windows that have fallen |\n"
+        "|---|---|---|---|\n"
+    )
+    for case in CASES:
+        is_short = case.now == case.skill and case.seconds <= LONG_S
+        counts = counted(case, trials if is_short else -(-trials // 3))
+        sys.stdout.write(line_of(case, counts) + "\n")
         sys.stdout.flush()
 
 

@@ -1,9 +1,11 @@
 """The built web page, for tests that need it; and a market worth looking at."""
 
+import os
 import random
 import subprocess
 import time
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -11,11 +13,13 @@ import msgspec
 from services.domain import codes
 from services.domain.events import BookDepth, Level, Trade
 from services.gateway.core.read_model import ReadModel
+from tests.support.chromium import Tab
 from tests.support.gateway_memory import feed_model, origin, prediction, trade
 from tests.support.optional import require_program
 from tests.tidy.tree import ROOT
 
 WEB: Final = ROOT / "web"
+PICTURES_SWITCH: Final = "OUTCRY_PICTURES"
 _BUILD_S_MAX: Final = 100
 _TICK: Final = 100
 _SECOND_US: Final = 1_000_000
@@ -31,6 +35,13 @@ def build_page() -> None:
         ["make", "web"], cwd=ROOT, capture_output=True, text=True, timeout=_BUILD_S_MAX, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+async def take_picture(tab: Tab, name: str, *, is_whole_page: bool = False) -> None:
+    """Write what is seen into the folder that OUTCRY_PICTURES names; without one, nothing."""
+    folder = os.environ.get(PICTURES_SWITCH)
+    if folder:
+        await tab.picture(Path(folder) / name, is_whole_page=is_whole_page)
 
 
 def now_us() -> int:

@@ -5,6 +5,10 @@ promise   the model's figure in the window less the one in its manifest: two set
 baseline  the model's figure less that of the plain baseline that is best on the same rows: drawn
           by the same blocks.
 
+Blocks are as long as what the window's figures are made of remembers (`memory`). The manifest's
+interval was drawn by shorter ones, and is widened by as much as the window's own interval is wider
+by its blocks than by those.
+
 A window has fallen if either interval lies wholly below 0. The intervals are made of those of
 95 %, and wider: each of the two may be wrong in `SHARE` of windows in which nothing has changed,
 and the best of k baselines is one of k that chance may have put first, so each of them in a k-th
@@ -26,8 +30,9 @@ METRIC: Final = "macro_f1"
 PROMISE: Final = "promise"
 BASELINE: Final = "baseline"
 SHARE: Final = 0.0125
-"""Both together: half of the 5 % that a window may be wrong in, since blocks that are hardly longer
-than what a model goes by remembers make intervals too narrow (docs/performance.md has how much)."""
+"""Both together: half of the 5 % that a window may be wrong in, since how long its rows remember is
+only known about, and macro-F1 is lower of itself where few memories fit (docs/performance.md has
+how much that is)."""
 BLOCKS_MIN: Final = 20
 """In a window that is tested. Of ten, which are enough for an interval, 6 % of unchanged windows
 alarmed: in short ones macro-F1 is lower of itself."""
@@ -66,9 +71,19 @@ class FallTest(msgspec.Struct, frozen=True):
         return 2.0 if self.is_fallen else 0.0
 
 
-def against_promise(found: Estimate, promised: Estimate, blocks: int) -> FallTest:
-    """The window's figure, of so many blocks, against the manifest's."""
-    margin = difference(widened(found, blocks, SHARE), widened(promised, None, SHARE))
+def against_promise(
+    found: Estimate, promised: Estimate, blocks: int, wider: float = 1.0
+) -> FallTest:
+    """The window's figure, of so many blocks, against the manifest's.
+
+    Args:
+        found: the window's.
+        promised: the manifest's.
+        blocks: of the window.
+        wider: the window's interval by its own blocks through that by the manifest's.
+    """
+    promise = _stretched(widened(promised, None, SHARE), max(wider, 1.0))
+    margin = difference(widened(found, blocks, SHARE), promise)
     return FallTest(PROMISE, "its manifest", promised.value, margin, SHARE)
 
 
@@ -100,6 +115,10 @@ def widened(estimate: Estimate, blocks: int | None, share: float) -> Estimate:
         student += (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
         student *= math.sqrt(blocks / freedom)
     by = student / _NORMAL.inv_cdf(1 - _GIVEN_SHARE)
+    return _stretched(estimate, by)
+
+
+def _stretched(estimate: Estimate, by: float) -> Estimate:
     value = estimate.value
     return Estimate(
         value, value - by * (value - estimate.low), value + by * (estimate.high - value)

@@ -23,6 +23,7 @@ from services.drift.core.falls import (
     worst,
 )
 from services.drift.core.figures import Answers, Compared, Rows, compared
+from services.drift.core.memory import BLOCK_MEMORIES, block_seconds, memory_seconds
 from services.drift.core.predicted import Predictions, Statements, once
 from services.drift.core.standing import (
     Figures,
@@ -37,8 +38,8 @@ from services.drift.core.standing import (
 )
 from services.drift.core.truths import JOINED, Joined, Market, joined
 from services.drift.core.windows import SECOND_US, Window
-from services.models.manifest import ModelManifest
-from services.scoring.metrics import calibration_of
+from services.models.manifest import Estimate, ModelManifest
+from services.scoring.metrics import calibration_of, classes_of
 
 LABELLED_SHARE_MIN: Final = 0.5
 VERSIONS_MAX: Final = 50
@@ -127,13 +128,19 @@ class _Looked:
         self._market = market
         self._rivals = rivals
         self._seed = seed
-        self._block_s = self._manifest.data.gap_s
         self._joined: Joined = joined(statements, market, self._manifest.label)
         self._is_known = self._known()
         is_own = (statements.version == version) & self._is_known
         self._served: Bools = is_own & statements.is_served
         self._is_labelled: Bools = self._joined.reason == _JUDGED
         self._judged: Bools = self._served & self._is_labelled
+        rows = np.flatnonzero(self._judged)
+        self._memory_s = self._remembered(rows)
+        self._block_s = block_seconds(
+            self._manifest.data.gap_s,
+            self._memory_s,
+            len(np.unique(statements.grid_time_us[rows])),
+        )
 
     def performance(self, findings: list[Finding]) -> Performance:
         """Everything together."""
@@ -159,6 +166,7 @@ class _Looked:
             model_sha256=self._manifest.model_sha256,
             window=self._window,
             rule=self._manifest.label,
+            memory_s=self._memory_s,
             block_s=self._block_s,
             seed=self._seed,
             counts=counts,
@@ -209,14 +217,34 @@ class _Looked:
         if figures is None:
             return []
         if not tests:
-            needed = f"the test takes {BLOCKS_MIN} blocks of {self._block_s} s"
-            return [(Standing.TOO_FEW_BLOCKS, f"{figures.seconds:,} s with labels; {needed}")]
+            return [(Standing.TOO_FEW_BLOCKS, self._too_short(figures.seconds))]
         found = [(Standing.FALLEN, _said(test)) for test in tests if test.is_fallen]
         if [test.name for test in tests] != [PROMISE, BASELINE]:
             found.append((Standing.NO_BASELINE, "no plain rule was given"))
         return found or [(Standing.OK, "")]
 
+    def _too_short(self, seconds: int) -> str:
+        has = f"{seconds:,} s with labels"
+        if self._memory_s is None:
+            return f"{has}; what came and what was said remembers for longer than they can show"
+        needed = f"{has}; the test takes {BLOCKS_MIN} blocks of {self._block_s:,} s"
+        if self._block_s == self._manifest.data.gap_s:
+            return needed
+        return f"{needed}, {BLOCK_MEMORIES:g} times what came and what was said remembers"
+
     # --- figures
+
+    def _remembered(self, rows: Ints) -> int | None:
+        """Of what is scored: what came, what the version said, and what the plain rules said."""
+        if len(rows) == 0:
+            return 0
+        of, places = self._joined, self._joined.row[rows]
+        said = [classes_of(rival.probabilities[places]) for rival in self._rivals.values()]
+        return memory_seconds(
+            self._statements.grid_time_us[rows],
+            [of.label[rows], self._statements.said[rows], *said],
+            self._manifest.label.horizon_s,
+        )
 
     def _answers(self, rows: Ints, manifest: ModelManifest) -> Answers:
         """What was said in some statements."""
@@ -263,13 +291,27 @@ class _Looked:
         if figures is None or figures.metrics is None or blocks < BLOCKS_MIN:
             return ()
         promised = self._manifest.metrics.macro_f1
-        made = [against_promise(figures.metrics.macro_f1, promised, blocks)]
+        found = figures.metrics.macro_f1
+        made = [against_promise(found, promised, blocks, self._wider(found))]
         if rivals:
             best = max(rivals, key=lambda rival: rival.figures.scores[METRIC])
             assert best.margin is not None, "the model's interval is of the same blocks"
             theirs = best.figures.scores[METRIC]
             made.append(against_baseline(best.name, theirs, best.margin, blocks, len(rivals)))
         return tuple(made)
+
+    def _wider(self, found: Estimate) -> float:
+        """The interval by these blocks through that by blocks of the manifest's length."""
+        gap_s = self._manifest.data.gap_s
+        if self._block_s == gap_s:
+            return 1.0
+        rows = np.flatnonzero(self._judged)
+        own = self._answers(rows, self._manifest)
+        metrics = compared(self._rows(rows), [own], gap_s, self._seed).figures[0].metrics
+        assert metrics is not None, "shorter blocks are more"
+        short = metrics.macro_f1
+        width = short.high - short.low
+        return (found.high - found.low) / width if width > 0 else 1.0
 
     def _ticker_parts(self) -> tuple[TickerPart, ...]:
         parts = []

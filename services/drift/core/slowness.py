@@ -20,7 +20,7 @@ BLOCK_TIMES: Final = 10
 """Autocorrelation times in a block. For a process that forgets exponentially, the variance of the
 mean of such a block, times its length, lacks a twentieth of what a long series has, and the means
 of neighbours correlate by a fortieth; both shrink as 1 / length."""
-_WINDOW: Final = 5
+WINDOW_TIMES: Final = 5
 """Sokal's: lags in autocorrelation times."""
 _SECONDS_AT_ONCE: Final = 16_384
 
@@ -31,7 +31,7 @@ def block_seconds(reference: Panel, marks: Marks, window_s: int) -> Ints:
     A column whose sum does not end within the lags that a window could use has more than
     `window_s`: how many is not known.
     """
-    lags_max = _WINDOW * window_s // BLOCK_TIMES + 1
+    lags_max = WINDOW_TIMES * window_s // BLOCK_TIMES + 1
     length = min(len(reference), max(_SECONDS_AT_ONCE, 2 * lags_max))
     lags = min(lags_max, length // 2)
     ends = range(len(reference), length - 1, -length)
@@ -43,13 +43,13 @@ def block_seconds(reference: Panel, marks: Marks, window_s: int) -> Ints:
         is_present = ~np.isnan(values)
         # The mean square is 1 by standardisation; an exact mean matters little to a time.
         squares = np.where(is_present, z * z - 1.0, 0.0)
-        plain += _autocovariance(z, lags)
-        squared += _autocovariance(squares, lags)
-    times = np.maximum(_times(plain), _times(squared))
+        plain += autocovariance(z, lags)
+        squared += autocovariance(squares, lags)
+    times = np.maximum(autocorrelation_times(plain), autocorrelation_times(squared))
     return np.ceil(times * BLOCK_TIMES).astype(np.int64)
 
 
-def _autocovariance(series: Floats, lags: int) -> Floats:
+def autocovariance(series: Floats, lags: int) -> Floats:
     """[lags + 1, tickers, measured] by way of the Fourier transform, padded to keep ends apart."""
     size = 1 << int(np.ceil(np.log2(len(series) + lags)))
     found = np.empty((lags + 1, *series.shape[1:]))
@@ -61,13 +61,14 @@ def _autocovariance(series: Floats, lags: int) -> Floats:
     return found / (len(series) - np.arange(lags + 1))[:, None, None]
 
 
-def _times(covariance: Floats) -> Floats:
+def autocorrelation_times(covariance: Floats) -> Floats:
+    """[series...] of `autocovariance`; one whose sum does not end has the number of lags."""
     variance = covariance[0]
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.where(variance > 0, covariance / variance, 0.0)
     upto = 2.0 * np.cumsum(correlation, axis=0) - 1.0
     lags = np.arange(len(covariance))[:, None, None]
-    is_end = lags >= _WINDOW * np.maximum(upto, 1.0)
+    is_end = lags >= WINDOW_TIMES * np.maximum(upto, 1.0)
     at = np.argmax(is_end, axis=0)
     found = np.take_along_axis(upto, at[None], axis=0)[0]
     time = np.where(is_end.any(axis=0), found, float(len(covariance)))

@@ -36,7 +36,7 @@ class Standing(StrEnum):
     FEW_LABELS = "few_labels"
     """Less than half of what was served has a label: what is left may be a choice."""
     TOO_FEW_BLOCKS = "too_few_blocks"
-    """Too short for the test."""
+    """Too short for the test, by what its rows remember."""
     TWO_MODELS = "two_models"
     """Other versions served too: this one stands, and the window is not all its own."""
     NO_BASELINE = "no_baseline"
@@ -123,6 +123,8 @@ class Performance(msgspec.Struct, frozen=True, kw_only=True):
     model_sha256: str = ""
     window: Window
     rule: LabelRule | None = None
+    memory_s: int | None = 0
+    """How long what came and what was said remembers; None: longer than the window can show."""
     block_s: int = 0
     seed: int = 0
     counts: dict[str, int] = {}

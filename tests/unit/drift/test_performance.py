@@ -27,13 +27,14 @@ from tests.support.spoken import (
 )
 
 SECONDS = 400
-HORIZON_S = 10
-KNOWN = {1: model(1), 2: model(2)}
+HORIZON_S = 2
+RULE = LabelRule(HORIZON_S)
+KNOWN = {1: model(1, label=RULE), 2: model(2, label=RULE)}
 
 
 def mid(ticker: int, second: int) -> int:
     """Runs up and down by chance, the same each time."""
-    return 1_000 + sum(random.Random(s // 7 * 3 + ticker).choice((-2, 0, 2)) for s in range(second))
+    return 1_000 + sum(random.Random(s * 3 + ticker).choice((-2, 0, 2)) for s in range(second))
 
 
 ROWS = [Row(t, s, mid(t, s)) for t in range(2) for s in range(SECONDS + HORIZON_S)]
@@ -93,7 +94,7 @@ def tracked(
 
 
 def promising(macro_f1: float) -> dict[int, ModelManifest]:
-    return {1: model(1, macro_f1), 2: model(2)}
+    return {1: model(1, macro_f1, label=RULE), 2: model(2, label=RULE)}
 
 
 def test_a_model_that_keeps_its_promise_and_beats_plain_rules_is_ok() -> None:
@@ -169,7 +170,7 @@ def test_a_shadow_that_is_mixed_into_the_champion_is_found() -> None:
 
 
 def test_a_shadow_of_another_label_rule_has_no_figures() -> None:
-    manifests = {1: model(1), 2: model(2, label=LabelRule(10, 7))}
+    manifests = {1: model(1, label=RULE), 2: model(2, label=LabelRule(HORIZON_S, 7))}
     found = tracked([*log(), *log(2, is_shadow=True)], manifests=manifests)
     assert [(part.standing, part.figures) for part in found.versions] == [
         ("other_label_rule", None)
@@ -210,7 +211,7 @@ def test_a_version_that_is_not_registered_has_no_figures() -> None:
     )
 
 
-@pytest.mark.parametrize("missing", [1, 10])
+@pytest.mark.parametrize("missing", [1, 2])
 def test_a_window_whose_last_horizon_has_not_passed_waits(missing: int) -> None:
     rows = [row for row in ROWS if row.second < SECONDS + HORIZON_S - missing]
     found = tracked(log(), rows)
@@ -298,7 +299,7 @@ def test_tickers_are_described_and_alarm_nobody() -> None:
 
 
 def test_a_model_that_states_no_probabilities_has_no_figures_of_them() -> None:
-    manifests = {1: model(1, kind="rule")}
+    manifests = {1: model(1, kind="rule", label=RULE)}
     found = tracked(log(), manifests=manifests)
     assert found.figures is not None
     assert set(found.figures.scores) == {"macro_f1", "mcc", "pnl_per_row"}
