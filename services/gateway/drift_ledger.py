@@ -1,7 +1,8 @@
 """What drift's jobs found, from the tables that the room drift keeps in PostgreSQL.
 
 Read only, and little of it is asked: each question makes a connection of its own, in which nothing
-can be written, and so many at a time that a slow database can't take the threads of the page.
+can be written. Some wait for each other, since a page asks several at once; more are told to come
+back, so that a slow database can't take all threads of the gateway.
 """
 
 import threading
@@ -12,14 +13,18 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
+from services.door.problems import ProblemError
 from services.gateway.drift_queries import KINDS, Cursor, HistoryQuery, Paging
 from services.gateway.problems import HttpReason, problem
 from services.gateway.views import View
 from services.runtime.telemetry import Telemetry
 
+WAITING_A_READ: Final = 4
+"""Most that wait, for each that reads."""
 CHECKS_SHOWN: Final = 200
 """Of one job, those with the greatest ratio first."""
 _CONNECT_TIMEOUT_S: Final = 3
+_TURN_TIMEOUT_S: Final = 5.0
 _OPTIONS: Final = "-c statement_timeout=5000 -c default_transaction_read_only=on"
 
 _JOB: Final = """
@@ -110,6 +115,7 @@ class DriftLedger:
         self._dsn = dsn
         self._deployment = deployment
         self._places = threading.BoundedSemaphore(reads_max)
+        self._seats = threading.BoundedSemaphore(reads_max * (1 + WAITING_A_READ))
         self._telemetry = telemetry
 
     def latest(self) -> View:
@@ -199,15 +205,16 @@ class DriftLedger:
                 "this gateway runs without PostgreSQL, where drift keeps its results: start it"
                 " with OUTCRY_PG_DSN, as `outcry up` does",
             )
-        if not self._places.acquire(blocking=False):
-            raise problem(HttpReason.OVERLOADED, "too many read drift's results; ask again shortly")
         try:
-            with psycopg.connect(
-                self._dsn,
-                connect_timeout=_CONNECT_TIMEOUT_S,
-                options=_OPTIONS,
-                row_factory=dict_row,
-            ) as connection:
+            with (
+                self._turn(),
+                psycopg.connect(
+                    self._dsn,
+                    connect_timeout=_CONNECT_TIMEOUT_S,
+                    options=_OPTIONS,
+                    row_factory=dict_row,
+                ) as connection,
+            ):
                 yield connection
         except psycopg.errors.UndefinedTable as error:
             raise problem(
@@ -220,8 +227,24 @@ class DriftLedger:
             raise problem(
                 HttpReason.LEDGER_UNAVAILABLE, "drift's results can't be read now; nothing is lost"
             ) from error
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._seats.acquire(blocking=False):
+            raise _crowded()
+        try:
+            if not self._places.acquire(timeout=_TURN_TIMEOUT_S):
+                raise _crowded()
+            try:
+                yield
+            finally:
+                self._places.release()
         finally:
-            self._places.release()
+            self._seats.release()
+
+
+def _crowded() -> ProblemError:
+    return problem(HttpReason.OVERLOADED, "too many read drift's results; ask again shortly")
 
 
 def _ask(

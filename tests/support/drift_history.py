@@ -139,7 +139,7 @@ def fill(dsn: str, home: Path) -> list[Result]:
     for kind in ("predictions", "labels"):
         given: Kind = "predictions" if kind == "predictions" else "labels"
         ledger.record(data_job(WINDOWS - 1, 0.4, kind=given, detail=""))
-    cannot = {"kind": "parity", "outcome": "log_cut", "detail": "log_cut: the log begins later"}
+    cannot = {"kind": "parity", "ratio": None, "outcome": "log_cut", "detail": "log_cut: the log begins later"}
     nothing = Result(data_job(WINDOWS - 1, 0.0, **cannot, is_alarm=False).job, b"{}")
     ledger.record(nothing)
     alarm = data_job(CHANGED_AT + 1).job

@@ -1,6 +1,7 @@
 """What drift's jobs found, over HTTP, from a real PostgreSQL."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
@@ -12,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from services.drift.ledger import Kind
 from services.drift.postgres import PostgresLedger
+from services.gateway.drift_ledger import WAITING_A_READ
 from services.gateway.drift_queries import KINDS
 from services.gateway.drift_reports import REPORT_POLICY
 from services.gateway.parts import Gateway
@@ -251,7 +253,9 @@ async def test_a_database_that_is_away_is_told_without_its_address(path: str) ->
 
 async def test_no_more_threads_wait_for_the_database_than_are_allowed() -> None:
     gateway = make_gateway(pg_dsn="postgresql://nobody@127.0.0.1:1/none", gateway_drift_reads_max=1)
-    with gateway.drift._places:
+    with ExitStack() as taken:
+        for _ in range(1 + WAITING_A_READ):
+            taken.enter_context(gateway.drift._seats)
         answer = await get(gateway, "/drift/verdicts")
     assert (answer.status_code, answer.json()["reason"]) == (503, "OVERLOADED")
     assert (await get(gateway, "/drift/verdicts")).json()["reason"] == "LEDGER_UNAVAILABLE"

@@ -3,8 +3,6 @@
 OUTCRY_PICTURES=docs/images writes the pictures of the pages anew.
 """
 
-import os
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -13,11 +11,10 @@ from services.domain.genesis import TICKERS
 from services.gateway.parts import Gateway
 from tests.support.chromium import Tab, browsing
 from tests.support.gateway_memory import book, feed, make_gateway, prediction, serving
-from tests.support.web_page import Bustle, build_page, now_us, predict
+from tests.support.web_page import Bustle, build_page, now_us, predict, take_picture
 
 pytestmark = pytest.mark.timeout(180)
 
-PICTURES_SWITCH: Final = "OUTCRY_PICTURES"
 TRADED_S: Final = 200
 
 
@@ -46,7 +43,7 @@ async def test_the_page_shows_candles_and_beside_them_who_predicts_what() -> Non
         assert f"C {bustle.price / 10_000:.2f}" in candle
         assert await tab.ask("document.querySelectorAll('#bids tbody tr').length") == 10
         predict(gateway.model, "AAPL")
-        await _picture(tab, "page.png")
+        await take_picture(tab, "page.png")
         await _follow(tab, gateway, bustle)
         await _choose_by_keys(tab, gateway)
         await _on_a_phone(tab, gateway)
@@ -97,12 +94,12 @@ async def _on_a_phone(tab: Tab, gateway: Gateway) -> None:
     await tab.look(390, 844, "dark")
     assert await tab.ask("document.documentElement.scrollWidth") == 390
     places = await tab.ask(
-        "[...document.querySelectorAll('section')].map(s => s.getBoundingClientRect())"
+        "[...document.querySelectorAll('#market section')].map(s => s.getBoundingClientRect())"
         ".map(box => [box.left, box.width].join())"
     )
     assert len(places) == 4
     assert len(set(places)) == 1
-    await _picture(tab, "page-phone.png", is_whole_page=True)
+    await take_picture(tab, "page-phone.png", is_whole_page=True)
 
 
 async def test_the_page_survives_the_gateway_and_goes_on_where_it_was() -> None:
@@ -129,9 +126,3 @@ async def test_the_page_survives_the_gateway_and_goes_on_where_it_was() -> None:
             assert await tab.ask("document.body.dataset.connection") == "live"
         others = [said for said in tab.complaints if "WebSocket" not in said]
         assert others == []
-
-
-async def _picture(tab: Tab, name: str, *, is_whole_page: bool = False) -> None:
-    folder = os.environ.get(PICTURES_SWITCH)
-    if folder:
-        await tab.picture(Path(folder) / name, is_whole_page=is_whole_page)

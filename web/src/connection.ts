@@ -1,7 +1,8 @@
 /** The WebSocket: stays connected by itself, and says how it is. */
 
 import { backoffMs } from "./backoff";
-import { BadMessageError, type Channel, type Message, readMessage } from "./messages";
+import { type Channel, type Message, readMessage } from "./messages";
+import { BadMessageError } from "./reading";
 import { Sequences } from "./sequences";
 
 /** The gateway breaks a silence after 15 s by a heartbeat. */

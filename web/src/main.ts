@@ -8,17 +8,23 @@ import { Market } from "./market";
 import { ChartView } from "./views/chart";
 import { byId, fillChoice } from "./views/dom";
 import { showLadder } from "./views/ladder";
+import { ModelView } from "./views/model";
 import { PredictionsView } from "./views/predictions";
 import { showStatus } from "./views/status";
 import { showTape } from "./views/tape";
 
 const TICK_MS = 100;
 const FIRST_INTERVAL: Interval = "1s";
+const VIEWS = ["Market", "Model"] as const;
+/** Of the address: a view can be linked to. */
+const MODEL_HASH = "#model";
 
 class Page {
   private readonly chart = new ChartView();
   private readonly predictions = new PredictionsView();
   private readonly connection: Connection;
+  private model: ModelView | null = null;
+  private tickers: string[] = [];
   private market = new Market("", FIRST_INTERVAL);
   private state: State = { kind: "connecting" };
   private clockOffsetUs = 0;
@@ -45,9 +51,13 @@ class Page {
     }, TICK_MS);
   }
 
-  /** Begin, once there is a ticker to look at. */
+  /** Begin, once there is a ticker to look at; the model is shown before. */
   async start(): Promise<void> {
+    addEventListener("hashchange", () => this.turn());
+    this.turn();
     const tickers = await this.persist(fetchTickers, (found) => found.length > 0);
+    this.tickers = tickers;
+    this.model?.know(tickers);
     const [first = ""] = tickers;
     fillChoice(byId("tickers"), "ticker", tickers, first, (ticker) => this.look(ticker));
     fillChoice(
@@ -62,6 +72,22 @@ class Page {
       },
     );
     this.look(first);
+  }
+
+  /** Show the view that the address names. */
+  private turn(): void {
+    const isModel = location.hash === MODEL_HASH;
+    fillChoice(byId("views"), "view", VIEWS, isModel ? "Model" : "Market", (view) => {
+      location.hash = view === "Model" ? MODEL_HASH : "";
+    });
+    byId("market").hidden = isModel;
+    byId("tickers").hidden = isModel;
+    byId("model").hidden = !isModel;
+    if (!isModel) this.model?.rest();
+    else {
+      this.model ??= new ModelView(this.tickers);
+      void this.model.refresh();
+    }
   }
 
   private look(ticker: string): void {

@@ -1,9 +1,7 @@
 /** What the gateway says, checked and with its prices as whole numbers. */
 
 import { parsePrice } from "./amounts";
-
-/** The gateway said what this page does not know. */
-export class BadMessageError extends Error {}
+import { BadMessageError, list, number, object, oneOf, string } from "./reading";
 
 export interface Level {
   price: number;
@@ -63,8 +61,6 @@ export type Message =
   | { type: "snapshot" | "update"; channel: Channel; ticker: string; sequence: number; data: unknown }
   | { type: "error"; reason: string; detail: string }
   | { type: "other" };
-
-type Json = Record<string, unknown>;
 
 export function readMessage(text: string): Message {
   const said = object(parse(text));
@@ -178,34 +174,8 @@ function parse(text: string): unknown {
   }
 }
 
-function object(value: unknown): Json {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
-  throw new BadMessageError("no object where one is due");
-}
-
-function list<T>(value: unknown, read: (item: unknown) => T): T[] {
-  if (Array.isArray(value)) return value.map(read);
-  throw new BadMessageError("no list where one is due");
-}
-
-function string(value: unknown): string {
-  if (typeof value === "string") return value;
-  throw new BadMessageError("no text where one is due");
-}
-
-function number(value: unknown): number {
-  if (typeof value === "number") return value;
-  throw new BadMessageError("no number where one is due");
-}
-
 function price(value: unknown): number {
   const found = parsePrice(string(value));
   if (found === null) throw new BadMessageError("no price where one is due");
-  return found;
-}
-
-function oneOf<T extends string>(value: unknown, known: readonly T[]): T {
-  const found = known.find((word) => word === value);
-  if (found === undefined) throw new BadMessageError(`none of ${known.join(", ")}`);
   return found;
 }

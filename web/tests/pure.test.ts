@@ -5,7 +5,8 @@ import { backoffMs } from "../src/backoff";
 import { CANDLES_MAX, CandleSeries } from "../src/candles";
 import { formatAge, isStale, STALE_AFTER_US } from "../src/freshness";
 import { Market, TRADES_MAX } from "../src/market";
-import { BadMessageError, readMessage, readPredictions, type Trade } from "../src/messages";
+import { readMessage, readPredictions, type Trade } from "../src/messages";
+import { BadMessageError } from "../src/reading";
 import { Sequences } from "../src/sequences";
 
 function trade(sequence: number, timeUs: number, price = 100, quantity = 1): Trade {
