@@ -139,9 +139,11 @@ def fill(dsn: str, home: Path) -> list[Result]:
     for kind in ("predictions", "labels"):
         given: Kind = "predictions" if kind == "predictions" else "labels"
         ledger.record(data_job(WINDOWS - 1, 0.4, kind=given, detail=""))
-    cannot = {"kind": "parity", "ratio": None, "outcome": "log_cut", "detail": "log_cut: the log begins later"}
-    nothing = Result(data_job(WINDOWS - 1, 0.0, **cannot, is_alarm=False).job, b"{}")
-    ledger.record(nothing)
+    judged = data_job(WINDOWS - 1).job
+    unjudged = replace(
+        judged, kind="parity", ratio=None, outcome="log_cut", detail="log_cut: the log begins later"
+    )
+    ledger.record(Result(unjudged, b"{}"))
     alarm = data_job(CHANGED_AT + 1).job
     act(dsn, alarm, 0, "begun", "an alarm of drift")
     act(dsn, alarm, 1, "promoted", "version 4 of direction_10s serves")

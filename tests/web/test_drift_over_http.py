@@ -40,8 +40,8 @@ class World(NamedTuple):
     dsn: str
     home: Path
 
-    def gateway(self, **changes: object) -> Gateway:
-        return make_gateway(**({"pg_dsn": self.dsn, "home": self.home} | changes))
+    def gateway(self, topic_prefix: str = "") -> Gateway:
+        return make_gateway(pg_dsn=self.dsn, home=self.home, topic_prefix=topic_prefix)
 
 
 @pytest.fixture(scope="module")

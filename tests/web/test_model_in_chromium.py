@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.domain.genesis import TICKERS
-from services.gateway.routes import Gateway
+from services.gateway.parts import Gateway
 from tests.support.chromium import Tab, browsing
 from tests.support.drift_history import (
     CHANGED_AT,
@@ -24,8 +24,8 @@ from tests.support.web_page import build_page, take_picture
 pytestmark = pytest.mark.timeout(180)
 
 
-def gateway_of(dsn: str | None, home: Path, **changes: object) -> Gateway:
-    gateway = make_gateway(pg_dsn=dsn, home=home, **changes)
+def gateway_of(dsn: str | None, home: Path) -> Gateway:
+    gateway = make_gateway(pg_dsn=dsn, home=home)
     feed(gateway, *[book(ticker) for ticker in TICKERS])
     return gateway
 
