@@ -68,12 +68,12 @@ def test_shares_are_those_of_the_training_and_of_nothing_later() -> None:
 
 
 def test_a_window_is_judged_beside_them() -> None:
-    rows = [Row(0, s, 1_000 + 2 * (s // 20 % 2) * (s % 20)) for s in range(411)]
+    rows = [Row(0, s, 1_000 + 2 * (s // 20 % 2) * (s % 20)) for s in range(811)]
     made = np.zeros((len(rows), WIDTH))
-    made[:, COLUMNS.index("return_1s")] = [s // 20 % 2 for s in range(411)]
-    said = [Said(0, s, FLAT) for s in range(400)]
+    made[:, COLUMNS.index("return_1s")] = [s // 20 % 2 for s in range(811)]
+    said = [Said(0, s, FLAT) for s in range(800)]
     found = track(
-        MODEL, 1, {1: model(1, 0.2)}, window(0, 400), predictions(said), market(rows),
+        MODEL, 1, {1: model(1, 0.2)}, window(0, 800), predictions(said), market(rows),
         rivals_of(COLUMNS, made, SHARES),
     )  # fmt: skip
     assert found.standing is Standing.FALLEN
