@@ -7,8 +7,8 @@ import msgspec
 from starlette.datastructures import QueryParams
 
 from services.door.problems import Fault, ProblemError
-from services.gateway.models import is_valid_ticker
 from services.gateway.problems import HttpReason, problem
+from services.gateway.request_models import is_valid_ticker
 
 KINDS: Final = ("data", "predictions", "labels", "quality", "performance", "parity")
 """Of drift's jobs, as its room names them."""

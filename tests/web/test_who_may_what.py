@@ -57,6 +57,12 @@ CLASSES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/book/{ticker}"): PUBLIC,
     ("GET", "/trades/{ticker}"): PUBLIC,
     ("GET", "/candles/{ticker}"): PUBLIC,
+    ("GET", "/drift/verdicts"): PUBLIC,
+    ("GET", "/drift/history"): PUBLIC,
+    ("GET", "/drift/performance"): PUBLIC,
+    ("GET", "/drift/actions"): PUBLIC,
+    ("GET", "/drift/jobs/{job_id}"): PUBLIC,
+    ("GET", "/drift/reports/{job_id}"): PUBLIC,
     ("GET", "/orders"): READ,
     ("GET", "/orders/{order_id}"): READ,
     ("GET", "/orders/by-client-order-id/{client_order_id}"): READ,
@@ -127,6 +133,7 @@ def filled(path: str) -> str:
     """The path with alice's order, and a ticker, in the place of its parameters."""
     values = {
         "order_id": ORDER_ID, "client_order_id": CLIENT_ORDER_ID, "ticker": "AAPL", "name": "x",
+        "job_id": "0" * 64,
     }  # fmt: skip
     return path.format_map(values)
 
