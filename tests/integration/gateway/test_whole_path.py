@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 
 from services.domain import codes
@@ -51,6 +52,7 @@ async def service(path: TradingPath) -> AsyncIterator[Service]:
         kafka_bootstrap=path.addresses.kafka_bootstrap,
         registry_url=path.addresses.registry_url,
         topic_prefix=PREFIX,
+        pg_dsn=SecretStr(path.addresses.pg_dsn),
         gateway_port=0,
     )
     telemetry = Telemetry("gateway", metrics=METRICS)

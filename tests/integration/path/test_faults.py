@@ -165,8 +165,9 @@ def test_a_room_that_slept_past_its_session_wakes_up_fenced(
 def is_put_out(path: TradingPath, room: str) -> bool:
     """Whether the broker counts nobody any more to the room's group."""
     group = path.prefix + room
-    asked = connect_admin(path.addresses.kafka_bootstrap).describe_consumer_groups([group])
-    return not asked[group].result(10).members
+    # Held by a name: an answer to a client that is gone never comes.
+    admin = connect_admin(path.addresses.kafka_bootstrap)
+    return not admin.describe_consumer_groups([group])[group].result(10).members
 
 
 def log_of(path: TradingPath, room: str) -> Path:

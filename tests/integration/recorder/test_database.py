@@ -33,7 +33,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.kafka
 
 APPEND_ONLY = {table.name for table in TABLES} | {"deployments", "archive_topics"}
-APPEND_ONLY |= {"drift_jobs", "drift_checks", "api_keys", "api_key_revocations"}
+APPEND_ONLY |= {"drift_jobs", "drift_checks", "drift_actions", "api_keys", "api_key_revocations"}
 NAMES = [migration.name for migration in load_migrations()]
 
 

