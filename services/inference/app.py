@@ -76,6 +76,11 @@ class Inference:
         self._given = Threads("given", settings.inference_vector_threads, places_max)
         self.reloads = Reloads(lambda: reloader.check(again=True))
 
+    def at_once(self, asked: PredictRequest, request_id: str) -> Answer | None:
+        """An answer for which nothing has to be waited for; None: this one needs `reading`."""
+        self._refuse_if_stopping()
+        return self.desk.predict_at_once(asked.tickers, request_id, asked.fingerprint)
+
     async def reading[T](self, work: Callable[[Permit], T]) -> T:
         """Do what reads features, on the threads for that; not longer than the limit."""
         self._refuse_if_stopping()
@@ -162,9 +167,11 @@ async def predict(request: Request) -> Response:
     tickers_max = here.settings.inference_tickers_max
     document = await _body(request, here, f"ask in parts of at most {tickers_max} tickers")
     asked = predict_request(document, tickers_max)
-    answer = await here.reading(
-        lambda permit: here.desk.predict(asked.tickers, request_id, asked.fingerprint, permit)
-    )
+    answer = here.at_once(asked, request_id)
+    if answer is None:
+        answer = await here.reading(
+            lambda permit: here.desk.predict(asked.tickers, request_id, asked.fingerprint, permit)
+        )
     return _reply(answer, answer.request_id, answer.model, answer.fingerprint)
 
 

@@ -41,6 +41,8 @@ from services.online.rows import Served
 from services.runtime.telemetry import Telemetry
 
 NEXT_STEP: Final = "`outcry train` makes a model and `outcry models promote` makes it the champion"
+AT_ONCE_MS_MAX: Final = 2.0
+"""Longest that a model may hold up the requests of others."""
 _NS_PER_US: Final = 1_000
 
 
@@ -120,7 +122,33 @@ class Desk:
         """
         model = self._model_for(request_id, fingerprint)
         at_us = self._clock_us()
-        rows = self._rows(model, tickers, at_us)
+        return self._answer(model, _read(model, tickers), request_id, at_us, permit)
+
+    def predict_at_once(
+        self, tickers: Sequence[str], request_id: str, fingerprint: str | None
+    ) -> Answer | None:
+        """As `predict`, if that takes no waiting and little time; None: it would, ask a thread.
+
+        Handing a request to a thread and back costs more than such an answer itself.
+        """
+        model = self._model_for(request_id, fingerprint)
+        if model.row_ms * len(tickers) > AT_ONCE_MS_MAX:
+            return None
+        at_us = self._clock_us()
+        served = model.features.at_hand(tickers)
+        if served is None:
+            return None
+        return self._answer(model, served, request_id, at_us, Permit())
+
+    def _answer(
+        self,
+        model: ServedModel,
+        served: Sequence[Served],
+        request_id: str,
+        at_us: int,
+        permit: Permit,
+    ) -> Answer:
+        rows = self._judged(model, served, at_us)
         fit = [row for row in rows if isinstance(row, Fit)]
         found = model.predict([row.vector for row in fit])
         if not permit.take():
@@ -159,7 +187,8 @@ class Desk:
                 Reason.NOT_EXPLAINABLE,
                 f"a model of the kind {predictor.kind} has no contributions; see its model card",
             )
-        (row,) = self._rows(model, [ticker], self._clock_us())
+        at_us = self._clock_us()
+        (row,) = self._judged(model, _read(model, [ticker]), at_us)
         if isinstance(row, Unfit):
             raise rows_problem([ticker], [row])
         (found,) = model.predict([row.vector])
@@ -214,18 +243,17 @@ class Desk:
             )
         return model
 
-    def _rows(self, model: ServedModel, tickers: Sequence[str], at_us: int) -> list[Fit | Unfit]:
-        """What the online store has of each; as the policy wants, with gaps or not at all."""
-        rows = [
-            judge_row(served, model.columns, at_us, self._freshness)
-            for served in _read(model, tickers)
-        ]
+    def _judged(
+        self, model: ServedModel, served: Sequence[Served], at_us: int
+    ) -> list[Fit | Unfit]:
+        """What the online store has; as the policy wants, with gaps or not at all."""
+        rows = [judge_row(each, model.columns, at_us, self._freshness) for each in served]
         unfit = [row for row in rows if isinstance(row, Unfit)]
         for row in unfit:
             self._telemetry.count(metrics.ROWS_UNFIT, reason=row.fault)
         unknown = any(row.fault is RowFault.UNKNOWN_TICKER for row in unfit)
         if unfit and (unknown or not self._freshness.takes_stale):
-            raise rows_problem(tickers, unfit)
+            raise rows_problem([each.ticker for each in served], unfit)
         return rows
 
     def _record(

@@ -23,6 +23,8 @@ class Features(Protocol):
 
     def read(self, tickers: Sequence[str]) -> list[Served]: ...
 
+    def at_hand(self, tickers: Sequence[str]) -> list[Served] | None: ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServedModel:

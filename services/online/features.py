@@ -2,10 +2,10 @@
 
 import contextlib
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import pandas as pd
@@ -27,6 +27,7 @@ from services.lake.files import write_file
 from services.lake.schemas import feature_schema
 from services.online.address import OnlineUrl
 from services.online.catalog import FINGERPRINT, catalog
+from services.online.change_watch import ChangeWatch, Token
 from services.online.errors import (
     ForeignFingerprintError,
     OnlineStoreAwayError,
@@ -186,12 +187,27 @@ class OnlineFeatures:
         return Served(ticker, grid_time_us, made_by, {name: answer[name][place] for name in names})
 
 
-class _Kept(threading.local):
-    """What a thread read since the store last changed."""
+class _Kept:
+    """Rows read since the store last changed. Any number of threads."""
 
     def __init__(self) -> None:
-        self.token: object = None
-        self.rows: dict[str, Served] = {}
+        self._lock = Lock()
+        self._token: Token | None = None
+        self._rows: Mapping[str, Served] = {}
+
+    def rows(self, token: Token | None) -> Mapping[str, Served]:
+        """What is kept of the store as this token says that it is."""
+        with self._lock:
+            return self._rows if token is not None and token == self._token else {}
+
+    def keep(self, token: Token | None, rows: Mapping[str, Served]) -> None:
+        """Rows that were read after the token was taken."""
+        if token is None:
+            return
+        with self._lock:
+            known = self._rows if token == self._token else {}
+            if len(known) < _KEPT_MAX:
+                self._token, self._rows = token, {**known, **rows}
 
 
 class FeatureReader:
@@ -206,7 +222,9 @@ class FeatureReader:
         self._store = store
         self._provider = store._get_provider()  # noqa: SLF001 - as Feast's own online read does
         online = self._provider.online_store
-        self._guarded = online if isinstance(online, GuardedSqliteOnlineStore) else None
+        self._watch: ChangeWatch | None = None
+        if isinstance(online, GuardedSqliteOnlineStore):
+            self._watch = online.watch(store.config)
         self._kept = _Kept()
         self._view = view
         self._names = [field.name for field in view.features]
@@ -226,22 +244,23 @@ class FeatureReader:
             OnlineStoreAwayError: the store does not answer.
             ForeignFingerprintError: a row was made by other definitions than the service states.
         """
-        if self._guarded is None:
-            return self._ask(tickers)
-        with _told():
-            token = self._guarded.change_token(self._store.config)
-        kept = self._kept
-        if kept.token != token:
-            kept.token, kept.rows = token, {}
-        known = kept.rows
+        token = None if self._watch is None else self._watch.token(may_wait=True)
+        known = self._kept.rows(token)
         asked = [ticker for ticker in tickers if ticker not in known]
         if not asked:
             return [known[ticker] for ticker in tickers]
         fresh = dict(zip(asked, self._ask(asked), strict=True))
-        if len(known) < _KEPT_MAX:
-            # Of what nobody wrote nothing is kept: callers choose those names.
-            known.update((name, row) for name, row in fresh.items() if row.grid_time_us is not None)
+        # Of what nobody wrote nothing is kept: callers choose those names.
+        written = {name: row for name, row in fresh.items() if row.grid_time_us is not None}
+        self._kept.keep(token, written)
         return [fresh.get(ticker) or known[ticker] for ticker in tickers]
+
+    def at_hand(self, tickers: Sequence[str]) -> list[Served] | None:
+        """What `read` would give, if that is known without waiting for anybody; else None."""
+        token = None if self._watch is None else self._watch.token(may_wait=False)
+        known = self._kept.rows(token)
+        found = [known[ticker] for ticker in tickers if ticker in known]
+        return found if len(found) == len(tickers) else None
 
     def _ask(self, tickers: Sequence[str]) -> list[Served]:
         keys = [

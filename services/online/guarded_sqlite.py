@@ -25,6 +25,8 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
+from services.online.change_watch import ChangeWatch, file_id
+
 BUSY_TIMEOUT_S: Final = 5.0
 """How long a writer waits for another one."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,7 +64,7 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):
         path = Path(self._get_db_path(config))
         known = getattr(self._of_thread, "connection", None)
         if known is not None:
-            if self._of_thread.file == _file_of(path):
+            if self._of_thread.file == file_id(path):
                 return known  # type: ignore[no-any-return]  # a thread's attribute has no type
             # Removed, or put in place of another: what is written to it now, nobody would see.
             known.close()
@@ -72,19 +74,12 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):
         )
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        self._of_thread.connection, self._of_thread.file = connection, _file_of(path)
-        self._of_thread.begun = getattr(self._of_thread, "begun", 0) + 1
+        self._of_thread.connection, self._of_thread.file = connection, file_id(path)
         return connection
 
-    def change_token(self, config: RepoConfig) -> tuple[int, int, int]:
-        """What differs from the last one of this thread once anything was written since.
-
-        Taken before a read, it tells later whether that read would still give the same. Costs a
-        tenth of what a row does.
-        """
-        connection = self._get_conn(config)
-        ((by_others,),) = connection.execute("PRAGMA data_version")
-        return self._of_thread.begun, by_others, connection.total_changes
+    def watch(self, config: RepoConfig) -> ChangeWatch:
+        """For who keeps what was read: tells of everybody's writes, this process's too."""
+        return ChangeWatch(Path(self._get_db_path(config)))
 
     def online_write_batch(
         self,
@@ -159,15 +154,6 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):
         path = Path(self._get_db_path(config))
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             path.with_name(name).unlink(missing_ok=True)
-
-
-def _file_of(path: Path) -> tuple[str, int, int] | None:
-    """Which file it is; None: there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return str(path), found.st_dev, found.st_ino
 
 
 def _answer(

@@ -70,6 +70,7 @@ class MemoryFeatures:
         self.rows: dict[str, Served] = {}
         self.stated = fingerprint(V1)
         self.failure: Exception | None = None
+        self.is_at_hand = False
         self.before_read: Callable[[], None] = lambda: None
         for ticker in ("AAPL", "MSFT", "GOOGL", "TSLA", "NVDA"):
             self.put(ticker)
@@ -88,6 +89,9 @@ class MemoryFeatures:
         if self.failure is not None:
             raise self.failure
         return [self.rows.get(ticker, Served(ticker, None, "", {})) for ticker in tickers]
+
+    def at_hand(self, tickers: Sequence[str]) -> list[Served] | None:
+        return self.read(tickers) if self.is_at_hand else None
 
     def open(self, feature_set: str) -> "MemoryFeatures":
         """As `OnlineFeatures.reader`."""

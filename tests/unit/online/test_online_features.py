@@ -377,14 +377,43 @@ def test_a_held_reader_keeps_a_row_for_as_long_as_nobody_writes(sqlite_home: Pat
     assert reader.read(["KEPT"])[0] is not first
 
 
+def test_what_is_at_hand_is_what_a_read_would_give_or_nothing(sqlite_home: Path) -> None:
+    own, other = OnlineFeatures(sqlite_home), OnlineFeatures(sqlite_home)
+    reader = own.reader(V1.name)
+    own.write(V1, [online_row("HAND", 1), online_row("SIDE", 1)])
+    assert reader.at_hand(["HAND"]) is None, "nobody has read it yet"
+    kept = reader.read(["HAND", "UNKNOWN"])
+    assert reader.at_hand(["HAND"]) == kept[:1]
+    assert reader.at_hand(["HAND", "SIDE"]) is None
+    assert reader.at_hand(["UNKNOWN"]) is None, "it may be written any moment, and is nobody's"
+    for at_s, writer in enumerate((other, own), start=2):
+        writer.write(V1, [online_row("SIDE", at_s)])
+        assert reader.at_hand(["HAND"]) is None, "somebody wrote, so it may be older now"
+        reader.read(["HAND"])
+        assert reader.at_hand(["HAND"]) == kept[:1]
+
+
+def test_what_another_thread_asks_the_store_is_not_waited_for(sqlite_home: Path) -> None:
+    reader = OnlineFeatures(sqlite_home).reader(V1.name)
+    OnlineFeatures(sqlite_home).write(V1, [online_row("HAND", 1)])
+    (row,) = reader.read(["HAND"])
+    assert reader._watch is not None
+    with reader._watch._lock:
+        assert reader.at_hand(["HAND"]) is None
+    assert reader.at_hand(["HAND"]) == [row]
+
+
 def test_a_held_reader_of_a_database_that_was_removed_keeps_nothing(tmp_path: Path) -> None:
     online = declared(tmp_path)
     reader = online.reader(V1.name)
     online.write(V1, [online_row("GONE", 1)])
     assert reader.read(["GONE"])[0].grid_time_us is not None
+    assert reader.at_hand(["GONE"]) is not None
     for file in (tmp_path / "feast").glob("online.db*"):
         file.unlink()
+    assert reader.at_hand(["GONE"]) is None
     online.declare()
+    assert reader.at_hand(["GONE"]) is None
     assert reader.read(["GONE"])[0].grid_time_us is None
 
 
