@@ -124,12 +124,12 @@ async def _report(tab: Tab, origin: str) -> None:
 
 async def test_without_results_the_view_says_why_and_shows_no_green(tmp_path: Path) -> None:
     build_page()
-    async with browsing() as tab:
-        async with serving(gateway_of(None, tmp_path)) as service:
-            await tab.open(f"http://127.0.0.1:{service.port}/#model")
-            await tab.until_text("#model-told", "runs without PostgreSQL")
-            assert await tab.ask("document.querySelectorAll('.outcome').length") == 0
-            assert not await tab.page.is_visible("#market")
+    async with browsing() as tab, serving(gateway_of(None, tmp_path)) as service:
+        await tab.open(f"http://127.0.0.1:{service.port}/#model")
+        await tab.until_text("#model-told", "runs without PostgreSQL")
+        assert await tab.ask("document.querySelectorAll('.outcome').length") == 0
+        assert not await tab.page.is_visible("#market")
+        # Before the gateway goes: what the page asks for then is refused by nobody.
         refused = [said for said in tab.complaints if "503" not in said]
         assert [said for said in refused if "WebSocket" not in said] == []
 
