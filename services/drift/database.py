@@ -5,11 +5,11 @@ from typing import Final
 
 import psycopg
 
-from services.runtime.errors import ConfigurationError, NoTablesError, RetriableError
+from services.runtime.errors import NoTablesError
+from services.runtime.postgres_faults import postgres_fault
 
 _CONNECT_TIMEOUT_S: Final = 5
 _STATEMENT_TIMEOUT_MS: Final = 30_000
-_READ_ONLY: Final = "25006"
 
 
 def in_transaction[T](dsn: str, doing: str, work: Callable[[psycopg.Connection], T]) -> T:
@@ -35,17 +35,5 @@ def in_transaction[T](dsn: str, doing: str, work: Callable[[psycopg.Connection],
         raise NoTablesError(
             f"{doing}: the database has no tables of drift; start the stack with `outcry up`"
         ) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-        raise RetriableError(f"{doing}: {_one_line(error)}; try again") from error
     except psycopg.Error as error:
-        if error.sqlstate == _READ_ONLY:
-            raise RetriableError(
-                f"{doing}: {_one_line(error)}; is OUTCRY_PG_DSN the primary?"
-            ) from error
-        raise ConfigurationError(
-            f"{doing}: {_one_line(error)}; is OUTCRY_PG_DSN the database `outcry up` made?"
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise postgres_fault(error, doing) from error

@@ -12,14 +12,13 @@ from services.recorder.core import TABLES, Rows
 from services.recorder.days import DayPartitions
 from services.recorder.migrations import require_migrated
 from services.recorder.tables import COPY_HEADER, COPY_TRAILER
-from services.runtime.errors import ConfigurationError, FencedError, RetriableError
+from services.runtime.errors import ConfigurationError, FencedError
 from services.runtime.ports import TopicPartition
+from services.runtime.postgres_faults import one_line, postgres_fault
 
 _CONNECT_TIMEOUT_S: Final = 10
 _SERVER_VERSION_MIN: Final = 140_000
 _COPY_STATEMENTS: Final = {table.name: table.copy_statement.encode() for table in TABLES}
-
-_READ_ONLY: Final = "25006"
 
 _MOVE_OFFSETS: Final = b"""
 UPDATE outcry.recorder_offsets AS recorded
@@ -229,24 +228,10 @@ def _faults(doing: str) -> Iterator[None]:
     """Say what to do about an error of PostgreSQL."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-        # The last is the server's own trouble: a file that may not grow, where a full disk is not
-        # called so.
-        raise RetriableError(f"{doing}: {_one_line(error)}; try again") from error
     except psycopg.errors.UniqueViolation as error:
         raise ConfigurationError(
-            f"{doing}: {_one_line(error)}; outcry.recorder_offsets was moved back:"
+            f"{doing}: {one_line(error)}; outcry.recorder_offsets was moved back:"
             " set next_offset behind the last row of each table"
         ) from error
     except psycopg.Error as error:
-        if error.sqlstate == _READ_ONLY:
-            raise RetriableError(
-                f"{doing}: {_one_line(error)}; is OUTCRY_PG_DSN the primary?"
-            ) from error
-        raise ConfigurationError(
-            f"{doing}: {_one_line(error)}; is OUTCRY_PG_DSN the database `outcry up` made?"
-        ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+        raise postgres_fault(error, doing) from error
