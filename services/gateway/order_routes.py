@@ -1,7 +1,7 @@
 """Paths of commands: each becomes durable in `orders` before it is answered."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
 from starlette.requests import Request
@@ -33,13 +33,23 @@ from services.gateway.request_models import (
     BatchRequest,
     CancelAllRequest,
     CancelOrderRequest,
-    FollowUpRequest,
     PlaceOrderRequest,
     ReduceOrderRequest,
     ReplaceOrderRequest,
 )
 from services.gateway.strict_route import StrictRoute
 from services.gateway.views import View
+
+type OneOrderRequest = CancelOrderRequest | ReduceOrderRequest | ReplaceOrderRequest
+
+FOLLOWED_UP: Final[dict[int | str, dict[str, Any]]] = {
+    OK: {"model": Order, "description": "The order, after the exchange has spoken"},
+    ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
+    **problem_responses(
+        *AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name, rejections=REJECTIONS
+    ),
+}
+"""OpenAPI of what a command to one order is answered."""
 
 router = APIRouter(tags=["orders"], route_class=StrictRoute)
 
@@ -163,13 +173,7 @@ async def cancel_all(
     "/orders/{order_id}/cancel",
     status_code=ACCEPTED,
     summary="Cancel an order",
-    responses={
-        OK: {"model": Order, "description": "The order, after the exchange has spoken"},
-        ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
-        **problem_responses(
-            *AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name, rejections=REJECTIONS
-        ),
-    },
+    responses=FOLLOWED_UP,
     openapi_extra=command_path(CancelOrderRequest, can_wait=True),
 )
 async def cancel_order(
@@ -180,22 +184,14 @@ async def cancel_order(
     body: Annotated[CancelOrderRequest, Depends(body_of(CancelOrderRequest))],
 ) -> Response:
     """A cancel that comes too late, or names another account's order, is refused by risk."""
-    command_id = _follow_up(request, order_id, body)
-    command = body.command(account, command_id, order_id)
-    return _answer(await follow_up(here, command, body.event_time_us, _wait_s(request, here)))
+    return await _follow_up(request, here, account, order_id, body)
 
 
 @router.post(
     "/orders/{order_id}/reduce",
     status_code=ACCEPTED,
     summary="Lower an order's quantity",
-    responses={
-        OK: {"model": Order, "description": "The order, after the exchange has spoken"},
-        ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
-        **problem_responses(
-            *AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name, rejections=REJECTIONS
-        ),
-    },
+    responses=FOLLOWED_UP,
     openapi_extra=command_path(ReduceOrderRequest, can_wait=True),
 )
 async def reduce_order(
@@ -206,22 +202,14 @@ async def reduce_order(
     body: Annotated[ReduceOrderRequest, Depends(body_of(ReduceOrderRequest))],
 ) -> Response:
     """The order keeps its place in the queue."""
-    command_id = _follow_up(request, order_id, body)
-    command = body.command(account, command_id, order_id)
-    return _answer(await follow_up(here, command, body.event_time_us, _wait_s(request, here)))
+    return await _follow_up(request, here, account, order_id, body)
 
 
 @router.post(
     "/orders/{order_id}/replace",
     status_code=ACCEPTED,
     summary="Change an order's price and quantity",
-    responses={
-        OK: {"model": Order, "description": "The order, after the exchange has spoken"},
-        ACCEPTED: {"model": CommandTaken, "description": "The command is durable"},
-        **problem_responses(
-            *AUTHORISED, *BODY, *TAKEN, Reason.UNKNOWN_ORDER.name, rejections=REJECTIONS
-        ),
-    },
+    responses=FOLLOWED_UP,
     openapi_extra=command_path(ReplaceOrderRequest, can_wait=True),
 )
 async def replace_order(
@@ -232,9 +220,7 @@ async def replace_order(
     body: Annotated[ReplaceOrderRequest, Depends(body_of(ReplaceOrderRequest))],
 ) -> Response:
     """The order keeps its place in the queue only if it merely gets smaller."""
-    command_id = _follow_up(request, order_id, body)
-    command = body.command(account, command_id, order_id)
-    return _answer(await follow_up(here, command, body.event_time_us, _wait_s(request, here)))
+    return await _follow_up(request, here, account, order_id, body)
 
 
 def _wait_s(request: Request, here: Gateway) -> int | None:
@@ -245,7 +231,11 @@ def _answer(outcome: Outcome) -> Response:
     return json_answer(outcome.view, outcome.status, outcome.headers)
 
 
-def _follow_up(request: Request, order_id: str, body: FollowUpRequest) -> str:
+async def _follow_up(
+    request: Request, here: Gateway, account: str, order_id: str, body: OneOrderRequest
+) -> Response:
     if not is_valid_id(order_id):
         raise unknown_order(order_id)
-    return _command_id(request, "client_command_id", body.client_command_id)
+    command_id = _command_id(request, "client_command_id", body.client_command_id)
+    command = body.command(account, command_id, order_id)
+    return _answer(await follow_up(here, command, body.event_time_us, _wait_s(request, here)))
