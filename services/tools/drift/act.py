@@ -71,30 +71,18 @@ def act(
         OperateError: a part of the stack does not answer.
     """
     with _alone(place):
-        return _act(place, actions, kind, job_id, cooldown_s, training, say)
-
-
-def _act(
-    place: Place,
-    actions: Actions,
-    kind: ActionKind,
-    job_id: str,
-    cooldown_s: float,
-    training: Training,
-    say: Say,
-) -> WhatCame:
-    job = _cause(place, kind, job_id)
-    action = Action(kind, job_id, job.model, job.model_version)
-    serves = place.registry.alias() == job.model_version
-    claim = actions.claim(action, cooldown_s, may_begin=serves)
-    if claim not in {"begun", "unfinished"}:
-        return WhatCame(kind, job_id, claim)
-    if kind == "rollback":
-        outcome, detail = _roll_back(place, job, serves=serves)
-    else:
-        outcome, detail = _retrain(place, action, training, say)
-    actions.finish(action, outcome, detail)
-    return WhatCame(kind, job_id, outcome, detail)
+        job = _cause(place, kind, job_id)
+        action = Action(kind, job_id, job.model, job.model_version)
+        serves = place.registry.alias() == job.model_version
+        claim = actions.claim(action, cooldown_s, may_begin=serves)
+        if claim not in {"begun", "unfinished"}:
+            return WhatCame(kind, job_id, claim)
+        if kind == "rollback":
+            outcome, detail = _roll_back(place, job, serves=serves)
+        else:
+            outcome, detail = _retrain(place, action, training, say)
+        actions.finish(action, outcome, detail)
+        return WhatCame(kind, job_id, outcome, detail)
 
 
 @contextmanager
