@@ -20,13 +20,11 @@ from websockets.exceptions import ConnectionClosed
 
 from services.domain import codes
 from services.domain.events import Trade
-from services.gateway.metrics import METRICS
 from services.gateway.service import Service
 from services.gateway.session import SERVICE_RESTART
 from services.gateway.settings import GatewaySettings
 from services.runtime.kafka_admin import create_topics
 from services.runtime.registry import load_codec, register_schemas
-from services.runtime.telemetry import Telemetry
 from services.tools.stack.identity import send_signal
 from services.wire.codec import Codec
 from services.wire.messages import Payload
@@ -40,6 +38,7 @@ from tests.support.gateway_memory import (
     report,
     trade,
 )
+from tests.support.gateway_service import running
 from tests.support.stack_fixture import StackInfra
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -142,15 +141,8 @@ class Deployment:
             gateway_port=0,
             **{"gateway_access": "open", **changes},
         )
-        telemetry = Telemetry("gateway", metrics=METRICS)
-        service = Service(settings, telemetry)
-        task = asyncio.create_task(service.run())
-        await eventually(lambda: telemetry.ready.is_set() or task.done())
-        try:
+        async with running(settings) as service:
             yield service
-        finally:
-            service.stop()
-            await task
 
 
 @pytest.fixture

@@ -33,7 +33,8 @@ from services.runtime.kafka_admin import create_topics
 from services.runtime.registry import register_schemas
 from services.runtime.telemetry import Telemetry
 from tests.support.gateway_keys import Owner
-from tests.support.gateway_memory import ORDER, eventually
+from tests.support.gateway_memory import ORDER
+from tests.support.gateway_service import running
 from tests.support.pg_proxy import PostgresProxy
 from tests.support.recorder_world import create_database, drop_database
 from tests.support.stack_fixture import StackInfra
@@ -89,15 +90,8 @@ class World(NamedTuple):
             gateway_keys_refresh_ms=50,
             **{"pg_dsn": self.dsn, **changes},
         )
-        telemetry = Telemetry("gateway", metrics=METRICS)
-        service = Service(settings, telemetry)
-        task = asyncio.create_task(service.run())
-        await eventually(lambda: telemetry.ready.is_set() or task.done())
-        try:
+        async with running(settings) as service:
             yield service
-        finally:
-            service.stop()
-            await task
 
 
 @pytest.fixture(scope="module")

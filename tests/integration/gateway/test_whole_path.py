@@ -18,12 +18,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from services.domain import codes
 from services.domain.controls import SetMark
 from services.domain.genesis import TICKERS
-from services.gateway.metrics import METRICS
 from services.gateway.service import Service
 from services.gateway.settings import GatewaySettings
-from services.runtime.telemetry import Telemetry
 from tests.support.described_api import EXAMPLES, check_answers
-from tests.support.gateway_memory import ORDER, eventually
+from tests.support.gateway_memory import ORDER
+from tests.support.gateway_service import running
 from tests.support.stack_fixture import StackInfra
 from tests.support.trading_path import MARK, TradingPath, running_path
 
@@ -55,13 +54,8 @@ async def service(path: TradingPath) -> AsyncIterator[Service]:
         pg_dsn=SecretStr(path.addresses.pg_dsn),
         gateway_port=0,
     )
-    telemetry = Telemetry("gateway", metrics=METRICS)
-    service = Service(settings, telemetry)
-    task = asyncio.create_task(service.run())
-    await eventually(lambda: telemetry.ready.is_set() or task.done())
-    yield service
-    service.stop()
-    await task
+    async with running(settings) as service:
+        yield service
 
 
 async def post(service: Service, account: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
