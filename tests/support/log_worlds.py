@@ -110,7 +110,9 @@ class KafkaWorld:
 
     def topic(self, name: str, partitions: int = 1, *, log_append_time: bool = True) -> None:
         kind = "LogAppendTime" if log_append_time else "CreateTime"
-        made = NewTopic(self.prefix + name, partitions, 1, config={"message.timestamp.type": kind})
+        # Records of a test are as old as it likes; retention by age would take them away.
+        config = {"message.timestamp.type": kind, "retention.ms": "-1"}
+        made = NewTopic(self.prefix + name, partitions, 1, config=config)
         self._admin.create_topics([made])[self.prefix + name].result()
         self._topics.add(name)
         # The controller has answered; on a busy machine the broker knows it only later.

@@ -53,6 +53,7 @@ async def service(path: TradingPath) -> AsyncIterator[Service]:
         topic_prefix=PREFIX,
         pg_dsn=SecretStr(path.addresses.pg_dsn),
         gateway_port=0,
+        gateway_wait_max_ms=60_000,
     )
     async with running(settings) as service:
         yield service
@@ -161,7 +162,7 @@ async def settled(service: Service, account: str, order_id: str) -> dict[str, An
 @asynccontextmanager
 async def trader(service: Service, account: str = "alice") -> AsyncIterator[httpx.AsyncClient]:
     """A client that waits for what becomes of its commands."""
-    headers = {"X-Outcry-Account": account, "Prefer": "wait=10"}
+    headers = {"X-Outcry-Account": account, "Prefer": "wait=50"}
     base = f"http://127.0.0.1:{service.port}"
     async with httpx.AsyncClient(base_url=base, headers=headers, timeout=WAIT_S) as client:
         yield client

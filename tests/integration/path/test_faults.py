@@ -177,9 +177,10 @@ def log_of(path: TradingPath, room: str) -> Path:
 def has_lost_its_place(since: Mark) -> bool:
     """Whether the room has said since that it was put out of its group, or that it was fenced.
 
-    What it fell asleep in decides which: in a transaction, its abort is refused first.
+    What it fell asleep in decides which: in a commit, that its outcome is unknown comes first, and
+    it begins anew before anybody can tell it more.
     """
-    words = ("FencedError", '"partitions_revoked"', "fenced by a newer instance")
+    words = ('"restarting"', '"partitions_revoked"', "fenced by a newer instance")
     return any(word in line for line in lines_since(since) for word in words)
 
 
