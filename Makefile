@@ -83,17 +83,22 @@ check: setup ## Style, formatting, types and the walls between rooms
 	@$(VENV)/bin/lint-imports --no-logo
 
 .PHONY: test
-test: setup ## The checks, and beside them every test on the real stack (TESTS=tests/unit WORKERS=2)
+test: setup ## The checks, and beside them the tests, on the real stack (TESTS=tests/unit WORKERS=2)
 	@$(PYTHON) -m services.tools.stack.fetch
-	@$(MAKE) -j2 check every-test
+	@$(MAKE) -j2 check most-tests
 
-.PHONY: every-test
-every-test:
-	@$(PYTEST) --durations=15 --durations-min=1 $(or $(TESTS),tests)
+.PHONY: most-tests
+most-tests:
+	@$(PYTEST) -m "not long" --durations=15 --durations-min=1 $(or $(TESTS),tests)
+
+.PHONY: test-long
+test-long: setup ## The tests that `make test` leaves out for their time: more faults, more kills, whole days
+	@$(PYTHON) -m services.tools.stack.fetch
+	@$(PYTEST) -m long --durations=15 --durations-min=1 $(or $(TESTS),tests)
 
 .PHONY: test-fast
 test-fast: setup ## The tests that start no server: unit, property, replay, web, contract on memory, tidy
-	@$(PYTEST) -m "not kafka" \
+	@$(PYTEST) -m "not kafka and not long" \
 		$(wildcard tests/unit tests/property tests/replay tests/contract tests/web tests/tidy)
 
 .PHONY: advisories

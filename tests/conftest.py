@@ -14,6 +14,10 @@ os.environ["OUTCRY_PURE"] = "1"
 # Brokers of tests live for minutes: quick to start beats a high peak. An own value is kept.
 os.environ.setdefault("OUTCRY_KAFKA_COMPILER", "quick")
 
+# A transaction costs a broker milliseconds however small it is, and most tests wait for no more
+# than a handful of orders at a time: a third of them is enough.
+os.environ.setdefault("OUTCRY_TRANSACTION_INTERVAL_MS", "30")
+
 # One real stack for the whole session, started only when a test asks for it.
 pytest_plugins = ["tests.support.stack_fixture"]
 

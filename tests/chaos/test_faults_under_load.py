@@ -67,6 +67,7 @@ def test_a_room_frozen_inside_a_transaction_is_restarted_and_everyone_goes_on(ru
     assert any("matcher stood still" in line for line in lines_since(supervisor))
 
 
+@pytest.mark.long
 def test_of_two_rooms_with_one_identity_no_record_of_the_loser_is_readable(
     run: Run, folder: Path
 ) -> None:

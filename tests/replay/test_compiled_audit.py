@@ -38,6 +38,7 @@ def copy_sources(root: Path) -> Path:
     return root
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["none", "message", "row"])
 def test_both_forms_find_the_same(change: str, tmp_path: Path) -> None:
     builds = compiled_build().parent

@@ -64,7 +64,7 @@ def printed_again(lake: Lake, ticker: str) -> list[Print]:
     "ticker,name,rows,hidden,commands,trades",
     [
         ("AAPL", AAPL, 86_616, 2_201, 131_767, 4_069),
-        ("AMZN", AMZN, 155_935, 2_445, 231_489, 8_998),
+        pytest.param("AMZN", AMZN, 155_935, 2_445, 231_489, 8_998, marks=pytest.mark.long),
     ],
 )
 def test_a_whole_session_is_kept_and_printed_again_from_the_lake(

@@ -149,6 +149,7 @@ def parity(must: Sequence[Row], there: Sequence[Row]) -> Parity:
     return Parity(matched, len(both) - matched, len(wanted) - len(both), extra)
 
 
+@pytest.mark.long
 def test_both_sessions_rows_in_the_lake_are_those_of_the_fold(home: Path) -> None:
     files = [require_lobster(name.format("message")) for name in SESSIONS.values()]
     for name in SESSIONS.values():

@@ -22,9 +22,9 @@ AMZN = "AMZN_2012-06-21_34200000_57600000_{}_5.csv.gz"
 @pytest.mark.parametrize(
     "name,levels,rows,commands,executions,agreed",
     [
-        (AAPL, 10, 86_616, 131_767, 4_067, 3_507),
+        pytest.param(AAPL, 10, 86_616, 131_767, 4_067, 3_507, marks=pytest.mark.long),
         (AAPL, 30, 86_616, 140_625, 4_067, 3_931),
-        (AMZN, 5, 155_935, 231_489, 8_974, 8_320),
+        pytest.param(AMZN, 5, 155_935, 231_489, 8_974, 8_320, marks=pytest.mark.long),
     ],
 )
 def test_every_row_of_a_whole_session_is_equal_in_all_levels(

@@ -162,6 +162,7 @@ def regime(stack_infra: StackInfra) -> Regime:
     return made
 
 
+@pytest.mark.long
 def test_what_is_as_before_alarms_nobody_and_what_is_not_is_told_with_a_report(
     regime: Regime,
 ) -> None:
@@ -181,6 +182,7 @@ def test_what_is_as_before_alarms_nobody_and_what_is_not_is_told_with_a_report(
     assert data["job_id"] in {entry["job_id"] for entry in kept}
 
 
+@pytest.mark.long
 def test_the_model_has_fallen_though_what_it_says_is_spread_as_before(regime: Regime) -> None:
     asked = ("--job", "performance", "--window-s", "1800", *window_at(TURNED_S, 1_800))
     (fallen,) = regime.command("drift", "run", *asked, code=3)["jobs"]
@@ -195,6 +197,7 @@ def test_the_model_has_fallen_though_what_it_says_is_spread_as_before(regime: Re
     assert outcomes == {"predictions": "ok", "labels": "ok", "parity": "nothing_compared"}, jobs
 
 
+@pytest.mark.long
 def test_the_room_sees_it_trains_a_model_anew_and_promotes_it(
     regime: Regime, stack_infra: StackInfra, monkeypatch: pytest.MonkeyPatch
 ) -> None:

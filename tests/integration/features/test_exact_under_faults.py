@@ -99,7 +99,14 @@ def freeze(scene: Scene) -> None:
     assert second.stop() == 0
 
 
-@pytest.mark.parametrize("harm", [kill, join_and_leave, freeze])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        kill,
+        pytest.param(join_and_leave, marks=pytest.mark.long),
+        pytest.param(freeze, marks=pytest.mark.long),
+    ],
+)
 def test_rows_are_those_of_the_direct_fold_whatever_happens_to_the_processes(
     harm: Callable[[Scene], None], stack_infra: StackInfra, tmp_path: Path
 ) -> None:

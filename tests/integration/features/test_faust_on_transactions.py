@@ -117,6 +117,7 @@ def test_in_silence_a_second_room_shows_its_share_of_the_ages_and_stops_when_ask
     assert all(line.startswith("{") for line in again.log.read_text().splitlines())
 
 
+@pytest.mark.long
 def test_a_reader_of_uncommitted_trades_would_be_stopped_by_the_fold(world: FeatureWorld) -> None:
     """The mending taken out: the aborted trades' sequences come twice."""
     world.trade(20)
@@ -127,6 +128,7 @@ def test_a_reader_of_uncommitted_trades_would_be_stopped_by_the_fold(world: Feat
     assert "trades are missing in between" in room.log.read_text()
 
 
+@pytest.mark.long
 def test_faust_s_own_commits_would_stay_behind(world: FeatureWorld) -> None:
     """The mending taken out: what the test above asserts of commits does not come."""
     for _ in range(60):
@@ -145,6 +147,7 @@ def test_faust_s_own_commits_would_stay_behind(world: FeatureWorld) -> None:
     assert world.committed() != world.ends()
 
 
+@pytest.mark.long
 def test_faust_s_own_beginning_would_not_know_where_to_read(world: FeatureWorld) -> None:
     """The mending taken out: nothing is committed yet, and so nothing is said."""
     world.trade(60)

@@ -91,6 +91,7 @@ class Gate(FeatureWorld):
         return not any(tally.behind for tally in self.compare().tallies)
 
 
+@pytest.mark.long
 def test_stream_lake_and_online_equal_the_fold_through_restarts_and_rebalances(
     stack_infra: StackInfra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

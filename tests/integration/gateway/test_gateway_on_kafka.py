@@ -277,6 +277,7 @@ async def post_until(
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.long
 async def test_a_dying_broker_makes_no_answer_untrue(
     deployment: Deployment, stack_infra: StackInfra
 ) -> None:

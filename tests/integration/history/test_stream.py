@@ -79,6 +79,7 @@ def streamed(
         return stream(place, lake, tickers, ALWAYS, 0, interrupt)
 
 
+@pytest.mark.long
 def test_a_stream_that_was_interrupted_goes_on_and_prints_what_the_lake_has(
     stack_infra: StackInfra, lake: Lake
 ) -> None:

@@ -304,6 +304,7 @@ def kill_at_a_random_moment(
     raise AssertionError("each prediction's row was committed whenever the stream was looked at")
 
 
+@pytest.mark.long
 def test_a_stream_that_is_killed_at_random_moments_loses_no_row_and_repeats_alike(
     world: World, process: InferenceProcess
 ) -> None:

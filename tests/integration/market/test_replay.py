@@ -54,6 +54,7 @@ def test_a_sample_holds_and_its_prefix_is_refused_from_then_on(stack_infra: Stac
         replayed(stack_infra, "replay-a.", [])
 
 
+@pytest.mark.long
 def test_a_row_that_the_file_tells_wrong_is_found_and_the_topics_stay(
     stack_infra: StackInfra,
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_deployment_with_another_genesis_is_refused(stack_infra: StackInfra) -
         pass
 
 
+@pytest.mark.long
 def test_the_begin_of_a_real_session_holds_at_a_given_speed(stack_infra: StackInfra) -> None:
     name = "AAPL_2012-06-21_34200000_37800000_{}_30.csv.gz"
     paths = require_lobster(name.format("message")), require_lobster(name.format("orderbook"))

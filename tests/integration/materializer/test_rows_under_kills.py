@@ -136,6 +136,7 @@ def wait_for_files(world: World) -> None:
     wait_until(lambda: world.in_lake() > before, "a file in the lake", 90)
 
 
+@pytest.mark.long
 def test_a_materializer_killed_at_random_moments_loses_and_doubles_no_row(world: World) -> None:
     chance = random.Random()
     for _ in range(KILLS):

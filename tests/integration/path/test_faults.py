@@ -134,7 +134,11 @@ def forgotten_markers(infra: StackInfra) -> list[str]:
     return [line for line in lines if "likely deleted already and hence can be skipped" in line]
 
 
-@pytest.mark.parametrize("victims", [("risk",), ("matcher", "recorder")], ids=" and ".join)
+@pytest.mark.parametrize(
+    "victims",
+    [pytest.param(("risk",), marks=pytest.mark.long), ("matcher", "recorder")],
+    ids=" and ".join,
+)
 def test_a_room_that_slept_past_its_session_wakes_up_fenced(
     path: TradingPath, flow: Flow, victims: tuple[str, ...]
 ) -> None:

@@ -103,6 +103,7 @@ def trim(path: TradingPath, log: LogReader, before: Callable[[int], int]) -> Non
     )
 
 
+@pytest.mark.long
 def test_a_day_that_is_not_over_is_listed_and_neither_archived_nor_dropped(
     path: TradingPath, stack_infra: StackInfra, tmp_path: Path
 ) -> None:

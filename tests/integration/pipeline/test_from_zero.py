@@ -104,6 +104,7 @@ def fresh(
             yield FreshStack(home, settings.port_base)
 
 
+@pytest.mark.long
 def test_a_model_of_the_logs_trades_is_served_and_what_is_done_is_kept(fresh: FreshStack) -> None:
     assert fresh.served() is None
     steps = {done["record"]["step"]: done for done in fresh.pipeline("--no-reload")}

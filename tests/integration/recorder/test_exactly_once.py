@@ -138,6 +138,7 @@ def crash(stack_infra: StackInfra, name: str, how: signal.Signals) -> None:
     wait_until(is_back, f"{name} to be back", timeout_s=180)
 
 
+@pytest.mark.long
 def test_a_database_that_crashes_is_waited_for(
     world: RecorderWorld, writing: Writing, stack_infra: StackInfra
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_database_that_crashes_is_waited_for(
     assert_nothing_lost_or_repeated(world, writing)
 
 
+@pytest.mark.long
 def test_a_broker_that_crashes_is_waited_for(world: RecorderWorld, stack_infra: StackInfra) -> None:
     recorder = world.start_recorder()
     world.write(10)

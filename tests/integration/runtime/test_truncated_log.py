@@ -204,6 +204,7 @@ def ends(path: TradingPath) -> list[tuple[int, int]]:
         reader.close()
 
 
+@pytest.mark.long
 def test_a_deployment_seen_on_another_cluster_is_refused_by_everyone(
     traded: TradingPath, environment: Mapping[str, str]
 ) -> None:
@@ -229,6 +230,7 @@ def test_a_deployment_seen_on_another_cluster_is_refused_by_everyone(
     assert ends(traded) == before
 
 
+@pytest.mark.long
 def test_a_new_home_with_an_old_database_makes_nothing_on_the_wrong_cluster(
     traded: TradingPath, environment: Mapping[str, str]
 ) -> None:

@@ -33,6 +33,7 @@ def test_few_windows_alarm_for_nothing_however_long_a_market_remembers() -> None
     assert fallen(memories) <= most_by_chance(memories)
 
 
+@pytest.mark.long
 def test_blocks_that_do_not_follow_the_memory_cry_wolf_on_long_ones() -> None:
     long = [300, 900]
     with planted_bug(memory, "BLOCK_MEMORIES: Final = 1.5", "BLOCK_MEMORIES: Final = 0.0"):

@@ -32,6 +32,7 @@ def test_every_order_in_full_risk_is_live_beside_as_many_remembered_commands() -
     assert len(shard.ended) - len(shard.accounts) == ORDERS
 
 
+@pytest.mark.long
 def test_each_room_is_measured_at_each_size() -> None:
     figures = run_snapshots_bench([100, 200], repeats=2)
     assert [(row.room, row.orders) for row in figures] == [
