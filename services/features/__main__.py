@@ -6,8 +6,9 @@ from contextlib import ExitStack
 
 from services.features.app import FeaturesProcess
 from services.features.logs import forward_logs
+from services.features.metrics import METRICS
 from services.features.restore import Restorer
-from services.features.service import METRICS, FeatureRoom
+from services.features.service import FeatureRoom
 from services.features.settings import FeaturesSettings
 from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError

@@ -10,40 +10,23 @@ import msgspec
 
 from services.domain.features import FeatureRow
 from services.features.core import PartitionFold
+from services.features.metrics import EVENT_AGE, REFOLDED, ROW_AGE, ROWS, WRITE_SECONDS
 from services.features.restore import Restored
 from services.runtime.telemetry import (
     BATCH_RECORDS,
     COMMITTED_OFFSET,
     FOLD_SECONDS,
+    LAG_OFFSETS,
     RECORDS_CONSUMED,
     RECORDS_PRODUCED,
     RECORDS_UNDECODABLE,
     RESTORE_SECONDS,
     RESTORES,
-    Metric,
     Telemetry,
 )
 from services.wire.codec import Codec, UndecodableError
 from services.wire.messages import Message
 from services.wire.topics import FEATURES, TRADES
-
-ROWS: Final = "outcry_feature_rows_total"
-WRITE_SECONDS: Final = "outcry_feature_write_seconds"
-LAG: Final = "outcry_feature_lag_offsets"
-EVENT_AGE: Final = "outcry_feature_event_age_seconds"
-ROW_AGE: Final = "outcry_feature_row_age_seconds"
-REFOLDED: Final = "outcry_feature_trades_refolded_total"
-
-_WRITE_BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_OF_ROWS: Final = ("ticker", "feature_set")
-METRICS: Final = (
-    Metric(ROWS, "counter", _OF_ROWS, "Feature rows written; more than once after a restart"),
-    Metric(WRITE_SECONDS, "histogram", (), "Until a batch's rows are durable", _WRITE_BUCKETS),
-    Metric(LAG, "gauge", ("partition",), "Offsets of trades not done yet, markers included"),
-    Metric(EVENT_AGE, "gauge", _OF_ROWS, "Now less the grid time of the newest row"),
-    Metric(ROW_AGE, "gauge", _OF_ROWS, "Since the newest row became durable"),
-    Metric(REFOLDED, "counter", ("partition",), "Trades folded again for a restore"),
-)
 
 UNDECODABLE_LOGGED_MAX: Final = 10
 """Most lines about undecodable records of one batch."""
@@ -102,7 +85,7 @@ class FeatureRoom:
         self._begin_ages(restored)
         for partition in lost:
             # What is shown of it now is for its new owner to show: here it would stand still.
-            self._telemetry.forget(LAG, partition=str(partition))
+            self._telemetry.forget(LAG_OFFSETS, topic=TRADES.name, partition=str(partition))
             self._telemetry.forget(COMMITTED_OFFSET, topic=TRADES.name, partition=str(partition))
         for partition, found in restored.items():
             place = {"partition": str(partition)}
@@ -213,4 +196,5 @@ class FeatureRoom:
         for partition, offset in done.items():
             place = str(partition)
             self._telemetry.set(COMMITTED_OFFSET, offset, topic=TRADES.name, partition=place)
-            self._telemetry.set(LAG, max(0, ends.get(partition, offset) - offset), partition=place)
+            lag = max(0, ends.get(partition, offset) - offset)
+            self._telemetry.set(LAG_OFFSETS, lag, topic=TRADES.name, partition=place)

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from services.gateway import metrics
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.runtime.errors import HistoryLostError, OperatingError, RetriableError
-from services.runtime.telemetry import RECORDS_UNDECODABLE, Telemetry
+from services.runtime.telemetry import RECORD_AGE_SECONDS, RECORDS_UNDECODABLE, Telemetry
 from services.wire.codec import UndecodableError
 from services.wire.topics import BY_NAME, PREDICTIONS, TRADES
 
@@ -149,6 +149,7 @@ class KafkaFeeds:
 
     def _fold(self, messages: Sequence[Message]) -> None:
         counts: dict[str, int] = {}
+        oldest_ms: dict[str, int] = {}
         cut = len(self._prefix)
         for message in messages:
             topic = (message.topic() or "")[cut:]
@@ -156,13 +157,17 @@ class KafkaFeeds:
             if error is not None:
                 self._hear_error(topic, message.partition() or 0, error)
                 continue
-            counts[topic] = counts.get(topic, 0) + 1
+            if topic not in counts:
+                counts[topic] = 0
+                oldest_ms[topic] = message.timestamp()[1]
+            counts[topic] += 1
             try:
                 self._model.fold(topic, message.key(), message.value())
             except UndecodableError as junk:
                 self._warn(topic, message, junk)
         for topic, count in counts.items():
             self._telemetry.count(metrics.FEED_RECORDS, count, topic=topic)
+            self._telemetry.observe_age(RECORD_AGE_SECONDS, oldest_ms[topic], topic=topic)
         self._telemetry.set(metrics.ENDED_ORDERS, self._model.orders.ended_count)
 
     def _hear_error(self, topic: str, partition: int, error: KafkaError) -> None:

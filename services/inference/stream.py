@@ -34,7 +34,13 @@ from services.runtime.errors import FatalError, OperatingError, RetriableError
 from services.runtime.loop import backoff_s
 from services.runtime.ports import Record
 from services.runtime.restore import Pacer
-from services.runtime.telemetry import RECORDS_CONSUMED, RECORDS_UNDECODABLE, RESTARTS, Telemetry
+from services.runtime.telemetry import (
+    RECORD_AGE_SECONDS,
+    RECORDS_CONSUMED,
+    RECORDS_UNDECODABLE,
+    RESTARTS,
+    Telemetry,
+)
 from services.wire.codec import Codec, UndecodableError
 from services.wire.topics import FEATURES
 
@@ -126,6 +132,8 @@ class Stream:
                 self._work(records)
                 self._source.commit()
                 self._telemetry.count(RECORDS_CONSUMED, len(records), topic=FEATURES.name)
+                oldest_ms = min(record.timestamp_ms for record in records)
+                self._telemetry.observe_age(RECORD_AGE_SECONDS, oldest_ms, topic=FEATURES.name)
         except FatalError:
             raise
         except OperatingError as error:

@@ -7,7 +7,8 @@ from typing import Final
 from services.featuresets import SETS
 from services.featuresets.fingerprint import fingerprint
 from services.materializer.core import KnownSet
-from services.materializer.service import METRICS, Materializer
+from services.materializer.metrics import METRICS
+from services.materializer.service import Materializer
 from services.materializer.settings import MaterializerSettings
 from services.online.features import OnlineFeatures
 from services.runtime.registry import load_codec

@@ -19,6 +19,15 @@ from services.lake.lock import STREAM, locked
 from services.lake.places import Lake, is_ticker
 from services.materializer.core import Intake, KeptRow, KnownSet, Passed
 from services.materializer.lake_writer import LakeWriter
+from services.materializer.metrics import (
+    FEATURE_TIME,
+    LAKE_FILES,
+    LAKE_WAITING,
+    ONLINE_SECONDS,
+    ROWS_IN_LAKE,
+    ROWS_ONLINE,
+    ROWS_PASSED,
+)
 from services.materializer.settings import MaterializerSettings
 from services.online.errors import OnlineStoreAwayError
 from services.online.rows import OnlineRow
@@ -28,32 +37,15 @@ from services.runtime.ports import Record, TopicPartition
 from services.runtime.restore import Pacer
 from services.runtime.telemetry import (
     COMMITTED_OFFSET,
+    LAG_OFFSETS,
+    RECORD_AGE_SECONDS,
     RECORDS_CONSUMED,
     RECORDS_UNDECODABLE,
     RESTARTS,
-    Metric,
     Telemetry,
 )
 from services.wire.codec import Codec, UndecodableError
 from services.wire.topics import FEATURES
-
-ROWS_ONLINE: Final = "outcry_rows_online_total"
-ROWS_IN_LAKE: Final = "outcry_rows_in_lake_total"
-ROWS_PASSED: Final = "outcry_rows_passed_over_total"
-LAKE_FILES: Final = "outcry_lake_files_total"
-LAKE_WAITING: Final = "outcry_lake_rows_waiting"
-ONLINE_SECONDS: Final = "outcry_online_write_seconds"
-FEATURE_AGE: Final = "outcry_online_feature_time_seconds"
-_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-METRICS: Final = (
-    Metric(ROWS_ONLINE, "counter", ("feature_set",), "Rows written to the online store"),
-    Metric(ROWS_IN_LAKE, "counter", (), "Rows written to the lake"),
-    Metric(ROWS_PASSED, "counter", ("cause",), "Records of features that are no row to keep"),
-    Metric(LAKE_FILES, "counter", (), "Files written to the lake"),
-    Metric(LAKE_WAITING, "gauge", (), "Rows read that are not in the lake yet"),
-    Metric(ONLINE_SECONDS, "histogram", (), "One write to the online store", _SECONDS),
-    Metric(FEATURE_AGE, "gauge", ("feature_set", "ticker"), "Grid time of the newest row online"),
-)
 
 IDLE_WAIT_MS: Final = 250
 STANDBY_WAIT_S: Final = 1.0
@@ -69,6 +61,7 @@ class Tail(Protocol):
     def start(self, offsets: Mapping[TopicPartition, int]) -> None: ...
     def read(self, records_max: int, idle_wait_ms: int, gather_ms: int) -> Sequence[Record]: ...
     def positions(self) -> Mapping[TopicPartition, int]: ...
+    def ends(self) -> Mapping[TopicPartition, int]: ...
     def close(self) -> None: ...
 
 
@@ -307,9 +300,15 @@ class Materializer:
                 # Also without a row to keep: the note must not fall behind the log's beginning.
                 session.for_lake_since_s = self._pacer.now_s()
             self._telemetry.count(RECORDS_CONSUMED, len(records), topic=FEATURES.name)
+            oldest_ms = min(record.timestamp_ms for record in records)
+            self._telemetry.observe_age(RECORD_AGE_SECONDS, oldest_ms, topic=FEATURES.name)
         for cause, count in passed.items():
             self._telemetry.count(ROWS_PASSED, count, cause=cause)
         self._telemetry.set(LAKE_WAITING, len(session.for_lake))
+        positions = session.tail.positions()
+        for at, end in session.tail.ends().items():
+            lag = max(0, end - positions[at])
+            self._telemetry.set(LAG_OFFSETS, lag, topic=at.topic, partition=str(at.partition))
 
     def _judge(self, intake: Intake, record: Record) -> KeptRow | str:
         """The row of a record, or why there is none."""
@@ -348,7 +347,7 @@ class Materializer:
             self._telemetry.count(ROWS_ONLINE, len(rows), feature_set=name)
             for row in rows:
                 grid_time_s = row.grid_time_us / 1_000_000
-                self._telemetry.set(FEATURE_AGE, grid_time_s, feature_set=name, ticker=row.ticker)
+                self._telemetry.set(FEATURE_TIME, grid_time_s, feature_set=name, ticker=row.ticker)
         session.for_online.clear()
         return True
 

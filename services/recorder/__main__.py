@@ -5,8 +5,9 @@ from contextlib import ExitStack
 from typing import Final
 
 from services.recorder.core import RECORDED
+from services.recorder.metrics import METRICS
 from services.recorder.postgres import PostgresLedger
-from services.recorder.service import METRICS, Recorder
+from services.recorder.service import Recorder
 from services.recorder.settings import RecorderSettings
 from services.runtime.cluster import require_same_cluster
 from services.runtime.kafka import KafkaConnection

@@ -32,6 +32,7 @@ from services.recorder.tables import (
     pack_text,
     to_pg_time,
 )
+from services.recorder.tally import Tally, Teller
 from services.wire.codec import HEADER_BYTES, Codec, UndecodableError
 from services.wire.messages import Payload
 from services.wire.topics import ACCOUNTS, CONTROLS, EXECUTIONS, MATCHING, TRADES
@@ -177,6 +178,8 @@ class Rows(msgspec.Struct, frozen=True):
     unreadable: list[Unreadable]
     days: frozenset[int] = frozenset()
     """Days since 1970 (UTC) that the rows fall on: each has partitions of its own."""
+    tally: Tally = msgspec.field(default_factory=Tally)
+    """What the messages come to, for the room's metrics."""
 
 
 class RowMaker:
@@ -189,6 +192,7 @@ class RowMaker:
     def __init__(self, codec: Codec, deployment_id: int) -> None:
         self._codec = codec
         self._deployment_id = deployment_id
+        self._teller = Teller()
         # By topic and the framing before the Avro body: what the records are, and who maps them.
         self._known: dict[tuple[str, bytes], _Mapping | None] = {}
 
@@ -216,7 +220,7 @@ class RowMaker:
             if to_archive:
                 by_table.setdefault(ARCHIVE_TABLE.name, []).append(self._archive_row(record))
                 days.add(record.timestamp_ms // _DAY_MS)
-        return Rows(by_table, unreadable, frozenset(days))
+        return Rows(by_table, unreadable, frozenset(days), self._teller.take())
 
     def _mapping_of(self, topic: str, value: bytes | None) -> "_Mapping | None":
         framing = (topic, value[:HEADER_BYTES] if value else b"")
@@ -232,6 +236,9 @@ class RowMaker:
         decoded = self._codec.decode(record.topic, record.value)
         origin = decoded.origin
         assert origin is not None, f"{record.topic} has records without an origin"
+        # Told first: a message that no column can hold is no hole in its writer's sequence.
+        place = (record.topic, record.partition)
+        self._teller.note(place, record.timestamp_ms, origin, decoded.payload)
         own, rest = mapping.values(decoded.payload)
         key = (
             self._deployment_id,

@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from services.recorder.core import RECORDED, RowMaker, Rows, Unreadable
+from services.recorder.metrics import ROWS_RECORDED, report_tally, show_zeros
 from services.recorder.postgres import Move
 from services.recorder.settings import RecorderSettings
 from services.runtime.errors import ConfigurationError, FatalError, OperatingError
@@ -16,17 +17,15 @@ from services.runtime.telemetry import (
     BATCH_RECORDS,
     COMMITTED_OFFSET,
     FOLD_SECONDS,
+    LAG_OFFSETS,
+    RECORD_AGE_SECONDS,
     RECORDS_CONSUMED,
     RECORDS_UNDECODABLE,
     RESTARTS,
     TRANSACTION_SECONDS,
-    Metric,
     Telemetry,
 )
 from services.wire.codec import Codec
-
-ROWS_RECORDED: Final = "outcry_rows_recorded_total"
-METRICS: Final = (Metric(ROWS_RECORDED, "counter", ("table",), "Rows added to PostgreSQL"),)
 
 IDLE_WAIT_MS: Final = 1_000
 """How long a read waits for a first record; then PostgreSQL is asked whether it is there."""
@@ -42,6 +41,7 @@ class Tail(Protocol):
     def start(self, offsets: Mapping[TopicPartition, int]) -> None: ...
     def read(self, records_max: int, idle_wait_ms: int, gather_ms: int) -> Sequence[Record]: ...
     def positions(self) -> Mapping[TopicPartition, int]: ...
+    def ends(self) -> Mapping[TopicPartition, int]: ...
     def close(self) -> None: ...
 
 
@@ -124,6 +124,7 @@ class Recorder:
         self._codec: Codec | None = None
         self._session: _Session | None = None
         self._failures = 0
+        show_zeros(telemetry)
 
     def run(self) -> None:
         """Record; whatever fails is started anew from the offsets in the database.
@@ -237,6 +238,7 @@ class Recorder:
         recording.offsets.update(positions)
         self._failures = 0
         self._report(rows, records, moves)
+        self._report_lag(recording)
         if records:
             self._telemetry.observe(FOLD_SECONDS, made_s - began_s)
             self._telemetry.observe(TRANSACTION_SECONDS, recording.appended_s - made_s)
@@ -253,6 +255,9 @@ class Recorder:
             counts[record.topic] = counts.get(record.topic, 0) + 1
         for topic, count in counts.items():
             telemetry.count(RECORDS_CONSUMED, count, topic=topic)
+            oldest_ms = min(record.timestamp_ms for record in records if record.topic == topic)
+            telemetry.observe_age(RECORD_AGE_SECONDS, oldest_ms, topic=topic)
+        report_tally(telemetry, rows.tally)
         for table, packed in rows.by_table.items():
             telemetry.count(ROWS_RECORDED, len(packed), table=table)
         for at, move in moves.items():
@@ -260,6 +265,11 @@ class Recorder:
                 COMMITTED_OFFSET, move.next_offset, topic=at.topic, partition=str(at.partition)
             )
         self._report_unreadable(rows.unreadable)
+
+    def _report_lag(self, recording: _Recording) -> None:
+        for at, end in recording.tail.ends().items():
+            lag = max(0, end - recording.offsets[at])
+            self._telemetry.set(LAG_OFFSETS, lag, topic=at.topic, partition=str(at.partition))
 
     def _report_unreadable(self, unreadable: Iterable[Unreadable]) -> None:
         for place, record in enumerate(unreadable):

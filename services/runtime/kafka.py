@@ -211,6 +211,10 @@ class KafkaConsumer:
                 raise read_fault(partition.error, f"committed offset of {partition.topic}")
         return {self._plain(partition): max(partition.offset, -1) for partition in found}
 
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """Of librdkafka's memory: what the last answers to fetches said."""
+        return known_ends(self._consumer, {at: self._full(at) for at in self._owned or ()})
+
     def close(self) -> None:
         """Stop reading, and keep the place in the group until the session times out."""
         self._closing = True
@@ -224,6 +228,19 @@ class KafkaConsumer:
 
     def _full(self, at: TopicPartition, offset: int = -1001) -> KafkaPartition:
         return KafkaPartition(self._prefix + at.topic, at.partition, offset)
+
+
+def known_ends(
+    consumer: Consumer, partitions: Mapping[TopicPartition, KafkaPartition]
+) -> dict[TopicPartition, int]:
+    """Where each partition ended at its last fetch, those without one left out. Asks nobody."""
+    ends = {}
+    for at, full in partitions.items():
+        with suppress(KafkaException):  # it is assigned no more, or not yet
+            _, end = consumer.get_watermark_offsets(full, cached=True)
+            if end >= 0:
+                ends[at] = end
+    return ends
 
 
 def to_record(message: Message, plain_names: Mapping[str, str]) -> Record:

@@ -44,6 +44,8 @@ from services.runtime.telemetry import (
     BATCH_RECORDS,
     COMMITTED_OFFSET,
     FOLD_SECONDS,
+    LAG_OFFSETS,
+    RECORD_AGE_SECONDS,
     RECORDS_CONSUMED,
     RECORDS_PRODUCED,
     RESTARTS,
@@ -57,6 +59,7 @@ TAKEOVER_TRIES_MAX: Final = 10
 MARKERS_NOTED_AFTER_S: Final = 10.0
 """How long nothing must come before the offsets behind the markers of transactions are committed as
 well: else the retention of an idle partition would one day look like a loss."""
+LAG_INTERVAL_S: Final = 1.0
 HALVINGS_MAX: Final = 10
 COMMITS_TO_DOUBLE: Final = 8
 """A batch that was halved after a failure is doubled again after so many commits in a row. At once,
@@ -156,6 +159,7 @@ class Loop[Token]:
         self._halvings = 0
         self._commits = 0
         self._next_begin_s = 0.0
+        self._lag_due_s = 0.0
 
     def run(self) -> None:
         """Turn until asked to stop: the batch in hand is committed, then everything is closed.
@@ -220,6 +224,7 @@ class Loop[Token]:
         batch = session.consumer.poll(records_max, self._plan.poll_timeout_ms)
         if not batch.records:
             self._note_markers_if_due(session)
+            self._report_lag_if_due(session)
             self._snapshot_if_due()
             return Turn.IDLE
         self._next_begin_s = self._pacer.now_s() + self._plan.transaction_interval_s
@@ -227,6 +232,7 @@ class Loop[Token]:
         while done < len(batch.records):
             done += self._commit_part(session, batch, done)
         session.token, session.quiet_since_s = batch.token, self._pacer.now_s()
+        self._report_lag_if_due(session)
         self._snapshot_if_due()
         return Turn.COMMITTED
 
@@ -302,10 +308,25 @@ class Loop[Token]:
         telemetry.observe(BATCH_RECORDS, len(records))
         for topic, count in Counter(record.topic for record in records).items():
             telemetry.count(RECORDS_CONSUMED, count, topic=topic)
+            oldest_ms = min(record.timestamp_ms for record in records if record.topic == topic)
+            telemetry.observe_age(RECORD_AGE_SECONDS, oldest_ms, topic=topic)
         for topic, count in Counter(record.topic for record in outgoing).items():
             telemetry.count(RECORDS_PRODUCED, count, topic=topic)
         for (topic, partition), offset in offsets.items():
             telemetry.set(COMMITTED_OFFSET, offset, topic=topic, partition=str(partition))
+
+    def _report_lag_if_due(self, session: _Session[Token]) -> None:
+        """How far each partition is from its end, at most once a second."""
+        now_s = self._pacer.now_s()
+        if now_s < self._lag_due_s:
+            return
+        self._lag_due_s = now_s + LAG_INTERVAL_S
+        for at, end in session.consumer.ends().items():
+            owned = self._owned.get((at.topic, at.partition))
+            if owned is not None:
+                lag = max(0, end - owned.offset)
+                place = {"topic": at.topic, "partition": str(at.partition)}
+                self._telemetry.set(LAG_OFFSETS, lag, **place)
 
     # --- joining, taking over, giving up
 
@@ -367,6 +388,10 @@ class Loop[Token]:
 
     def _drop_state(self) -> None:
         self._telemetry.ready.clear()
+        for owned in self._owned.values():
+            # Of what is another's now it would say for ever what was once true.
+            place = {"topic": owned.at.topic, "partition": str(owned.at.partition)}
+            self._telemetry.forget(LAG_OFFSETS, **place)
         self._owned = {}
 
     def _back_off(self, doing: str, error: OperatingError) -> None:

@@ -96,6 +96,10 @@ class MemoryConsumer:
                 raise RetriableError(msg)
         return {at: self._group.offsets.get(at, -1) for at in partitions}
 
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """As of now: there is no fetch."""
+        return {at: self._log.stable_offset(at) for at in self._owned or ()}
+
     def close(self) -> None:
         """A static member keeps its place: `MemoryGroup.evict` is its session's timeout."""
         self._positions = {}

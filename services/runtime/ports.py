@@ -97,6 +97,13 @@ class Consumer[Token](Protocol):
             RetriableError: not to be had within the adapter's time limit; ask again.
         """
 
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """Where the log of each owned partition ended when something was last fetched of it.
+
+        The last stable offset, exclusive. Asks nobody; a partition of which nothing is known yet is
+        left out.
+        """
+
     def close(self) -> None:
         """Leave (a static member keeps its place until its session times out). Never raises."""
 

@@ -5,8 +5,9 @@ a batch, so that a record costs nothing.
 """
 
 import sys
+import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,11 +17,20 @@ from typing import Any, Final, Literal, assert_never
 import msgspec
 import orjson
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from structlog.typing import FilteringBoundLogger
 
 from services.runtime.errors import ConfigurationError
+from services.runtime.histogram import BatchHistogram
+from services.runtime.labels import LABELS, OTHER
 
 type Log = FilteringBoundLogger
 type Kind = Literal["counter", "gauge", "histogram"]
@@ -37,6 +47,7 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_AGES: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _RECORDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
 _PLACE: Final = ("topic", "partition")
 
@@ -51,6 +62,8 @@ RESTORES: Final = "outcry_restores_total"
 RESTORE_SECONDS: Final = "outcry_restore_seconds"
 RESTARTS: Final = "outcry_loop_restarts_total"
 STANDING_BY: Final = "outcry_standing_by"
+LAG_OFFSETS: Final = "outcry_lag_offsets"
+RECORD_AGE_SECONDS: Final = "outcry_record_age_seconds"
 SNAPSHOT_TIME: Final = "outcry_snapshot_timestamp_seconds"
 SNAPSHOT_BYTES: Final = "outcry_snapshot_bytes"
 SNAPSHOTS_LOST: Final = "outcry_snapshots_lost_total"
@@ -63,6 +76,14 @@ METRICS: Final = (
     Metric(FOLD_SECONDS, "histogram", (), "Decode, fold and encode of one batch", _SECONDS),
     Metric(TRANSACTION_SECONDS, "histogram", (), "From begin to committed", _SECONDS),
     Metric(COMMITTED_OFFSET, "gauge", _PLACE, "The next offset to read"),
+    Metric(LAG_OFFSETS, "gauge", _PLACE, "From there to the log's end, markers included"),
+    Metric(
+        RECORD_AGE_SECONDS,
+        "histogram",
+        ("topic",),
+        "Age of a transaction's oldest record once it is committed, by the log's time",
+        _AGES,
+    ),
     Metric(RESTORES, "counter", ("source",), "Partitions restored, from a snapshot or fresh"),
     Metric(RESTORE_SECONDS, "gauge", _PLACE, "How long the last restore took"),
     Metric(RESTARTS, "counter", ("error",), "Loops started anew after an operating error"),
@@ -80,42 +101,67 @@ class Telemetry:
     Args:
         room: the room's name; stands in every log line.
         metrics: the room's own metrics, beside those of the runtime.
+        clock_s: seconds since the epoch.
     """
 
-    def __init__(self, room: str, instance: str = "0", metrics: Sequence[Metric] = ()) -> None:
+    def __init__(
+        self,
+        room: str,
+        instance: str = "0",
+        metrics: Sequence[Metric] = (),
+        clock_s: Callable[[], float] = time.time,
+    ) -> None:
         self.log: Log = structlog.get_logger().bind(room=room, instance=instance)
         self.ready = Event()
         """Set while the room does its work; cleared before, and while it restores."""
+        self._clock_s = clock_s
         self._registry = CollectorRegistry()
+        # A series more for each of counters and histograms, which nobody asks for.
+        disable_created_metrics()
+        ProcessCollector(registry=self._registry)
+        self._values: dict[tuple[str, str], set[str]] = {}
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
-        self._histograms: dict[str, Histogram] = {}
+        self._histograms: dict[str, BatchHistogram] = {}
         for metric in (*METRICS, *metrics):
             self._register(metric)
 
     def _register(self, metric: Metric) -> None:
         name, meaning, labels = metric.name, metric.meaning, metric.labels
+        unlisted = set(labels) - LABELS.keys()
+        assert not unlisted, f"{name} has labels that are not in the list: {unlisted}"
         match metric.kind:
             case "counter":
                 self._counters[name] = Counter(name, meaning, labels, registry=self._registry)
             case "gauge":
                 self._gauges[name] = Gauge(name, meaning, labels, registry=self._registry)
             case "histogram":
-                self._histograms[name] = Histogram(
-                    name, meaning, labels, registry=self._registry, buckets=metric.buckets
-                )
+                made = BatchHistogram(name, meaning, labels, metric.buckets)
+                self._registry.register(made)
+                self._histograms[name] = made
             case never:
                 assert_never(never)
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Add to a counter."""
         counter = self._counters[name]
-        (counter.labels(**labels) if labels else counter).inc(amount)
+        (counter.labels(**self._bounded(name, labels)) if labels else counter).inc(amount)
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
         gauge = self._gauges[name]
-        (gauge.labels(**labels) if labels else gauge).set(value)
+        (gauge.labels(**self._bounded(name, labels)) if labels else gauge).set(value)
+
+    def _bounded(self, name: str, labels: dict[str, str]) -> dict[str, str]:
+        for label, value in labels.items():
+            known = self._values.setdefault((name, label), set())
+            if value in known:
+                continue
+            if len(known) < LABELS[label].values_max:
+                known.add(value)
+            else:
+                labels = labels | {label: OTHER}
+        return labels
 
     def forget(self, name: str, **labels: str) -> None:
         """Show a gauge with these labels no more, until it is set again: it has no value now."""
@@ -127,8 +173,15 @@ class Telemetry:
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Note one value in a histogram."""
-        histogram = self._histograms[name]
-        (histogram.labels(**labels) if labels else histogram).observe(value)
+        self.observe_all(name, (value,), **labels)
+
+    def observe_all(self, name: str, values: Iterable[float], **labels: str) -> None:
+        """Note the values of a batch in a histogram."""
+        self._histograms[name].observe(values, self._bounded(name, labels))
+
+    def observe_age(self, name: str, timestamp_ms: int, **labels: str) -> None:
+        """Note how long ago that was, in seconds; 0 if it lies ahead: clocks differ."""
+        self.observe(name, max(0.0, self._clock_s() - timestamp_ms / 1_000), **labels)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from services.runtime.errors import HistoryLostError, RetriableError
-from services.runtime.kafka import KafkaConnection, to_record
+from services.runtime.kafka import KafkaConnection, known_ends, to_record
 from services.runtime.kafka_admin import check_topics, connect_admin, describe_topics
 from services.runtime.kafka_faults import PARTITION_EOF, error_of, read_fault
 from services.runtime.ports import Record, TopicPartition
@@ -131,6 +131,13 @@ class TopicTail:
     def positions(self) -> Mapping[TopicPartition, int]:
         """The next offset to read, of each partition: behind the last record and known markers."""
         return self._positions
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """Where each partition ended at its last fetch, those without one left out. Asks nobody."""
+        return known_ends(
+            self._consumer,
+            {at: KafkaPartition(self._full(at), at.partition) for at in self._positions},
+        )
 
     def close(self) -> None:
         """Give up the connection. Never raises."""

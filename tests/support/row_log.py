@@ -177,6 +177,12 @@ class FakeTail:
     def positions(self) -> Mapping[TopicPartition, int]:
         return self._positions
 
+    def ends(self) -> Mapping[TopicPartition, int]:
+        return {
+            at: max((record.offset + 1 for record in self._log.records[at.partition]), default=0)
+            for at in self._positions
+        }
+
     def close(self) -> None:
         pass
 

@@ -17,6 +17,7 @@ from services.featuresets.tables import features_table
 from services.gateway.app import describe, make_app
 from services.gateway.asyncapi import describe_messages
 from services.tools.history.rules import draw_rules
+from services.tools.observe.catalogue import draw_labels, draw_metrics
 from services.wire.diagram import draw_flow
 from tests.support.gateway_memory import make_gateway
 from tests.tidy.tree import ROOT, sources_with
@@ -33,6 +34,8 @@ MAKERS: Final[Mapping[str, Callable[[], str]]] = {
         for feature_set in SETS.values()
     },
     "history rules": draw_rules,
+    "metric labels": draw_labels,
+    "metrics": draw_metrics,
 }
 """What can stand in a page, by the name its marker gives."""
 

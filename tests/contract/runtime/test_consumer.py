@@ -46,6 +46,18 @@ def test_a_batch_holds_at_most_what_was_asked_for(world: World) -> None:
         assert [r.value for r in member.records if r.partition == partition] == numbers(50)
 
 
+def test_ends_say_how_far_the_log_of_each_owned_partition_goes(world: World) -> None:
+    world.topic("in", 2)
+    world.append("in", numbers(10), 1)
+    member = Member(world, ["in"])
+    assert not member.consumer.ends()
+    poll_until(lambda: len(member.records) == 10, [member])
+    assert member.consumer.ends()[TopicPartition("in", 1)] == 10
+    world.append("in", numbers(5), 1)
+    poll_until(lambda: len(member.records) == 15, [member])
+    assert member.consumer.ends()[TopicPartition("in", 1)] == 15
+
+
 def test_reading_begins_where_the_assignment_says(world: World) -> None:
     world.topic("in")
     world.append("in", numbers(10))

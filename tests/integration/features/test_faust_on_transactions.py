@@ -30,7 +30,7 @@ class Ran:
         world.trade(15, abort=True)
         self.rows, self.repeated = world.require_equal()
         wait_until(lambda: world.committed() == world.ends(), "commits to reach the end")
-        wait_until(lambda: self.metric("outcry_feature_lag_offsets") == 0, "no lag to be left")
+        wait_until(lambda: self.metric("outcry_lag_offsets") == 0, "no lag to be left")
 
     def metric(self, name: str) -> float:
         return total(self.room, name)

@@ -6,8 +6,9 @@ import pytest
 
 from services.domain.origin import Origin
 from services.features.core import PartitionFold
+from services.features.metrics import METRICS
 from services.features.restore import Newest, Restored
-from services.features.service import METRICS, FeatureRoom, Outgoing
+from services.features.service import FeatureRoom, Outgoing
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import Codec, RegisteredSchema, local_codec, local_schemas
 from tests.support.trade_tape import V1, TradeTape, live_sets
@@ -189,7 +190,7 @@ async def test_a_partition_given_away_shows_neither_age_nor_progress_any_more(
     await world.room.take(world.deliveries)
     world.room.report_progress({0: 20}, {0: 20})
     shown = (
-        'outcry_feature_lag_offsets{partition="0"}',
+        'outcry_lag_offsets{partition="0",topic="trades"}',
         'outcry_committed_offset{partition="0",topic="trades"}',
     )
     assert None not in (*world.ages_s(), *map(world.metric, shown))
@@ -211,8 +212,8 @@ async def test_a_row_written_while_its_partition_was_given_away_has_no_age_here(
 async def test_progress_and_lag_are_shown_for_each_partition(world: World) -> None:
     world.room.report_progress({0: 40, 1: 7}, {0: 45, 1: 7})
     assert world.metric('outcry_committed_offset{partition="0",topic="trades"}') == 40
-    assert world.metric('outcry_feature_lag_offsets{partition="0"}') == 5
-    assert world.metric('outcry_feature_lag_offsets{partition="1"}') == 0
+    assert world.metric('outcry_lag_offsets{partition="0",topic="trades"}') == 5
+    assert world.metric('outcry_lag_offsets{partition="1",topic="trades"}') == 0
 
 
 async def test_a_broken_promise_of_the_log_names_the_place(world: World) -> None:

@@ -11,14 +11,8 @@ import structlog
 from services.lake.lock import STREAM, locked
 from services.lake.places import Lake
 from services.materializer.lake_writer import NOTE
-from services.materializer.service import (
-    LAKE_WAITING,
-    METRICS,
-    PASSED_LOGGED_MAX,
-    ROWS_PASSED,
-    Materializer,
-    Turn,
-)
+from services.materializer.metrics import LAKE_WAITING, METRICS, ROWS_PASSED
+from services.materializer.service import PASSED_LOGGED_MAX, Materializer, Turn
 from services.materializer.settings import MaterializerSettings
 from services.online.errors import OnlineStoreError
 from services.runtime.errors import ConfigurationError, HistoryLostError, RetriableError

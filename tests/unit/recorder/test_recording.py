@@ -8,8 +8,9 @@ from pydantic import SecretStr
 from services.domain.events import Trade
 from services.domain.origin import MATCHING, Origin
 from services.recorder.core import RECORDED, Rows
+from services.recorder.metrics import METRICS, ROWS_RECORDED
 from services.recorder.postgres import Move
-from services.recorder.service import METRICS, ROWS_RECORDED, Recorder
+from services.recorder.service import Recorder
 from services.recorder.settings import RecorderSettings
 from services.runtime.errors import (
     ConfigurationError,
@@ -101,6 +102,9 @@ class FakeTail:
 
     def positions(self) -> Mapping[TopicPartition, int]:
         return self._positions
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        return {AT: len(self._log) + self._markers}
 
     def close(self) -> None:
         pass

@@ -9,7 +9,16 @@ from http.client import HTTPConnection
 import pytest
 
 from services.runtime.errors import ConfigurationError
-from services.runtime.telemetry import COMMITTED_OFFSET, METRICS, Metric, Telemetry, TelemetryServer
+from services.runtime.labels import LABELS
+from services.runtime.telemetry import (
+    COMMITTED_OFFSET,
+    METRICS,
+    RECORD_AGE_SECONDS,
+    RECORDS_CONSUMED,
+    Metric,
+    Telemetry,
+    TelemetryServer,
+)
 
 SPEAK = """
 from services.runtime.telemetry import Telemetry, configure_logging
@@ -112,3 +121,31 @@ def test_health_answers_while_not_ready(server: TelemetryServer) -> None:
 def test_a_taken_port_is_a_setting_to_change(telemetry: Telemetry, server: TelemetryServer) -> None:
     with pytest.raises(ConfigurationError, match="OUTCRY_METRICS_PORT"):
         TelemetryServer(telemetry, "127.0.0.1", server.port)
+
+
+def test_values_of_a_label_beyond_its_limit_are_counted_together(telemetry: Telemetry) -> None:
+    most = LABELS["topic"].values_max
+    for number in range(most + 3):
+        telemetry.count(RECORDS_CONSUMED, topic=f"t{number}")
+        telemetry.observe(RECORD_AGE_SECONDS, 0.1, topic=f"t{number}")
+        telemetry.set(COMMITTED_OFFSET, 1, topic=f"t{number}", partition="0")
+    shown = telemetry.exposition().decode().splitlines()
+    assert 'outcry_records_consumed_total{topic="other"} 3.0' in shown
+    assert 'outcry_record_age_seconds_count{topic="other"} 3.0' in shown
+    assert 'outcry_committed_offset{partition="0",topic="other"} 1.0' in shown
+    assert sum(line.startswith("outcry_records_consumed_total{") for line in shown) == most + 1
+
+
+def test_a_label_outside_the_list_is_refused() -> None:
+    planted = Metric("outcry_own_total", "counter", ("account",), "One series an account")
+    with pytest.raises(AssertionError, match="not in the list"):
+        Telemetry("test", metrics=[planted])
+
+
+def test_an_age_is_that_of_the_logs_time_and_never_negative() -> None:
+    telemetry = Telemetry("test", clock_s=lambda: 100.0)
+    telemetry.observe_age(RECORD_AGE_SECONDS, 98_500, topic="orders")
+    telemetry.observe_age(RECORD_AGE_SECONDS, 100_500, topic="orders")
+    shown = telemetry.exposition().decode().splitlines()
+    assert 'outcry_record_age_seconds_sum{topic="orders"} 1.5' in shown
+    assert 'outcry_record_age_seconds_bucket{le="0.002",topic="orders"} 1.0' in shown

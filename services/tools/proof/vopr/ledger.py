@@ -178,6 +178,10 @@ class MemoryTail:
         """The next offset of each partition."""
         return self._positions
 
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """The stable end of each partition."""
+        return {at: self._log.stable_offset(at) for at in self._positions}
+
     def close(self) -> None:
         """Nothing to give up."""
 

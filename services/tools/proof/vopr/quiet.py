@@ -1,5 +1,6 @@
 """What a simulated process does without: metrics, log lines, and encoding the same twice."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -29,7 +30,10 @@ class SilentTelemetry(Telemetry):
     def set(self, name: str, value: float, **labels: str) -> None:
         """Nothing."""
 
-    def observe(self, name: str, value: float, **labels: str) -> None:
+    def observe_all(self, name: str, values: Iterable[float], **labels: str) -> None:
+        """Nothing."""
+
+    def observe_age(self, name: str, timestamp_ms: int, **labels: str) -> None:
         """Nothing."""
 
 

@@ -1,0 +1,1 @@
+"""What an operator looks at: the list of metrics, dashboards, alerts, and Prometheus on a stack."""
