@@ -18,6 +18,7 @@ from services.gateway.app import describe, make_app
 from services.gateway.asyncapi import describe_messages
 from services.tools.history.rules import draw_rules
 from services.tools.observe.catalogue import draw_labels, draw_metrics
+from services.tools.observe.dashboards import DASHBOARDS, dashboard_json
 from services.wire.diagram import draw_flow
 from tests.support.gateway_memory import make_gateway
 from tests.tidy.tree import ROOT, sources_with
@@ -55,6 +56,10 @@ def _document(described: dict[str, Any]) -> str:
 FILES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/openapi.json": _openapi,
     "docs/asyncapi.json": _asyncapi,
+    **{
+        f"infra/grafana/dashboards/{dashboard.name}.json": partial(dashboard_json, dashboard)
+        for dashboard in DASHBOARDS
+    },
 }
 """Whole files that are made from code, by their path."""
 

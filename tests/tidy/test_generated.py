@@ -25,7 +25,7 @@ def test_a_generated_file_is_up_to_date(path: str) -> None:
     assert is_fresh, f"run `make docs`: {path} no longer says what the code does"
 
 
-@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("path", [path for path in FILES if path.endswith("api.json")])
 def test_a_generated_file_refers_to_nothing_that_is_not_there(path: str) -> None:
     document = json.loads(FILES[path]())
     assert not dangling(document)
