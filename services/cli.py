@@ -20,6 +20,7 @@ from services.tools.learning import models_commands as models
 from services.tools.learning import train_commands as training
 from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
+from services.tools.observe import commands as observe
 from services.tools.operate import commands as operate
 from services.tools.operate.errors import OperateError
 from services.tools.pipeline import commands as pipeline
@@ -66,7 +67,7 @@ def outcry() -> None:
 
 for tool in (
     stack, demo, operate, market, history, features, learning, training, models, pipeline,
-    drift, proof, ledger, bench,
+    drift, proof, ledger, observe, bench,
 ):  # fmt: skip
     tool.register(app)
 

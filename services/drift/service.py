@@ -20,6 +20,7 @@ from services.drift.metrics import (
     ALARMING,
     ALARMS,
     DONE,
+    ENDINGS,
     JUDGED,
     PARITY_MISMATCHES,
     RATIO,
@@ -107,6 +108,9 @@ class Service:
         tasks.append(Task("parity", settings.drift_parity_interval_s))
         first_s = now_s() + settings.drift_first_wait_s
         self._schedule = Schedule(tasks, first_s, settings.drift_retry_s)
+        for task in tasks:
+            for ending in ENDINGS:
+                telemetry.count(RUNS, 0, job=task.job, ending=ending)
         self._shown: dict[str, set[str]] = {}
         """Tickers of which a ratio is shown, by job."""
 

@@ -74,6 +74,7 @@ class FeatureRoom:
         self._codec = codec
         self._write = write
         self._telemetry = telemetry
+        telemetry.expect([TRADES.name], [FEATURES.name])
         self._now_s = now_s
         self._folds: dict[int, PartitionFold] = {}
         self._newest: dict[tuple[int, str, str], tuple[int, float]] = {}

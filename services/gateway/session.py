@@ -25,6 +25,8 @@ SERVICE_RESTART: Final = 1012
 TRY_AGAIN_LATER: Final = 1013
 KEY_ENDED: Final = 4003
 SLOW_CONSUMER: Final = 4008
+CLOSING_CODES: Final = (NORMAL_CLOSURE, SERVICE_RESTART, TRY_AGAIN_LATER, KEY_ENDED, SLOW_CONSUMER)
+"""With which the gateway closes; what it passes on of others may be any."""
 
 
 class Closing(msgspec.Struct, frozen=True):

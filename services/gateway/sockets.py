@@ -33,7 +33,7 @@ from services.gateway import metrics
 from services.gateway.core.read_model import ReadModel
 from services.gateway.hub import Hub
 from services.gateway.problems import HttpReason, problem
-from services.gateway.session import Channel, Key, Session
+from services.gateway.session import CLOSING_CODES, Channel, Key, Session
 from services.gateway.settings import GatewaySettings
 from services.gateway.socket_entry import AUTHENTICATE, SocketEntry
 from services.gateway.socket_orders import OPS as SOCKET_COMMANDS
@@ -76,6 +76,8 @@ class SocketDoor:
         self._entry = entry
         self._orders = orders
         self._telemetry = telemetry
+        for code in CLOSING_CODES:
+            telemetry.count(metrics.SOCKETS_CLOSED, 0, code=str(code))
         self.stopping = False
 
     async def serve(self, socket: WebSocket) -> None:

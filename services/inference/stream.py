@@ -103,6 +103,7 @@ class Stream:
         self._sink = sink
         self._open_source = open_source
         self._telemetry = telemetry
+        telemetry.expect([FEATURES.name])
         self._pacer = pacer
         self._source: RowSource | None = None
         self._failures = 0

@@ -133,6 +133,7 @@ class Materializer:
     ) -> None:
         self._settings = settings
         self._telemetry = telemetry
+        telemetry.expect([FEATURES.name])
         self._pacer = pacer
         self._codec = codec
         self._sets = sets

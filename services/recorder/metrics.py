@@ -5,6 +5,7 @@ from typing import Final
 from services.domain.codes import EXEC_TYPE_NAMES
 from services.domain.genesis import TICKERS
 from services.domain.reasons import Reason
+from services.recorder.core import RECORDED
 from services.recorder.tally import OTHER, Tally
 from services.runtime.telemetry import Metric, Telemetry
 from services.wire.topics import ACCOUNTS, EXECUTIONS, TRADES
@@ -48,6 +49,7 @@ METRICS: Final = (
 
 def show_zeros(telemetry: Telemetry) -> None:
     """What has not happened yet is shown as 0, not as nothing: a rise from nothing is no rise."""
+    telemetry.expect([topic.name for topic in RECORDED])
     for ticker in (*TICKERS, OTHER):
         telemetry.count(ORDERS, 0, ticker=ticker)
         telemetry.count(TRADES_MADE, 0, ticker=ticker)

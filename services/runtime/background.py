@@ -30,6 +30,8 @@ class BackgroundSnapshots:
         self._writing = False
         self._closing = False
         self._changed = Condition()
+        for cause in (SUPERSEDED, STORE_AWAY):
+            telemetry.count(SNAPSHOTS_LOST, 0, cause=cause)
         self._thread = Thread(target=self._write_all, name="snapshots", daemon=True)
         self._thread.start()
 

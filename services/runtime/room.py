@@ -120,6 +120,9 @@ def run_room(
         return EXIT_ENVIRONMENT
     configure_logging(settings.log_level)
     telemetry = Telemetry(name, settings.instance)
+    telemetry.expect(
+        [topic.name for topic in inputs], [topic.name for topic in TOPICS if name in topic.writers]
+    )
     pacer = ProcessPacer()
     pacer.install()
     telemetry.log.info("starting", inputs=[topic.name for topic in inputs])

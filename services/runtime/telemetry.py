@@ -183,6 +183,14 @@ class Telemetry:
         """Note how long ago that was, in seconds; 0 if it lies ahead: clocks differ."""
         self.observe(name, max(0.0, self._clock_s() - timestamp_ms / 1_000), **labels)
 
+    def expect(self, reads: Iterable[str], writes: Iterable[str] = ()) -> None:
+        """Show 0 of what comes from, and goes to, these topics: nothing so far is no unknown."""
+        for topic in reads:
+            self.count(RECORDS_CONSUMED, 0, topic=topic)
+            self.count(RECORDS_UNDECODABLE, 0, topic=topic)
+        for topic in writes:
+            self.count(RECORDS_PRODUCED, 0, topic=topic)
+
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -23,10 +23,12 @@ PORT_OFFSETS: Final = MappingProxyType(
         "materializer": 19,
         "inference": 20,
         "drift": 21,
+        "stack-metrics": 22,
         "postgres": 54,
         "gateway": 80,
         "registry": 81,
         "predict": 82,
+        "prometheus": 90,
         "kafka": 92,
         "kafka-controller": 93,
     }
