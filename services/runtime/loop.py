@@ -160,6 +160,7 @@ class Loop[Token]:
         self._commits = 0
         self._next_begin_s = 0.0
         self._lag_due_s = 0.0
+        telemetry.count(RESTARTS, 0, error=RestoreNeededError.__name__)
 
     def run(self) -> None:
         """Turn until asked to stop: the batch in hand is committed, then everything is closed.
