@@ -5,6 +5,8 @@ import time
 from typing import Final
 from zlib import crc32
 
+from structlog.contextvars import bind_contextvars
+
 from services.domain.commands import CancelAll, ClientCommand, PlaceOrder
 from services.domain.genesis import TICKERS
 from services.domain.ids import make_order_id, ticker_of
@@ -118,6 +120,8 @@ class Desk:
 
     async def _write(self, command: ClientCommand, value: bytes) -> None:
         order_id = order_id_of(command)
+        # In every line of this request's task from here on, whoever logs it.
+        bind_contextvars(order_id=order_id)
         if isinstance(command, CancelAll):
             key = command.ticker or command.account
         else:

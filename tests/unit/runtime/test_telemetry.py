@@ -20,6 +20,30 @@ from services.runtime.telemetry import (
     TelemetryServer,
 )
 
+SPEAK_OF_ORDERS = """
+import logging
+import warnings
+import structlog
+from services.runtime.telemetry import Telemetry, configure_logging
+configure_logging("INFO")
+log = Telemetry("gateway").log
+structlog.contextvars.bind_contextvars(order_id="AAPL-1", trace_id="4bf9")
+log.info("append_failed", pg_dsn="postgresql://outcry:hunter2@db/outcry")
+logging.getLogger("library").warning("reconnecting with password=hunter2")
+logging.getLogger("library").info("not_said")
+warnings.warn("old", stacklevel=1)
+try:
+    raise ValueError("Authorization: Bearer hunter2hunter2")
+except ValueError:
+    log.exception("failed", headers={"X-Api-Key": "hunter2", "Accept": "*/*"})
+"""
+TERMINAL = """
+import pty, os, subprocess, sys
+master, slave = pty.openpty()
+subprocess.run([sys.executable, "-c", sys.argv[1]], stdout=slave, check=True)
+os.close(slave)
+sys.stdout.write(os.read(master, 65536).decode())
+"""
 SPEAK = """
 from services.runtime.telemetry import Telemetry, configure_logging
 configure_logging("INFO")
@@ -62,6 +86,35 @@ def test_log_lines_are_json_with_room_and_time() -> None:
     }.items()  # fmt: skip
     assert restored["timestamp"].endswith("Z")
     assert "ValueError: why" in failed["exception"]
+
+
+def test_lines_carry_what_is_bound_to_the_task_and_no_secret() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", SPEAK_OF_ORDERS], check=True, capture_output=True, text=True
+    )
+    assert not said.stderr
+    assert "hunter2" not in said.stdout
+    own, library, warned, failed = (json.loads(line) for line in said.stdout.splitlines())
+    for line in (own, library, warned, failed):
+        assert (line["order_id"], line["trace_id"]) == ("AAPL-1", "4bf9")
+        assert line["timestamp"].endswith("Z")
+    assert own["pg_dsn"] == "postgresql://outcry:[redacted]@db/outcry"
+    assert library["logger"] == "library"
+    assert library["level"] == "warning"
+    assert "UserWarning: old" in warned["event"]
+    assert "ValueError: Authorization: Bearer [redacted]" in failed["exception"]
+    assert failed["headers"] == {"X-Api-Key": "[redacted]", "Accept": "*/*"}
+
+
+def test_on_a_terminal_lines_are_for_people() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", TERMINAL, SPEAK_OF_ORDERS],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert "append_failed" in said
+    assert "AAPL-1" in said
+    assert "hunter2" not in said
+    assert '"event"' not in said
 
 
 def test_a_gauge_that_is_forgotten_is_not_shown_until_it_is_set_again(telemetry: Telemetry) -> None:
