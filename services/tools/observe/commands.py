@@ -1,5 +1,6 @@
 """`outcry observe ...`: Prometheus on the stack that runs; whether what is asked has data."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,6 +45,33 @@ def prometheus(
                 exporter.refresh()
     finally:
         server.close()
+
+
+@app.command("picture")
+def picture(
+    dashboard: Annotated[str, typer.Argument(help="Its name, as `exchange`.")],
+    *,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A PNG file.")],
+    past_s: Annotated[
+        float, typer.Option("--past-s", min=10, max=86_400, help="How far back it goes.")
+    ] = 600.0,
+    address: Annotated[
+        str, typer.Option(help="Of a Prometheus; that of this stack unless given.")
+    ] = "",
+) -> None:
+    """Draw a dashboard's panels from what Prometheus has, without a Grafana."""
+    from services.runtime.settings import read_settings
+    from services.tools.observe.dashboards import DASHBOARDS
+    from services.tools.observe.pictures import draw
+    from services.tools.stack.settings import HOST, StackSettings
+
+    found = {one.name: one for one in DASHBOARDS}.get(dashboard)
+    if found is None:
+        names = ", ".join(one.name for one in DASHBOARDS)
+        raise typer.BadParameter(f"no dashboard is named {dashboard!r}; there are: {names}")
+    settings = read_settings(StackSettings)
+    address = address or f"http://{HOST}:{settings.port('prometheus')}"
+    out.write_bytes(draw(found, address, past_s))
 
 
 @app.command("check")

@@ -156,6 +156,37 @@ def ask(address: str, expression: str) -> Answer:
     return Answer(tuple(float(series["value"][1]) for series in found["result"]))
 
 
+class Line(msgspec.Struct, frozen=True):
+    """A series over time."""
+
+    labels: Mapping[str, str]
+    times_s: tuple[float, ...]
+    """Seconds since the epoch."""
+    values: tuple[float, ...]
+
+
+def ask_past(address: str, expression: str, past_s: float, step_s: float) -> list[Line]:
+    """A query's answers over the time until now; none if there is no answer."""
+    now_s = time.time()
+    arguments = {
+        "query": expression,
+        "start": f"{now_s - past_s:.3f}",
+        "end": f"{now_s:.3f}",
+        "step": f"{step_s:g}",
+    }
+    found = _get(address, "query_range", arguments)
+    if isinstance(found, str):
+        return []
+    return [
+        Line(
+            series["metric"],
+            tuple(float(at) for at, _ in series["values"]),
+            tuple(float(value) for _, value in series["values"]),
+        )
+        for series in found["result"]
+    ]
+
+
 def _get(address: str, what: str, arguments: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON's
     """The data of an answer; or, as text, why there is none."""
     try:

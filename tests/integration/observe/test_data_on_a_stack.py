@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, islice
+from pathlib import Path
 from threading import Event, Thread
 from typing import Final
 from urllib.request import urlopen
@@ -20,7 +21,9 @@ from services.tools.market.admit import admit_crowd
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
 from services.tools.observe.catalogue import PROCESS, metrics_of
+from services.tools.observe.dashboards import DASHBOARDS
 from services.tools.observe.exporter import StackExporter
+from services.tools.observe.pictures import draw
 from services.tools.observe.prometheus import ask, metrics_ports, running
 from services.tools.observe.questions import (
     Question,
@@ -39,6 +42,7 @@ from tests.support.optional import require_program
 from tests.support.stack_fixture import StackInfra
 from tests.support.trading_path import TradingPath, running_path
 from tests.support.waiting import wait_until
+from tests.support.web_page import PICTURES_SWITCH
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
@@ -173,6 +177,16 @@ def test_a_query_without_data_and_one_that_is_none_are_named(observed: Observed)
         "planted: no query": "sum(",
         "Planted": "outcry_nothing_total",
     }
+
+
+@pytest.mark.usefixtures("silences")
+def test_dashboards_can_be_drawn(observed: Observed, tmp_path: Path) -> None:
+    chosen = os.environ.get(PICTURES_SWITCH)
+    folder = Path(chosen) if chosen else tmp_path
+    for dashboard in DASHBOARDS if chosen else DASHBOARDS[:1]:
+        picture = draw(dashboard, observed.address, 60.0)
+        assert picture.startswith(b"\x89PNG")
+        (folder / f"dashboard-{dashboard.name}.png").write_bytes(picture)
 
 
 @pytest.mark.usefixtures("silences")
