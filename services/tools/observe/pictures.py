@@ -30,9 +30,14 @@ def draw(dashboard: Dashboard, address: str, past_s: float) -> bytes:
     from matplotlib.figure import Figure
 
     rows = math.ceil(len(dashboard.panels) / _COLUMNS)
-    figure = Figure(figsize=(_PICTURE_WIDTH_IN, _ROW_HEIGHT_IN * rows), layout="constrained")
+    height_in = _ROW_HEIGHT_IN * rows
+    figure = Figure(figsize=(_PICTURE_WIDTH_IN, height_in))
     FigureCanvasAgg(figure)
-    figure.suptitle(dashboard.title)
+    figure.suptitle(dashboard.title, y=1 - 0.2 / height_in)
+    # Set by hand: a layout that is worked out draws everything several times.
+    figure.subplots_adjust(
+        left=0.04, right=0.985, bottom=0.4 / height_in, top=1 - 0.8 / height_in, hspace=0.35
+    )
     for place, panel in enumerate(dashboard.panels):
         axes = figure.add_subplot(rows, _COLUMNS, place + 1)
         _draw_panel(axes, panel, address, past_s)
@@ -47,7 +52,8 @@ def _draw_panel(axes: "Axes", panel: Panel, address: str, past_s: float) -> None
     factor, drawn = _FACTORS.get(panel.unit, 1.0), 0
     for query in panel.queries:
         lines = ask_past(address, query.expression.replace(RATE, rate), past_s, step_s)
-        for line in sorted(lines, key=_size, reverse=True)[:_LINES_MAX]:
+        finite = [line for line in lines if any(map(math.isfinite, line.values))]
+        for line in sorted(finite, key=_size, reverse=True)[:_LINES_MAX]:
             ago = [at - line.times_s[-1] for at in line.times_s]
             values = [value * factor for value in line.values]
             axes.plot(ago, values, linewidth=1, label=said(query.legend, line.labels))
