@@ -11,7 +11,6 @@ from threading import Lock
 
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 
 class _Series:
@@ -60,6 +59,6 @@ class BatchHistogram(Collector):
                 buckets, below = [], 0
                 for bound, count in zip(self._bounds, series.counts, strict=True):
                     below += count
-                    buckets.append((floatToGoString(bound), float(below)))
+                    buckets.append(("+Inf" if bound == inf else repr(float(bound)), float(below)))
                 family.add_metric(key, buckets, series.total)
         return [family]

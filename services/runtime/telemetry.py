@@ -119,7 +119,7 @@ class Telemetry:
         self._clock_s = clock_s
         self._registry = CollectorRegistry()
         # A series more for each of counters and histograms, which nobody asks for.
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call] # it ships without types
         ProcessCollector(registry=self._registry)
         self._values: dict[tuple[str, str], set[str]] = {}
         self._counters: dict[str, Counter] = {}

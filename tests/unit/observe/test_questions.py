@@ -98,7 +98,8 @@ def test_an_alert_says_how_urgent_it_is_and_where_the_runbook_has_it(rule: dict[
 
 
 def test_every_alert_has_series_for_which_it_fires_and_series_for_which_it_does_not() -> None:
-    fires, quiet = set(), set()
+    fires: set[str] = set()
+    quiet: set[str] = set()
     for file in (RULES / "tests").glob("*.yml"):
         for test in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]:
             for case in test["alert_rule_test"]:

@@ -11,7 +11,7 @@ BOUNDS = (0.5, 1.0, 2.0)
 
 
 def test_a_batch_counts_like_single_values_of_prometheus_clients_histogram() -> None:
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call] # it ships without types
     chance = random.Random(3)
     values = [chance.choice((0.5, 1.0, 2.0, chance.uniform(0, 3))) for _ in range(200)]
     theirs, ours = CollectorRegistry(), CollectorRegistry()
