@@ -98,6 +98,19 @@ def _find_python(version: str) -> Path | None:
     return None
 
 
+def require_engine() -> None:
+    """Skip where no container engine answers: no machine needs one, nor continuous integration."""
+    program = shutil.which("docker")
+    if program is None:
+        pytest.skip("no docker on PATH; what needs an engine is not run")
+    asked = subprocess.run(
+        [program, "compose", "version"], capture_output=True, text=True, timeout=30, check=False
+    )
+    answered = subprocess.run([program, "info"], capture_output=True, timeout=30, check=False)
+    if asked.returncode or answered.returncode:
+        pytest.skip("no container engine with compose answers; what needs one is not run")
+
+
 def missing_part(reason: str) -> NoReturn:
     """Skip the calling test (fail it under the switch)."""
     if os.environ.get(REQUIRE_SWITCH) == "1":

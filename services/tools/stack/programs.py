@@ -41,6 +41,13 @@ _QUICK: Final = ("-XX:TieredStopAtLevel=1",)
 """Without the compiler for long-lived code: 4.4 instead of 8 s of processor time until the broker
 answers, measured side by side on two busy cores."""
 _SHORT_JVM: Final = ("-Xmx128m", "-XX:+UseSerialGC", *_QUICK)
+# The locale is built in: it sorts alike on every machine, and after each upgrade of a C library.
+_INITDB: Final = (
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+)
 _POSTGRES_ACCOUNT: Final = "nobody"
 _LEFTOVER_WAIT_S: Final = 5.0
 """How long the processes of a killed PostgreSQL may take to notice."""
@@ -242,10 +249,8 @@ def _initialise_postgres(directory: Path, programs: Path) -> None:
     fresh.mkdir(mode=0o700)
     if os.geteuid() == 0:
         shutil.chown(fresh, _POSTGRES_ACCOUNT)
-    options = ("--username=outcry", "--auth=trust", "--encoding=UTF8", "--locale=C")
-    # Built in: sorts the same on every machine and after every upgrade of its C library.
-    locale = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-    argv = (str(programs / "initdb"), "-D", str(fresh), *options, *locale)
+    access = ("--username=outcry", "--auth=trust")
+    argv = (str(programs / "initdb"), "-D", str(fresh), *access, *_INITDB)
     log = directory.parent / "logs" / "postgres.log"
     run_once("postgres", argv, cwd=directory, log=log, account=_POSTGRES_ACCOUNT)
     fresh.rename(directory / "data")
