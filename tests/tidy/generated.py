@@ -21,6 +21,7 @@ from services.tools.observe.catalogue import draw_labels, draw_metrics
 from services.tools.observe.dashboards import DASHBOARDS, dashboard_json
 from services.wire.diagram import draw_flow
 from tests.support.gateway_memory import make_gateway
+from tests.tidy.scale import draw_stages, draw_times
 from tests.tidy.tree import ROOT, sources_with
 
 
@@ -37,6 +38,8 @@ MAKERS: Final[Mapping[str, Callable[[], str]]] = {
     "history rules": draw_rules,
     "metric labels": draw_labels,
     "metrics": draw_metrics,
+    "cost by stage": draw_stages,
+    "what multiples need": draw_times,
 }
 """What can stand in a page, by the name its marker gives."""
 
