@@ -34,7 +34,8 @@ PLANTED_CODE = (
 KEPT_PAGE = """# One title
 
 `outcry ledger archive DAY --to DIR`, `outcry models show N`, `outcry order show`,
-`outcry bench ...` and `outcry up | down`; `outcry kafka console-consumer --topic trades --whatever` is Kafka's.
+`outcry bench ...` and `outcry up | down`;
+`outcry kafka console-consumer --topic trades --whatever` is Kafka's.
 
 ```sh
 outcry accounts open alice --position-max 10000 \\

@@ -1,12 +1,17 @@
 """`outcry order place | cancel | show`: trade from a terminal."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.domain import codes
 from services.tools.operate import options
 from services.tools.operate.options import AsJson, CommandId, TimeoutS
+
+if TYPE_CHECKING:
+    from services.tools.operate.connect import Deployment
+    from services.tools.operate.journey import Hop
+    from services.tools.operate.ledger import OrderLife
 
 order = typer.Typer(help="Orders: place one, cancel it, see all that happened to it.")
 
@@ -118,17 +123,37 @@ def cancel(
 def show(
     order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")], *, as_json: AsJson = False
 ) -> None:
-    """Show an order's submission, reports and trades, as recorded in PostgreSQL."""
+    """Show an order's submission, reports and trades, and its way through the log with times."""
     from services.tools.operate.connect import open_database, read_deployment
     from services.tools.operate.ledger import read_order
-    from services.tools.operate.present import print_json, print_order
+    from services.tools.operate.present import print_hops, print_json, print_order
 
     deployment = read_deployment()
     with open_database(deployment) as database:
         life = read_order(database, deployment.name, order_id)
+    hops = _read_hops(deployment, life)
     if as_json:
         from services.tools.operate.spelling import spell
 
-        print_json(spell(life))
+        print_json(spell(life) | {"hops": spell(hops)})
     else:
         print_order(life)
+        print_hops(hops)
+
+
+def _read_hops(deployment: "Deployment", life: "OrderLife") -> "list[Hop]":
+    """The order's way; without Kafka or the registry none, which is said and no error."""
+    import sys
+
+    from services.runtime.errors import RetriableError
+    from services.tools.operate.connect import load_codec, open_log
+    from services.tools.operate.errors import UnreachableError
+    from services.tools.operate.journey import ends_of, trace
+
+    ends = ends_of([*life.submissions, *life.requests], life.executions, life.trades)
+    try:
+        with open_log(deployment) as log:
+            return trace(log, load_codec(deployment), ends)
+    except (UnreachableError, RetriableError) as error:
+        sys.stderr.write(f"warning: without its way through the log: {error}\n")
+        return []

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from services.tools.operate.exchange import Seen
 from services.tools.operate.spelling import average_price, spell
 
 if TYPE_CHECKING:
+    from services.tools.operate.journey import Hop
     from services.tools.operate.ledger import OrderLife
 
 PIPE_WIDTH: Final = 240
@@ -26,7 +27,17 @@ REPORT_COLUMNS: Final = (
     "exec_type", "order_status", "side", "quantity", "price", "last_quantity", "last_price",
     "cumulative_quantity", "remaining_quantity", "average price", "position", "reason",
 )  # fmt: skip
-_RIGHT: Final = ("quantity", "price", "position", "max", "offset", "bytes", "age", "partition")
+_RIGHT: Final = (
+    "quantity",
+    "price",
+    "position",
+    "max",
+    "offset",
+    "bytes",
+    "age",
+    "partition",
+    "ms",
+)
 
 
 def print_json(document: object) -> None:
@@ -148,6 +159,35 @@ def print_order(life: "OrderLife") -> None:
             for time, _, what, text in sorted(lines, key=lambda line: line[:2])
         ],
     )
+
+
+def print_hops(hops: "Sequence[Hop]") -> None:
+    """The records of an order's way, in order of time, with the time each took."""
+    if not hops:
+        return
+    sys.stdout.write("its way through the log\n")
+    print_table(
+        ("written", "ms", "after its cause, ms", "what", "by", "where"),
+        [
+            (
+                "gone from Kafka" if hop.time_ms is None else _time_of(hop.time_ms),
+                _number(hop.since_first_ms),
+                _number(hop.since_cause_ms),
+                hop.message,
+                hop.writer,
+                hop.place,
+            )
+            for hop in hops
+        ],
+    )
+
+
+def _time_of(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).isoformat(timespec="milliseconds")
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _describe_order(row: Mapping[str, Any]) -> str:

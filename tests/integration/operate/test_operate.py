@@ -137,6 +137,13 @@ def test_an_order_is_placed_canceled_and_shown_in_order_of_time(outcry: Outcry) 
     assert [row["exec_type"] for row in life["executions"]] == [
         "NEW", "ORDER_STATUS", "CANCELED", "CANCEL_REJECTED",
     ]  # fmt: skip
+    way = [(hop["topic"], hop["message"], hop["writer"]) for hop in life["hops"]]
+    assert way[0] == ("orders", "PlaceOrder", "client")
+    assert {("matching", "EnterOrder", "risk"), ("accounts", "OrderAccepted", "matcher")} < set(way)
+    assert way.count(("executions", "ExecutionReport", "risk")) == len(life["executions"])
+    times = [hop["time_ms"] for hop in life["hops"]]
+    assert times == sorted(times)
+    assert "its way through the log" in outcry.run("order", "show", order_id).stdout
 
 
 def test_a_market_order_prints_its_fills(outcry: Outcry, path: TradingPath) -> None:
