@@ -93,7 +93,8 @@ def parse(words: Sequence[str]) -> None:
     Raises:
         UsageError: it would refuse them; MissingParameter where some are left out.
     """
-    command, context, name, rest = _command_line(), None, "outcry", list(words)
+    command, context, rest = _command_line(), None, list(words)
+    name: str | None = "outcry"
     while True:
         if isinstance(command, TyperGroup) and not rest:
             raise refusals.MissingParameter(f"{name} wants a command")
