@@ -12,7 +12,16 @@ from pydantic.json_schema import models_json_schema
 
 from services.gateway import sockets
 from services.gateway.core.keys import SCOPES
-from services.gateway.models import Account, Book, Execution, Order, Predictions, PublicTrade
+from services.gateway.models import (
+    Account,
+    Book,
+    Execution,
+    Order,
+    Positions,
+    Predictions,
+    PublicTrade,
+)
+from services.gateway.session import OWN
 from services.gateway.socket_entry import AUTHENTICATE
 from services.gateway.socket_orders import CANCEL_ON_DISCONNECT, COMMANDS
 from services.gateway.sockets import CHANNELS, OPS
@@ -33,6 +42,7 @@ _UPDATES: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
     "book": (Book,),
     "trades": (PublicTrade,),
     "executions": (Execution, Account),
+    "positions": (Positions,),
     "predictions": (Predictions,),
 }
 """What the `data` of each channel's updates is."""
@@ -189,7 +199,7 @@ def _socket_messages() -> dict[str, Any]:
         "heartbeat": _object({"type": {"const": "heartbeat"}, "time_us": {"type": "integer"}}, {}),
     }
     for name, models in _UPDATES.items():
-        of_ticker = {} if name == "executions" else {"ticker": ticker}
+        of_ticker = {} if name in OWN else {"ticker": ticker}
         update = [{"$ref": _SCHEMAS.format(model=model.__name__)} for model in models]
         for kind, data in (("snapshot", _snapshot(name, update)), ("update", _any(update))):
             head = {"type": {"const": kind}, "channel": {"const": name}} | of_ticker

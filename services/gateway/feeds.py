@@ -1,8 +1,9 @@
 """Reads the feeds from Kafka into the read model.
 
-No consumer group: every gateway reads everything, from the start of `book` (compacted) and of
-`executions`, and from some way before the end of `trades` and `predictions`. A thread fetches,
-since librdkafka waits best in one; the event loop folds, since all that it touches is the loop's.
+No consumer group: every gateway reads everything, from the start of `book` (compacted), of
+`executions` and of `controls`, and from some way before the end of `trades` and `predictions`. A
+thread fetches, since librdkafka waits best in one; the event loop folds, since all that it touches
+is the loop's.
 """
 
 import asyncio

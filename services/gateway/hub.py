@@ -10,6 +10,7 @@ import orjson
 
 from services.gateway import metrics
 from services.gateway.session import Key, Session
+from services.gateway.standing import no_positions, positions_view
 from services.gateway.viewer import Viewer
 from services.gateway.views import View
 from services.runtime.telemetry import Telemetry
@@ -19,7 +20,7 @@ class Hub:
     """The sessions and their subscriptions. Called from the event loop only.
 
     Args:
-        newest_interval_s: a book, or a ticker's predictions, goes out at most this often.
+        newest_interval_s: what comes whole each time goes out at most this often.
     """
 
     def __init__(self, viewer: Viewer, telemetry: Telemetry, newest_interval_s: float) -> None:
@@ -71,7 +72,7 @@ class Hub:
         self._listeners.setdefault(key, {})[session] = None
         channel, name = key
         match channel:
-            case "book" | "predictions":
+            case "book" | "predictions" | "positions":
                 session.show(key, self._newest(key))
             case "trades":
                 session.tell(key, _fragment(self._viewer.trades(name)))
@@ -99,6 +100,7 @@ class Hub:
 
     def reported(self, account: str, value: bytes) -> None:
         self._tell(("executions", account), value, self._viewer.report)
+        self._show_soon(("positions", account))
 
     def flush(self) -> None:
         """Show each thing that changed to those who hear it."""
@@ -121,9 +123,14 @@ class Hub:
             self._flush = loop.call_later(self._newest_interval_s, self.flush)
 
     def _newest(self, key: Key) -> orjson.Fragment:
-        channel, ticker = key
-        show = self._viewer.book if channel == "book" else self._viewer.predictions
-        return _fragment(show(ticker))
+        channel, name = key
+        match channel:
+            case "book":
+                return _fragment(self._viewer.book(name))
+            case "positions":
+                return _fragment(positions_view(self._viewer, name) or no_positions(name))
+            case _:
+                return _fragment(self._viewer.predictions(name))
 
     def _tell(self, key: Key, value: bytes, make_view: Callable[[bytes], View | None]) -> None:
         listeners = self._listeners.get(key)

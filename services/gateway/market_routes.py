@@ -22,7 +22,7 @@ from services.gateway.queries import (
     read_query,
 )
 from services.gateway.strict_route import StrictRoute
-from services.wire.topics import BOOK, TRADES
+from services.wire.topics import BOOK, CONTROLS, TRADES
 
 _NS_PER_US: Final = 1_000
 _OF_A_TICKER: Final = (Reason.UNKNOWN_TICKER.name, HttpReason.STARTING)
@@ -86,7 +86,7 @@ async def show_candles(request: Request, here: Here, ticker: str) -> Response:
 )
 async def list_tickers(here: Here) -> Response:
     """Empty before the genesis."""
-    if not here.model.is_caught_up(BOOK.name):
+    if not all(here.model.is_caught_up(feed.name) for feed in (BOOK, CONTROLS)):
         raise starting()
     return json_answer(here.viewer.tickers())
 

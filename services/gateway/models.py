@@ -227,11 +227,17 @@ class Book(Answer):
 
 
 class TickerLine(Answer):
+    """A ticker's present, and the rules that its genesis fixed; null: not read yet."""
+
     ticker: str
     status: Literal["OPEN", "HALTED"] | None
     last_price: Money | None
     bid: Money | None
     ask: Money | None
+    tick: Money | None = Field(description="Step of prices of $1 and more.")
+    sub_dollar_tick: Money | None = Field(description="Step of prices below $1.")
+    lot: int | None = Field(description="Step of quantities, in shares.")
+    order_quantity_max: int | None = Field(description="Most shares of one order.")
 
 
 class Tickers(Answer):

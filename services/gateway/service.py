@@ -221,9 +221,7 @@ class Service:
             hold_own_cluster(self._settings, store, self._telemetry)
 
     def _check_topics(self) -> None:
-        check_topics(
-            self._settings.kafka_bootstrap, self._settings.topic_prefix, (ORDERS, CONTROLS, *FEEDS)
-        )  # fmt: skip
+        check_topics(self._settings.kafka_bootstrap, self._settings.topic_prefix, (ORDERS, *FEEDS))
 
     async def _persist[T](self, ask: Callable[[], T]) -> T | None:
         """Ask until there is an answer, on a thread; None: stopped meanwhile."""

@@ -2,8 +2,8 @@
 
 Every subscription numbers its messages: 0 is the snapshot, each update one more, without gaps.
 Trades and executions wait in a bounded queue; when it overflows the client is closed, since it has
-missed something and must know. A book or a ticker's predictions need no queue: only the newest
-waits.
+missed something and must know. A book, a ticker's predictions or an account's positions need no
+queue: only the newest waits.
 """
 
 import asyncio
@@ -13,9 +13,12 @@ from typing import Any, Final, Literal
 import msgspec
 import orjson
 
-type Channel = Literal["book", "trades", "executions", "predictions"]
+type Channel = Literal["book", "trades", "executions", "positions", "predictions"]
 type Key = tuple[Channel, str]
-"""A channel and its ticker; of executions, the account."""
+"""A channel and its ticker; of those in `OWN`, the account."""
+
+OWN: Final = ("executions", "positions")
+"""Channels of the caller's own, which have no ticker."""
 
 MESSAGES_BETWEEN_NEWEST_MAX: Final = 64
 """Queued messages sent before what waits outside the queue gets its turn."""
@@ -137,6 +140,6 @@ class Session:
         sequence = self._sequences[key]
         self._sequences[key] = sequence + 1
         head: dict[str, Any] = {"type": "update" if sequence else "snapshot", "channel": channel}
-        if channel != "executions":
+        if channel not in OWN:
             head["ticker"] = name
         return orjson.dumps(head | {"sequence": sequence, "data": data})

@@ -69,7 +69,7 @@ class GatewaySettings(RoomSettings):
     gateway_heartbeat_ms: int = Field(default=15_000, ge=10)
     """A WebSocket that has been silent this long gets a heartbeat."""
     gateway_newest_interval_ms: int = Field(default=50, ge=0)
-    """A book, or a ticker's predictions, is sent to subscribers at most this often."""
+    """What comes whole each time (books, predictions, positions) is sent at most this often."""
     gateway_candles_kept: int = Field(default=1_000, ge=1, le=10_000)
     """Candles of each ticker and interval."""
     gateway_candle_trades_max: int = Field(default=50_000, ge=0, le=10_000_000)

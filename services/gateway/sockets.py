@@ -1,14 +1,15 @@
 """The WebSocket at /ws: JSON both ways.
 
 The client says {"op": "subscribe", "channel": "book", "ticker": "AAPL"} or "unsubscribe"; channels
-are book, trades, predictions and executions (the caller's own, without a ticker). It is answered by
-a snapshot and then updates, by {"type": "unsubscribed", ...}, or by {"type": "error", "reason":
-...}. Each message of a subscription has the next `sequence`; a book and a ticker's predictions come
-whole each time, and to a slow reader only the newest. In silence it hears {"type": "heartbeat"}.
-Executions need a key: in the handshake's headers, as a request brings it, or by {"op":
-"authenticate", "key": "outcry_..."}, answered by {"type": "authenticated", "account": ...,
-"scopes": [...]}; signed, the message has key_id, timestamp_ms and signature instead (method WS,
-path /ws, no query and no body). Never in the address.
+are book, trades, predictions, executions and positions (these two the caller's own, without a
+ticker). It is answered by a snapshot and then updates, by {"type": "unsubscribed", ...}, or by
+{"type": "error", "reason": ...}. Each message of a subscription has the next `sequence`; a book, a
+ticker's predictions and the positions come whole each time, and to a slow reader only the newest.
+In silence it hears {"type": "heartbeat"}. What is the caller's own needs a key: in the handshake's
+headers, as a request brings it, or by {"op": "authenticate", "key": "outcry_..."}, answered by
+{"type": "authenticated", "account": ..., "scopes": [...]}; signed, the message has key_id,
+timestamp_ms and signature instead (method WS, path /ws, no query and no body). Never in the
+address.
 With a key to trade (or where access is open) commands go by the same connection: {"op": "place",
 "id": "q-1", "body": {...}}, and likewise cancel, reduce, replace (these with "order_id") and
 cancel_all; a body is the one of REST with its id in it. Each is answered, once durable, by {"type":
@@ -33,7 +34,7 @@ from services.gateway import metrics
 from services.gateway.core.read_model import ReadModel
 from services.gateway.hub import Hub
 from services.gateway.problems import HttpReason, problem
-from services.gateway.session import CLOSING_CODES, Channel, Key, Session
+from services.gateway.session import CLOSING_CODES, OWN, Channel, Key, Session
 from services.gateway.settings import GatewaySettings
 from services.gateway.socket_entry import AUTHENTICATE, SocketEntry
 from services.gateway.socket_orders import OPS as SOCKET_COMMANDS
@@ -43,11 +44,12 @@ from services.wire.topics import BOOK, EXECUTIONS, PREDICTIONS, TRADES
 
 OPS: Final = ("subscribe", "unsubscribe")
 KNOWN_OPS: Final = (*OPS, AUTHENTICATE, *SOCKET_COMMANDS)
-CHANNELS: Final = ("book", "trades", "executions", "predictions")
+CHANNELS: Final = ("book", "trades", "executions", "positions", "predictions")
 _FEEDS: Final[Mapping[Channel, tuple[str, ...]]] = {
     "book": (BOOK.name,),
     "trades": (BOOK.name, TRADES.name),
     "executions": (EXECUTIONS.name,),
+    "positions": (EXECUTIONS.name,),
     "predictions": (BOOK.name, PREDICTIONS.name),
 }
 """What must have been read before a channel's snapshot is the present and not the past."""
@@ -151,9 +153,9 @@ class SocketDoor:
         return cast("Op", op), key
 
     def _key(self, session: Session, channel: Channel, ticker: Any) -> Key:  # noqa: ANN401 - JSON
-        if channel == "executions":
+        if channel in OWN:
             if ticker is not None:
-                raise problem(HttpReason.INVALID_FIELD, "executions are of all tickers")
+                raise problem(HttpReason.INVALID_FIELD, f"{channel} are of all tickers")
             self._entry.require_own(session)
             return channel, session.account
         if not isinstance(ticker, str):
@@ -172,7 +174,7 @@ class SocketDoor:
             raise problem(HttpReason.OVERLOADED, "unsubscribe from something first")
         if not all(self._model.is_caught_up(feed) for feed in _FEEDS[channel]):
             raise problem(HttpReason.STARTING, "subscribe again shortly")
-        if channel != "executions" and self._model.market.book_of(name) is None:
+        if channel not in OWN and self._model.market.book_of(name) is None:
             raise problem(Reason.UNKNOWN_TICKER.name, f"{name[:40]!r} is not traded here")
 
     # --- what it hears
@@ -215,4 +217,4 @@ async def _send(socket: WebSocket, message: bytes) -> None:
 
 def _ticker_member(key: Key) -> dict[str, str]:
     channel, name = key
-    return {} if channel == "executions" else {"ticker": name}
+    return {} if channel in OWN else {"ticker": name}

@@ -87,6 +87,16 @@ def positions_view(viewer: Viewer, account: str) -> View | None:
     }
 
 
+def no_positions(account: str) -> View:
+    """The same of an account that nothing was ever said of, for who waits until something is."""
+    return {
+        "account": account,
+        "account_sequence": 0,
+        "exposure": _money(None, None),
+        "positions": [],
+    }
+
+
 def _state_of(viewer: Viewer, reports: AccountReports) -> AccountState | None:
     decoded = None if reports.state is None else viewer.decode(EXECUTIONS.name, reports.state)
     return None if decoded is None else decoded.payload

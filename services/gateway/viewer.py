@@ -79,8 +79,15 @@ class Viewer:
 
     def tickers(self) -> View:
         """Every ticker in one line."""
-        found = (self._book(ticker) for ticker in self.model.market.tickers)
-        return {"tickers": [ticker_view(decoded) for decoded in found if decoded is not None]}
+        market = self.model.market
+        found = (self._book(ticker) for ticker in market.tickers)
+        return {
+            "tickers": [
+                ticker_view(decoded, market.instruments.get(decoded.payload.ticker))
+                for decoded in found
+                if decoded is not None
+            ]
+        }
 
     def trade(self, value: bytes) -> View | None:
         """A record of `trades`."""

@@ -18,6 +18,7 @@ from services.domain.codes import (
     TICKER_STATUS_NAMES,
 )
 from services.domain.commands import PlaceOrder
+from services.domain.controls import Instrument
 from services.domain.events import (
     AccountState,
     BookDepth,
@@ -156,8 +157,8 @@ def book_view(decoded: Decoded[BookDepth]) -> View:
     }
 
 
-def ticker_view(decoded: Decoded[BookDepth]) -> View:
-    """A ticker in one line."""
+def ticker_view(decoded: Decoded[BookDepth], rules: Instrument | None) -> View:
+    """A ticker in one line; without rules the genesis was not read yet."""
     depth = decoded.payload
     return {
         "ticker": depth.ticker,
@@ -165,6 +166,10 @@ def ticker_view(decoded: Decoded[BookDepth]) -> View:
         "last_price": _price_or_none(depth.last_price),
         "bid": format_price(depth.bids[0].price) if depth.bids else None,
         "ask": format_price(depth.asks[0].price) if depth.asks else None,
+        "tick": None if rules is None else format_price(rules.tick),
+        "sub_dollar_tick": None if rules is None else format_price(rules.sub_dollar_tick),
+        "lot": None if rules is None else rules.lot,
+        "order_quantity_max": None if rules is None else rules.order_quantity_max,
     }
 
 

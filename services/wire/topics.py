@@ -62,7 +62,7 @@ ORDERS_DLQ: Final = Topic(
 )  # fmt: skip
 CONTROLS: Final = Topic(
     "controls", "inbox", "none", 1, "forever", True,
-    ("gateway", "operators"), ("ingest", "recorder"),
+    ("gateway", "operators"), ("ingest", "recorder", "gateway"),
     ("Genesis", "OpenAccount", "Deposit", "SetLimits", "SetMark", "Halt", "Resume", "KillSwitch"),
     False,
 )  # fmt: skip

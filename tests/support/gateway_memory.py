@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from services.domain import codes
+from services.domain.controls import Genesis
 from services.domain.events import BookDepth, ExecutionReport, Level, Trade
 from services.domain.origin import FEATURES, MATCHING, Origin
 from services.domain.predictions import STREAMED, Prediction
@@ -22,7 +23,7 @@ from services.gateway.settings import GatewaySettings
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import Codec, local_codec
 from services.wire.messages import Payload
-from services.wire.topics import BOOK, EXECUTIONS, ORDERS, PREDICTIONS, TRADES
+from services.wire.topics import BOOK, CONTROLS, EXECUTIONS, ORDERS, PREDICTIONS, TRADES
 
 HOST: Final = "127.0.0.1"
 CODEC: Final[Codec] = local_codec()
@@ -215,6 +216,11 @@ def feed(gateway: Gateway, *payloads: Payload) -> None:
     """Let the gateway read these from its feeds."""
     for payload in payloads:
         feed_model(gateway.model, payload)
+
+
+def feed_genesis(model: ReadModel, genesis: Genesis) -> None:
+    """Let a gateway read this genesis."""
+    model.fold(CONTROLS.name, None, CODEC.encode_command(CONTROLS.name, genesis))
 
 
 def feed_model(model: ReadModel, payload: Payload, from_origin: Origin | None = None) -> None:

@@ -18,6 +18,7 @@ from tests.support.gateway_memory import (
     book,
     eventually,
     feed,
+    make_client,
     make_gateway,
     prediction,
     report,
@@ -65,6 +66,39 @@ async def test_a_book_is_heard_as_a_snapshot_and_updates() -> None:
         ("snapshot", "book", "AAPL", 0), ("update", "book", "AAPL", 1),
     ]  # fmt: skip
     assert update["data"]["bids"][0]["quantity"] == 2
+
+
+async def test_positions_come_whole_and_to_their_owner_alone() -> None:
+    gateway = make_gateway()
+    feed(gateway, report())
+    async with (
+        serving(gateway) as service,
+        connect(url(service), additional_headers=ALICE) as client,
+        connect(url(service, "?account=bob")) as other,
+    ):
+        for one in (client, other):
+            await say(one, op="subscribe", channel="positions")
+        snapshot = await hear(client)
+        assert (await hear(other))["data"] == {
+            "account": "bob", "account_sequence": 0, "positions": [],
+            "exposure": {"used": None, "max": None, "left": None},
+        }  # fmt: skip
+        fills = [
+            report(account_sequence=number, exec_type=codes.EXEC_TRADE, position=number)
+            for number in (2, 3)
+        ]
+        feed(gateway, *fills)
+        update = await hear(client)
+        while update["data"]["account_sequence"] < 3:
+            update = await hear(client)
+        await say(client, op="subscribe", channel="positions", ticker="AAPL")
+        assert (await hear(client))["reason"] == "INVALID_FIELD"
+        async with make_client(gateway) as rest:
+            assert update["data"] == (await rest.get("/positions")).json()
+    assert (snapshot["type"], snapshot["sequence"]) == ("snapshot", 0)
+    assert snapshot["data"]["positions"][0]["position"] == 0
+    assert update["data"]["positions"][0]["position"] == 3
+    assert "ticker" not in update
 
 
 async def test_trades_are_heard_by_anybody_without_who_traded() -> None:

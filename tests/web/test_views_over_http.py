@@ -5,6 +5,7 @@ import pytest
 
 from services.domain import codes
 from services.domain.events import BookDepth
+from services.domain.genesis import default_genesis
 from services.gateway.metrics import REQUESTS
 from services.gateway.session import Key, Session
 from services.wire.topics import BOOK
@@ -12,6 +13,7 @@ from tests.support.gateway_memory import (
     MemoryCommandLog,
     book,
     feed,
+    feed_genesis,
     make_client,
     make_gateway,
     prediction,
@@ -42,11 +44,17 @@ async def test_tickers_are_listed_with_status_and_prices() -> None:
     feed(gateway, book("TSLA"), BookDepth("AAPL", codes.HALTED, 0, (), ()))
     async with make_client(gateway, account=None) as client:
         shown = (await client.get("/tickers")).json()
+        feed_genesis(gateway.model, default_genesis())
+        ruled = (await client.get("/tickers")).json()
+    unread = dict.fromkeys(("tick", "sub_dollar_tick", "lot", "order_quantity_max"))
     assert shown["tickers"] == [
-        {"ticker": "AAPL", "status": "HALTED", "last_price": None, "bid": None, "ask": None},
+        {"ticker": "AAPL", "status": "HALTED", "last_price": None, "bid": None, "ask": None,
+         **unread},
         {"ticker": "TSLA", "status": "OPEN", "last_price": "187.24", "bid": "187.25",
-         "ask": "187.26"},
+         "ask": "187.26", **unread},
     ]  # fmt: skip
+    rules = {"tick": "0.01", "sub_dollar_tick": "0.0001", "lot": 1, "order_quantity_max": 1_000_000}
+    assert ruled["tickers"] == [line | rules for line in shown["tickers"]]
 
 
 @pytest.mark.parametrize("path", ["/tickers", "/book/AAPL", "/candles/AAPL"])

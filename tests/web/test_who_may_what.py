@@ -86,7 +86,7 @@ CLASSES: Final[Mapping[tuple[str, str], str]] = {
 """What each route is for. A path that is READ or TRADE is of one account, the caller's own."""
 
 CHANNEL_CLASSES: Final = {
-    "book": PUBLIC, "trades": PUBLIC, "predictions": PUBLIC, "executions": READ,
+    "book": PUBLIC, "trades": PUBLIC, "predictions": PUBLIC, "executions": READ, "positions": READ,
 }  # fmt: skip
 
 WRONG_SECRET: Final = spell_key(ALICE.kept.key_id, "x" * 43)
@@ -145,6 +145,7 @@ def of_alice() -> ExecutionReport:
         client_order_id=CLIENT_ORDER_ID,
         quantity=SHARES,
         remaining_quantity=SHARES,
+        position_worst=SHARES,
     )
 
 

@@ -1,6 +1,8 @@
-"""The public side: the newest depth of each ticker and its latest trades."""
+"""The public side: each ticker's rules, its newest depth and its latest trades."""
 
 from collections import deque
+
+from services.domain.controls import Genesis, Instrument
 
 
 class Market:
@@ -10,6 +12,11 @@ class Market:
         self._trades_kept = trades_kept
         self._books: dict[str, bytes] = {}
         self._trades: dict[str, deque[bytes]] = {}
+        self.instruments: dict[str, Instrument] = {}
+        """The rules by ticker, as the genesis fixed them; empty before it was read."""
+
+    def note_genesis(self, genesis: Genesis) -> None:
+        self.instruments = {found.ticker: found for found in genesis.instruments}
 
     def note_book(self, ticker: str, value: bytes) -> None:
         self._books[ticker] = value

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from services.domain.codes import EXEC_TRADE
+from services.domain.controls import Genesis
+from services.domain.genesis import find_genesis_fault
 from services.gateway.core.candles import Candles
 from services.gateway.core.fills import Fills
 from services.gateway.core.forecasts import Forecasts, is_sound
@@ -13,11 +15,19 @@ from services.gateway.core.market import Market
 from services.gateway.core.orders import OrderTable
 from services.gateway.core.trade_heads import TradeHeadReader
 from services.wire.codec import EMPTY_VALUE, MALFORMED_AVRO, Codec, UndecodableError
-from services.wire.topics import BOOK, EXECUTIONS, PREDICTIONS, TRADES
+from services.wire.topics import (
+    ACCOUNT_PARTITIONS,
+    BOOK,
+    CONTROLS,
+    EXECUTIONS,
+    PREDICTIONS,
+    TICKER_PARTITIONS,
+    TRADES,
+)
 
 TRADING_FEEDS: Final = (BOOK, TRADES, EXECUTIONS)
 """Those of the trading path, which are written exactly once."""
-FEEDS: Final = (*TRADING_FEEDS, PREDICTIONS)
+FEEDS: Final = (*TRADING_FEEDS, PREDICTIONS, CONTROLS)
 
 
 class Listener(Protocol):
@@ -74,6 +84,9 @@ class ReadModel:
         if topic == EXECUTIONS.name:
             self._fold_report(value)
             return
+        if topic == CONTROLS.name:
+            self._fold_control(value)
+            return
         if not value or not key:
             raise UndecodableError(EMPTY_VALUE, "a record without key or value")
         ticker = key.decode(errors="replace")
@@ -119,6 +132,15 @@ class ReadModel:
             raise UndecodableError(MALFORMED_AVRO, "no probability for each class")
         if self.forecasts.note(ticker, prediction) and self.listener is not None:
             self.listener.predicted(ticker)
+
+    def _fold_control(self, value: bytes | None) -> None:
+        """Only the genesis says anything here; the first one counts, as it does for every fold."""
+        kind, _ = self.codec.writer_of(CONTROLS.name, value)
+        if kind is not Genesis or self.market.instruments:
+            return
+        genesis: Genesis = self.codec.decode_foreign(CONTROLS.name, value).payload
+        if not find_genesis_fault(genesis, TICKER_PARTITIONS, ACCOUNT_PARTITIONS):
+            self.market.note_genesis(genesis)
 
     def note_caught_up(self, topic: str) -> None:
         """The topic has been read up to where it ended at the start."""

@@ -1,14 +1,25 @@
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.domain import codes
 from services.domain.commands import PlaceOrder
+from services.domain.controls import SetMark
+from services.domain.genesis import default_genesis
 from services.gateway.core.orders import OrderTable
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.wire.codec import UndecodableError
-from services.wire.topics import BOOK, EXECUTIONS, TRADES
-from tests.support.gateway_memory import CODEC, book, feed_model, prediction, report, trade
+from services.wire.topics import BOOK, CONTROLS, EXECUTIONS, TRADES
+from tests.support.gateway_memory import (
+    CODEC,
+    book,
+    feed_genesis,
+    feed_model,
+    prediction,
+    report,
+    trade,
+)
 
 COMMAND = PlaceOrder("alice", "a-1", "AAPL", codes.BUY, codes.LIMIT, codes.GTC, post_only=False,
                      price=1, quantity=2, self_trade_prevention=0)  # fmt: skip
@@ -148,8 +159,19 @@ def test_a_prediction_that_makes_no_sense_is_a_strangers(changes: dict[str, Any]
 
 def test_a_topic_is_behind_until_it_was_read_to_its_end() -> None:
     model = make_model()
-    assert model.behind == ["book", "executions", "predictions", "trades"]
+    assert model.behind == ["book", "controls", "executions", "predictions", "trades"]
     model.note_caught_up(BOOK.name)
-    assert model.behind == ["executions", "predictions", "trades"]
+    assert model.behind == ["controls", "executions", "predictions", "trades"]
     assert model.is_caught_up(BOOK.name)
     assert not model.is_caught_up(TRADES.name)
+
+
+def test_the_rules_are_those_of_the_first_sound_genesis() -> None:
+    model, genesis = make_model(), default_genesis()
+    feed_genesis(model, msgspec.structs.replace(genesis, accounts_max=0))
+    assert model.market.instruments == {}
+    model.fold(CONTROLS.name, b"", CODEC.encode_command(CONTROLS.name, SetMark("m", "AAPL", 100)))
+    feed_genesis(model, genesis)
+    coarse = tuple(msgspec.structs.replace(rules, lot=100) for rules in genesis.instruments)
+    feed_genesis(model, msgspec.structs.replace(genesis, instruments=coarse))
+    assert tuple(model.market.instruments.values()) == genesis.instruments

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from services.domain import codes
 from services.domain.commands import PlaceOrder
 from services.domain.events import AccountState, BookDepth, TickerLimits
+from services.domain.genesis import default_genesis
 from services.domain.reasons import Reason
 from services.gateway import models, request_models, views
 from services.gateway.core.candles import Candle
@@ -46,8 +47,8 @@ def decoded(payload: Any) -> Decoded[Any]:  # noqa: ANN401
         (models.Account, views.report_view(decoded(STATE))),
         (models.Book, views.book_view(decoded(book()))),
         (models.Book, views.book_view(decoded(EMPTY_BOOK))),
-        (models.TickerLine, views.ticker_view(decoded(book()))),
-        (models.TickerLine, views.ticker_view(decoded(EMPTY_BOOK))),
+        (models.TickerLine, views.ticker_view(decoded(book()), default_genesis().instruments[0])),
+        (models.TickerLine, views.ticker_view(decoded(EMPTY_BOOK), None)),
         (models.PublicTrade, views.trade_view(decoded(trade()))),
         (models.Candles, views.candles_view("AAPL", "1s", [], None)),
         (models.Candles, views.candles_view("AAPL", "1d", [CANDLE], 7)),
@@ -113,7 +114,7 @@ def test_the_average_price_is_rounded_to_six_places(
 
 def test_a_market_order_has_no_price_and_an_empty_side_no_top() -> None:
     assert views.order_view(decoded(MARKET))["price"] is None
-    line = views.ticker_view(decoded(EMPTY_BOOK))
+    line = views.ticker_view(decoded(EMPTY_BOOK), None)
     assert (line["last_price"], line["bid"], line["ask"]) == (None, None, None)
     assert line["status"] == "HALTED"
 
