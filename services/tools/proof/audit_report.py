@@ -32,16 +32,17 @@ def print_findings(found: Findings) -> None:
     if found.first is None:
         sys.stdout.write("Everything follows from the log.\n")
         return
-    sys.stdout.write(f"FIRST DIFFERENCE: {_headline(found.first)}\n")
+    sys.stdout.write(f"FIRST DIFFERENCE: {headline(found.first)}\n")
     sys.stdout.write(f"  expected: {found.first.expected}\n  found:    {found.first.found}\n")
     others = found.findings[1:]
     for finding in others[:_SPELLED_MAX]:
-        sys.stdout.write(f"then: {_headline(finding)}\n")
+        sys.stdout.write(f"then: {headline(finding)}\n")
     if len(others) > _SPELLED_MAX:
         sys.stdout.write(f"and {len(others) - _SPELLED_MAX:,} more\n")
 
 
-def _headline(finding: Finding) -> str:
+def headline(finding: Finding) -> str:
+    """Where it is and which check found it, without what was found there."""
     held = f", {finding.where}" if finding.where else ""
     return f"{finding.topic}/{finding.partition} at offset {finding.offset}{held} ({finding.check})"
 

@@ -93,6 +93,7 @@ def audit(
     console = Console(stderr=True)
     deployment = read_deployment()
     load_for(_count_records(deployment), console.print)
+    from services.tools.proof.audit_record import record_audit
     from services.tools.proof.audit_report import print_findings, to_document
     from services.tools.proof.audit_run import Options, audit_deployment
 
@@ -106,6 +107,8 @@ def audit(
             lambda read, total: bar.update(task, completed=read, total=total),
             lambda doing: bar.update(task, description=doing),
         )
+    if database and (cause := record_audit(deployment, found, from_snapshots=from_snapshots)):
+        console.print(f"[yellow]this audit is not on record in PostgreSQL: {cause}[/yellow]")
     if as_json:
         print_json(to_document(found))
     else:

@@ -68,6 +68,16 @@ class Audit:
         first: dict[str, Any] = said["first_difference"]
         return first
 
+    def recorded(self) -> list[dict[str, Any]]:
+        """What is kept of the audits so far, the oldest first."""
+        with self.database() as database:
+            rows = database.execute(
+                "SELECT to_jsonb(kept) FROM outcry.audits AS kept WHERE deployment = %s"
+                " ORDER BY audit_id",
+                (self.path.prefix,),
+            )
+            return [row for (row,) in rows]
+
     def database(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.path.addresses.pg_dsn, autocommit=True)
 
@@ -93,6 +103,12 @@ def test_an_exchange_is_found_whole_by_one_process_or_two(audit: Audit) -> None:
         assert f" {one['records']} {one['digest']}" in text
     for name, number in said["totals"].items():
         assert f"{name} {number:,}" in text
+    two, one = audit.recorded()
+    assert (two["holds"], two["differences"], two["first_difference"]) == (True, 0, "")
+    assert two["records"] >= RECORDS
+    assert one["digest"] == two["digest"]
+    ends = {(d["topic"], d["partition"]): d["next_offset"] for d in said["digests"]}
+    assert two["next_offsets"]["orders"] == [ends["orders", partition] for partition in range(5)]
 
 
 def kept_digests(said: dict[str, Any]) -> list[dict[str, Any]]:
@@ -159,6 +175,9 @@ def test_a_changed_row_is_named(audit: Audit, table: str, column: str, changed: 
         database.execute(sql.SQL(update).format(original, only), place)
     assert (first["partition"], first["offset"]) == place[1:]
     assert first["where"] == f"table {table}"
+    kept = audit.recorded()[-1]
+    assert not kept["holds"]
+    assert f"/{place[1]} at offset {place[2]}, table {table}" in kept["first_difference"]
 
 
 def test_a_row_that_is_gone_is_named(audit: Audit) -> None:
