@@ -35,6 +35,8 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.socket_entry import SocketEntry
 from services.gateway.socket_orders import SocketOrders
 from services.gateway.sockets import SocketDoor
+from services.gateway.stage_lag import KafkaStages
+from services.gateway.system_status import SystemStatus
 from services.gateway.verdicts import Verdicts
 from services.gateway.viewer import Viewer
 from services.runtime.telemetry import Telemetry
@@ -90,13 +92,26 @@ def build_gateway(
         entry=entry,
         page=Page(settings.gateway_page_dir),
         drift=_drift_ledger(settings, telemetry),
+        status=_system_status(settings, telemetry),
         telemetry=telemetry,
     )
 
 
 def _drift_ledger(settings: GatewaySettings, telemetry: Telemetry) -> DriftLedger:
-    dsn = settings.pg_dsn.get_secret_value() if settings.pg_dsn else None
-    return DriftLedger(dsn, settings.deployment, settings.gateway_drift_reads_max, telemetry)
+    reads_max = settings.gateway_drift_reads_max
+    return DriftLedger(_dsn_of(settings), settings.deployment, reads_max, telemetry)
+
+
+def _system_status(settings: GatewaySettings, telemetry: Telemetry) -> SystemStatus:
+    stages = KafkaStages(
+        settings.kafka_bootstrap, settings.topic_prefix, settings.gateway_status_wait_ms
+    )
+    age_s_max = settings.gateway_status_age_ms / _MS_PER_S
+    return SystemStatus(stages, _dsn_of(settings), settings.deployment, age_s_max, telemetry)
+
+
+def _dsn_of(settings: GatewaySettings) -> str | None:
+    return settings.pg_dsn.get_secret_value() if settings.pg_dsn else None
 
 
 def make_app(gateway: Gateway) -> FastAPI:

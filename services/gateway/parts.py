@@ -17,6 +17,7 @@ from services.gateway.ports import CommandLog
 from services.gateway.settings import GatewaySettings
 from services.gateway.socket_entry import SocketEntry
 from services.gateway.sockets import SocketDoor
+from services.gateway.system_status import SystemStatus
 from services.gateway.verdicts import Verdicts
 from services.gateway.viewer import Viewer
 from services.runtime.telemetry import Telemetry
@@ -38,6 +39,7 @@ class Gateway(msgspec.Struct, frozen=True):
     entry: SocketEntry
     page: Page
     drift: DriftLedger
+    status: SystemStatus
     telemetry: Telemetry
 
 

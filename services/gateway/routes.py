@@ -12,6 +12,7 @@ from services.gateway import (
     health_routes,
     market_routes,
     order_routes,
+    status_routes,
 )
 from services.gateway.answers import json_answer
 from services.gateway.asyncapi import describe_messages
@@ -26,6 +27,7 @@ for part in (
     market_routes,
     drift_routes,
     health_routes,
+    status_routes,
     admin_routes,
 ):
     router.include_router(part.router)

@@ -99,6 +99,10 @@ class GatewaySettings(RoomSettings):
     """The deployment's folder, below which drift keeps its reports; `outcry up` tells it."""
     gateway_drift_reads_max: int = Field(default=4, ge=1, le=40)
     """Most threads that read drift's results from PostgreSQL at a time."""
+    gateway_status_age_ms: int = Field(default=5_000, ge=0)
+    """How old the answer of GET /status may be before Kafka and PostgreSQL are asked again."""
+    gateway_status_wait_ms: int = Field(default=2_000, ge=10, le=10_000)
+    """Longest wait for Kafka's part of it."""
 
     @property
     def host_names(self) -> tuple[str, ...]:

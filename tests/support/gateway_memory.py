@@ -66,6 +66,7 @@ def make_settings(**changes: Any) -> GatewaySettings:  # noqa: ANN401 - any fiel
         "gateway_access": "open",
         "gateway_port": 0,
         "gateway_newest_interval_ms": 0,
+        "gateway_status_wait_ms": 50,
     }
     return GatewaySettings(**(fields | changes))
 

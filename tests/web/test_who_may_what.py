@@ -52,6 +52,7 @@ CLASSES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/asyncapi.json"): PUBLIC,
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/readyz"): PUBLIC,
+    ("GET", "/status"): PUBLIC,
     ("GET", "/time"): PUBLIC,
     ("GET", "/tickers"): PUBLIC,
     ("GET", "/book/{ticker}"): PUBLIC,
