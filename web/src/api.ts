@@ -1,6 +1,7 @@
 /** The gateway over HTTP. */
 
 import { CANDLES_MAX, type Interval } from "./candles";
+import { type Credential, headersOf } from "./credential";
 import {
   type Action,
   type Page,
@@ -11,11 +12,19 @@ import {
   readVerdicts,
   type Result,
 } from "./drift";
+import { type ExchangeStatus, readStatus } from "./exchange";
 import { type CandleHistory, readCandles, readTickers, readTime } from "./messages";
+import { type Order, readOrders } from "./orders";
+import { ProblemError, readProblem } from "./problem";
+import { type Body, judge, makeClientId, type Outcome, type Rules } from "./ticket";
 
 const WAIT_MS_MAX = 10_000;
+/** How long a command waits for the exchange's word. */
+const VERDICT_WAIT_S = 2;
+/** Looked through for those that ended last. */
+const ORDERS_MAX = 50;
 
-export async function fetchTickers(): Promise<string[]> {
+export async function fetchTickers(): Promise<Map<string, Rules>> {
   return readTickers(await ask("/tickers"));
 }
 
@@ -49,15 +58,68 @@ export async function fetchActions(limit: number): Promise<Action[]> {
   return readActions(await ask(`/drift/actions?limit=${limit}`));
 }
 
-async function ask(path: string): Promise<unknown> {
-  const answer = await fetch(path, { signal: AbortSignal.timeout(WAIT_MS_MAX) });
-  if (!answer.ok) throw new Error(await causeOf(path, answer));
-  return answer.json();
+export async function fetchStatus(nowUs: number): Promise<ExchangeStatus> {
+  return readStatus(await ask("/status"), nowUs);
 }
 
-/** What the problem document says, for people. */
-async function causeOf(path: string, answer: Response): Promise<string> {
-  const said: unknown = await answer.json().catch(() => null);
-  if (typeof said === "object" && said !== null && "detail" in said) return String(said.detail);
-  return `${path} was answered with ${answer.status}`;
+/**
+ * Whether the gateway lets this one in.
+ *
+ * A key that may not read, and an account of which nothing is known yet, are let in.
+ *
+ * @throws ProblemError it does not; any other error: it did not answer.
+ */
+export async function knock(credential: Credential): Promise<void> {
+  try {
+    await ask("/account", { headers: headersOf(credential) });
+  } catch (error) {
+    const reason = error instanceof ProblemError ? error.problem.reason : "";
+    if (reason !== "SCOPE_REQUIRED" && reason !== "UNKNOWN_ACCOUNT") throw error;
+  }
+}
+
+export async function fetchOrders(credential: Credential): Promise<Order[]> {
+  return readOrders(await ask(`/orders?limit=${ORDERS_MAX}`, { headers: headersOf(credential) }));
+}
+
+/** Send an order, and wait a little for what becomes of it; never rejects. */
+export async function placeOrder(credential: Credential, body: Body): Promise<Outcome> {
+  const init = command(credential, body);
+  try {
+    const answer = await fetch("/orders", init);
+    return judge(answer.status, await answer.json().catch(() => null));
+  } catch (error) {
+    return { kind: "unknown", cause: `no answer came (${(error as Error).message})` };
+  }
+}
+
+/** @throws ProblemError it was refused; any other error: it is not known. */
+export async function cancelOrder(credential: Credential, orderId: string): Promise<void> {
+  const body = { client_command_id: makeClientId("page-cancel") };
+  await ask(`/orders/${encodeURIComponent(orderId)}/cancel`, command(credential, body));
+}
+
+/** @throws as cancelOrder. */
+export async function cancelAll(credential: Credential): Promise<void> {
+  const body = { client_command_id: makeClientId("page-cancel-all") };
+  await ask("/orders/cancel-all", command(credential, body));
+}
+
+function command(credential: Credential, body: object): RequestInit {
+  return {
+    method: "POST",
+    headers: {
+      ...headersOf(credential),
+      "Content-Type": "application/json",
+      Prefer: `wait=${VERDICT_WAIT_S}`,
+    },
+    body: JSON.stringify(body),
+    signal: AbortSignal.timeout(WAIT_MS_MAX),
+  };
+}
+
+async function ask(path: string, init: RequestInit = {}): Promise<unknown> {
+  const answer = await fetch(path, { signal: AbortSignal.timeout(WAIT_MS_MAX), ...init });
+  if (answer.ok) return answer.json();
+  throw new ProblemError(readProblem(path, answer.status, await answer.json().catch(() => null)));
 }

@@ -1,24 +1,41 @@
-/** The WebSocket: stays connected by itself, and says how it is. */
+/** The WebSocket: stays connected by itself, says how it is, and proves who asks. */
 
 import { backoffMs } from "./backoff";
-import { type Channel, type Message, readMessage } from "./messages";
+import { type Credential, type Identity, namedIdentity } from "./credential";
+import {
+  MARKET_CHANNELS,
+  type MarketChannel,
+  type Message,
+  OWN_CHANNELS,
+  type OwnChannel,
+  readMessage,
+} from "./messages";
 import { BadMessageError } from "./reading";
 import { Sequences } from "./sequences";
 
 /** The gateway breaks a silence after 15 s by a heartbeat. */
 const SILENCE_MS_MAX = 40_000;
-const CHANNELS: readonly Channel[] = ["book", "trades", "predictions"];
+/** The gateway closes with it when a key counts no more. */
+const KEY_ENDED = 4003;
 
 export type State =
   | { kind: "connecting" }
   | { kind: "live" }
   | { kind: "waiting"; cause: string; untilMs: number };
 
-export type Update = Extract<Message, { type: "snapshot" | "update" }>;
+type Update = Extract<Message, { type: "snapshot" | "update" }>;
+export type MarketUpdate = Extract<Update, { channel: MarketChannel }>;
+export type OwnUpdate = Extract<Update, { channel: OwnChannel }>;
 
 export interface Ear {
   /** Called with each message about the ticker watched, in order and without a gap. */
-  heard(update: Update): void;
+  heard(update: MarketUpdate): void;
+  /** The same of what is the caller's own. */
+  heardOwn(update: OwnUpdate): void;
+  /** The gateway knows who asks: after each connect. */
+  entered(identity: Identity): void;
+  /** It does not let this one in, or not any more; the connection goes on without. */
+  refused(cause: string): void;
   changed(state: State): void;
 }
 
@@ -26,8 +43,10 @@ export class Connection {
   private socket: WebSocket | null = null;
   private readonly sequences = new Sequences();
   private ticker = "";
+  private credential: Credential | null = null;
   private failures = 0;
   private silence = 0;
+  private retry = 0;
 
   constructor(
     private readonly address: string,
@@ -42,55 +61,97 @@ export class Connection {
     if (this.socket === null) {
       if (before === "") this.connect();
     } else if (this.socket.readyState === WebSocket.OPEN) {
-      this.say("unsubscribe", before);
-      this.say("subscribe", ticker);
+      this.sayMarket("unsubscribe", before);
+      this.sayMarket("subscribe", ticker);
     }
   }
 
+  /** Be this one from now on, null: nobody; by a connection of its own. */
+  be(credential: Credential | null): void {
+    this.credential = credential;
+    if (this.ticker === "") return;
+    this.part();
+    this.connect();
+  }
+
   private connect(): void {
+    clearTimeout(this.retry);
     this.ear.changed({ kind: "connecting" });
-    const socket = new WebSocket(this.address);
+    const { credential } = this;
+    // An account that is only named can be named nowhere else by a browser; a key never is.
+    const named = credential?.kind === "account" ? credential.account : "";
+    const query = named === "" ? "" : `?account=${encodeURIComponent(named)}`;
+    const socket = new WebSocket(this.address + query);
     this.socket = socket;
     this.mindSilence();
-    socket.onopen = () => this.say("subscribe", this.ticker);
+    socket.onopen = () => {
+      this.sayMarket("subscribe", this.ticker);
+      if (credential?.kind === "key") {
+        socket.send(JSON.stringify({ op: "authenticate", key: credential.key }));
+      } else if (named !== "") {
+        this.enter(namedIdentity(named));
+      }
+    };
     socket.onmessage = (event) => {
       if (this.socket !== socket) return;
       this.mindSilence();
       this.hear(String(event.data));
     };
     socket.onclose = (event) => {
-      if (this.socket === socket) this.lose(event.reason || "the gateway does not answer");
+      if (this.socket !== socket) return;
+      const cause = event.reason || "the gateway does not answer";
+      if (event.code === KEY_ENDED) this.drop(cause);
+      this.lose(cause);
     };
+  }
+
+  private enter(identity: Identity): void {
+    if (identity.scopes.includes("read")) {
+      for (const channel of OWN_CHANNELS) {
+        this.sequences.begin(channel);
+        this.socket?.send(JSON.stringify({ op: "subscribe", channel }));
+      }
+    }
+    this.ear.entered(identity);
+  }
+
+  private drop(cause: string): void {
+    this.credential = null;
+    this.ear.refused(cause);
   }
 
   private hear(text: string): void {
     let message: Message;
     try {
       message = readMessage(text);
-      if (message.type === "error") {
-        this.lose(message.reason === "STARTING" ? "the exchange is starting" : message.detail);
-      } else if (message.type !== "other") {
-        this.pass(message);
-      }
+      if (message.type === "error") this.hearError(message.reason, message.detail);
+      else if (message.type === "authenticated") this.enter(message);
+      else if (message.type !== "other") this.pass(message);
     } catch (error) {
       if (!(error instanceof BadMessageError)) throw error;
       this.lose("the gateway is of another version; load the page again");
     }
   }
 
+  private hearError(reason: string, detail: string): void {
+    if (reason === "KEY_REFUSED") this.drop(`${reason}: ${detail}`);
+    else this.lose(reason === "STARTING" ? "the exchange is starting" : detail);
+  }
+
   private pass(update: Update): void {
-    const verdict = this.sequences.judge(`${update.channel} ${update.ticker}`, update.sequence);
+    const verdict = this.sequences.judge(subscriptionOf(update), update.sequence);
     if (verdict === "gap") this.lose("a message was missed");
     if (verdict !== "next") return;
     if (this.failures > 0 || update.type === "snapshot") {
       this.failures = 0;
       this.ear.changed({ kind: "live" });
     }
-    this.ear.heard(update);
+    if ("ticker" in update) this.ear.heard(update);
+    else this.ear.heardOwn(update);
   }
 
-  private say(op: "subscribe" | "unsubscribe", ticker: string): void {
-    for (const channel of CHANNELS) {
+  private sayMarket(op: "subscribe" | "unsubscribe", ticker: string): void {
+    for (const channel of MARKET_CHANNELS) {
       const subscription = `${channel} ${ticker}`;
       if (op === "subscribe") this.sequences.begin(subscription);
       else this.sequences.end(subscription);
@@ -98,20 +159,29 @@ export class Connection {
     }
   }
 
-  private lose(cause: string): void {
+  private part(): void {
     const socket = this.socket;
     this.socket = null;
     clearTimeout(this.silence);
-    for (const channel of CHANNELS) this.sequences.end(`${channel} ${this.ticker}`);
+    for (const channel of MARKET_CHANNELS) this.sequences.end(`${channel} ${this.ticker}`);
+    for (const channel of OWN_CHANNELS) this.sequences.end(channel);
     socket?.close();
+  }
+
+  private lose(cause: string): void {
+    this.part();
     this.failures += 1;
     const waitMs = backoffMs(this.failures, Math.random());
     this.ear.changed({ kind: "waiting", cause, untilMs: Date.now() + waitMs });
-    setTimeout(() => this.connect(), waitMs);
+    this.retry = setTimeout(() => this.connect(), waitMs);
   }
 
   private mindSilence(): void {
     clearTimeout(this.silence);
     this.silence = setTimeout(() => this.lose("nothing was heard for long"), SILENCE_MS_MAX);
   }
+}
+
+function subscriptionOf(update: Update): string {
+  return "ticker" in update ? `${update.channel} ${update.ticker}` : update.channel;
 }

@@ -5,26 +5,31 @@ import { backoffMs } from "./backoff";
 import { type Interval, INTERVALS_US } from "./candles";
 import { Connection, type State } from "./connection";
 import { Market } from "./market";
+import type { Rules } from "./ticket";
+import { Trader } from "./trader";
 import { ChartView } from "./views/chart";
 import { byId, fillChoice } from "./views/dom";
 import { showLadder } from "./views/ladder";
 import { ModelView } from "./views/model";
 import { PredictionsView } from "./views/predictions";
 import { showStatus } from "./views/status";
+import { SystemView } from "./views/system";
 import { showTape } from "./views/tape";
 
 const TICK_MS = 100;
 const FIRST_INTERVAL: Interval = "1s";
-const VIEWS = ["Market", "Model"] as const;
-/** Of the address: a view can be linked to. */
-const MODEL_HASH = "#model";
+/** Each view by what names it in the address, so that it can be linked to. */
+const VIEWS = { Market: "", Model: "#model", System: "#system" } as const;
+type View = keyof typeof VIEWS;
 
 class Page {
   private readonly chart = new ChartView();
   private readonly predictions = new PredictionsView();
   private readonly connection: Connection;
+  private readonly trader: Trader;
+  private readonly system = new SystemView(() => this.nowUs());
   private model: ModelView | null = null;
-  private tickers: string[] = [];
+  private rules = new Map<string, Rules>();
   private market = new Market("", FIRST_INTERVAL);
   private state: State = { kind: "connecting" };
   private clockOffsetUs = 0;
@@ -39,12 +44,16 @@ class Page {
         if (this.market.hear(update)) void this.refreshCandles();
         this.drawSoon();
       },
+      heardOwn: (update) => this.trader.hear(update),
+      entered: (identity) => this.trader.enter(identity),
+      refused: (cause) => this.trader.leave(cause),
       changed: (state) => {
         this.state = state;
         if (state.kind === "live") void this.readClock();
         showStatus(state);
       },
     });
+    this.trader = new Trader((credential) => this.connection.be(credential));
     setInterval(() => {
       this.predictions.tick(this.nowUs());
       showStatus(this.state);
@@ -55,8 +64,8 @@ class Page {
   async start(): Promise<void> {
     addEventListener("hashchange", () => this.turn());
     this.turn();
-    const tickers = await this.persist(fetchTickers, (found) => found.length > 0);
-    this.tickers = tickers;
+    this.rules = await this.persist(fetchTickers, (found) => found.size > 0);
+    const tickers = [...this.rules.keys()];
     this.model?.know(tickers);
     const [first = ""] = tickers;
     fillChoice(byId("tickers"), "ticker", tickers, first, (ticker) => this.look(ticker));
@@ -72,28 +81,32 @@ class Page {
       },
     );
     this.look(first);
+    this.trader.resume();
   }
 
   /** Show the view that the address names. */
   private turn(): void {
-    const isModel = location.hash === MODEL_HASH;
-    fillChoice(byId("views"), "view", VIEWS, isModel ? "Model" : "Market", (view) => {
-      location.hash = view === "Model" ? MODEL_HASH : "";
+    const names = Object.keys(VIEWS) as View[];
+    const shown = names.find((name) => VIEWS[name] === location.hash) ?? "Market";
+    fillChoice(byId("views"), "view", names, shown, (view) => {
+      location.hash = VIEWS[view as View];
     });
-    byId("market").hidden = isModel;
-    byId("tickers").hidden = isModel;
-    byId("model").hidden = !isModel;
-    if (!isModel) this.model?.rest();
-    else {
-      this.model ??= new ModelView(this.tickers);
+    for (const name of names) byId(name.toLowerCase()).hidden = name !== shown;
+    byId("tickers").hidden = shown !== "Market";
+    if (shown === "Model") {
+      this.model ??= new ModelView([...this.rules.keys()]);
       void this.model.refresh();
-    }
+    } else this.model?.rest();
+    if (shown === "System") void this.system.refresh();
+    else this.system.rest();
   }
 
   private look(ticker: string): void {
     this.market = new Market(ticker, this.market.interval);
     document.title = `${ticker} · Outcry`;
     this.connection.watch(ticker);
+    const rules = this.rules.get(ticker);
+    if (rules !== undefined) this.trader.look(ticker, rules);
     this.drawSoon();
   }
 

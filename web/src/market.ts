@@ -1,7 +1,7 @@
 /** What is known of the ticker that is looked at, and what becomes of it with each message. */
 
 import { CandleSeries, type Interval } from "./candles";
-import type { Update } from "./connection";
+import type { MarketUpdate } from "./connection";
 import {
   type Book,
   type CandleHistory,
@@ -29,7 +29,7 @@ export class Market {
   ) {}
 
   /** @returns whether the candles must be fetched (again). */
-  hear(update: Update): boolean {
+  hear(update: MarketUpdate): boolean {
     switch (update.channel) {
       case "book":
         this.book = readBook(update.data);

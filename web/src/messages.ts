@@ -1,7 +1,8 @@
 /** What the gateway says, checked and with its prices as whole numbers. */
 
 import { parsePrice } from "./amounts";
-import { BadMessageError, list, number, object, oneOf, string } from "./reading";
+import { BadMessageError, type Json, list, nullOr, number, object, oneOf, string } from "./reading";
+import type { Rules } from "./ticket";
 
 export interface Level {
   price: number;
@@ -55,10 +56,23 @@ export interface Prediction {
   gridTimeUs: number;
 }
 
-export type Channel = "book" | "trades" | "predictions";
+export const MARKET_CHANNELS = ["book", "trades", "predictions"] as const;
+/** The caller's own, of all tickers. */
+export const OWN_CHANNELS = ["executions", "positions"] as const;
+
+export type MarketChannel = (typeof MARKET_CHANNELS)[number];
+export type OwnChannel = (typeof OWN_CHANNELS)[number];
+
+interface Head {
+  type: "snapshot" | "update";
+  sequence: number;
+  data: unknown;
+}
 
 export type Message =
-  | { type: "snapshot" | "update"; channel: Channel; ticker: string; sequence: number; data: unknown }
+  | (Head & { channel: MarketChannel; ticker: string })
+  | (Head & { channel: OwnChannel })
+  | { type: "authenticated"; account: string; scopes: string[] }
   | { type: "error"; reason: string; detail: string }
   | { type: "other" };
 
@@ -67,18 +81,26 @@ export function readMessage(text: string): Message {
   switch (said["type"]) {
     case "snapshot":
     case "update":
+      return readUpdate(said, said["type"]);
+    case "authenticated":
       return {
-        type: said["type"],
-        channel: oneOf(said["channel"], ["book", "trades", "predictions"]),
-        ticker: string(said["ticker"]),
-        sequence: number(said["sequence"]),
-        data: said["data"],
+        type: "authenticated",
+        account: string(said["account"]),
+        scopes: list(said["scopes"], string),
       };
     case "error":
       return { type: "error", reason: string(said["reason"]), detail: string(said["detail"]) };
     default:
       return { type: "other" };
   }
+}
+
+function readUpdate(said: Json, type: Head["type"]): Message {
+  const channel = oneOf(said["channel"], [...MARKET_CHANNELS, ...OWN_CHANNELS]);
+  const head = { type, sequence: number(said["sequence"]), data: said["data"] };
+  return channel === "executions" || channel === "positions"
+    ? { ...head, channel }
+    : { ...head, channel, ticker: string(said["ticker"]) };
 }
 
 export function readBook(data: unknown): Book {
@@ -119,8 +141,21 @@ export function readCandles(data: unknown): CandleHistory {
   };
 }
 
-export function readTickers(data: unknown): string[] {
-  return list(object(data)["tickers"], (line) => string(object(line)["ticker"]));
+/** The rules of each ticker, in the order of the list. */
+export function readTickers(data: unknown): Map<string, Rules> {
+  const lines = list(object(data)["tickers"], (item): [string, Rules] => {
+    const line = object(item);
+    return [
+      string(line["ticker"]),
+      {
+        tick: nullOr(line["tick"], price),
+        subDollarTick: nullOr(line["sub_dollar_tick"], price),
+        lot: nullOr(line["lot"], number),
+        quantityMax: nullOr(line["order_quantity_max"], number),
+      },
+    ];
+  });
+  return new Map(lines);
 }
 
 export function readTime(data: unknown): number {

@@ -41,3 +41,11 @@ export function fillChoice(
   const legend = fieldset.querySelector("legend");
   fieldset.replaceChildren(...(legend === null ? [] : [legend]), ...labels);
 }
+
+export function input(id: string): HTMLInputElement {
+  return byId(id) as HTMLInputElement;
+}
+
+export function select(id: string): HTMLSelectElement {
+  return byId(id) as HTMLSelectElement;
+}
