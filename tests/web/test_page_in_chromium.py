@@ -97,7 +97,7 @@ async def _on_a_phone(tab: Tab, gateway: Gateway) -> None:
         "[...document.querySelectorAll('#market section')].map(s => s.getBoundingClientRect())"
         ".map(box => [box.left, box.width].join())"
     )
-    assert len(places) == 4
+    assert len(places) == 7
     assert len(set(places)) == 1
     await take_picture(tab, "page-phone.png", is_whole_page=True)
 

@@ -34,7 +34,7 @@ export interface Ear {
   heardOwn(update: OwnUpdate): void;
   /** The gateway knows who asks: after each connect. */
   entered(identity: Identity): void;
-  /** It does not let this one in, or not any more; the connection goes on without. */
+  /** It does not let this one in, or not any more; say by `be` who else. */
   refused(cause: string): void;
   changed(state: State): void;
 }
@@ -100,8 +100,8 @@ export class Connection {
     socket.onclose = (event) => {
       if (this.socket !== socket) return;
       const cause = event.reason || "the gateway does not answer";
-      if (event.code === KEY_ENDED) this.drop(cause);
-      this.lose(cause);
+      if (event.code === KEY_ENDED) this.ear.refused(cause);
+      else this.lose(cause);
     };
   }
 
@@ -113,11 +113,6 @@ export class Connection {
       }
     }
     this.ear.entered(identity);
-  }
-
-  private drop(cause: string): void {
-    this.credential = null;
-    this.ear.refused(cause);
   }
 
   private hear(text: string): void {
@@ -134,7 +129,7 @@ export class Connection {
   }
 
   private hearError(reason: string, detail: string): void {
-    if (reason === "KEY_REFUSED") this.drop(`${reason}: ${detail}`);
+    if (reason === "KEY_REFUSED") this.ear.refused(`${reason}: ${detail}`);
     else this.lose(reason === "STARTING" ? "the exchange is starting" : detail);
   }
 
@@ -165,7 +160,8 @@ export class Connection {
     clearTimeout(this.silence);
     for (const channel of MARKET_CHANNELS) this.sequences.end(`${channel} ${this.ticker}`);
     for (const channel of OWN_CHANNELS) this.sequences.end(channel);
-    socket?.close();
+    if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket?.close();
   }
 
   private lose(cause: string): void {

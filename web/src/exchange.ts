@@ -41,8 +41,8 @@ type Json = Record<string, unknown>;
 
 function readPart(data: unknown, read: (part: Json) => Line[]): Part {
   const part = object(data);
-  const unknown = part["state"] === "known" ? null : (nullOr(part["reason"], string) ?? "");
-  return { unknown, lines: read(part) };
+  if (part["state"] === "known") return { unknown: null, lines: read(part) };
+  return { unknown: nullOr(part["reason"], string) ?? "", lines: [] };
 }
 
 function readStage(data: unknown): Line {

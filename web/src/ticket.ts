@@ -8,6 +8,8 @@ import { BadMessageError } from "./reading";
 export const PRICE_MAX = 100_000 * PRICE_SCALE;
 export const QUANTITY_MAX = 1_000_000_000;
 
+/** The status of what the exchange, or the order's own shape, says of it; the same at each try. */
+const VERDICT = 422;
 const WHOLE = /^[0-9]{1,10}$/;
 
 /** The exchange's own words for what is checked here too; a test holds them to it. */
@@ -103,6 +105,16 @@ export function judge(status: number, body: unknown): Outcome {
   if (isCertain) return { kind: "refused", problem };
   const cause = problem.reason === "" ? problem.detail : `${problem.reason}: ${problem.detail}`;
   return { kind: "unknown", cause };
+}
+
+/**
+ * Whether a refusal decides the order.
+ *
+ * @param isDoubtful whether an earlier try of it may have been written: then only what the exchange
+ *   itself says of the order does, and not that this try did not get so far.
+ */
+export function isSettledBy(problem: Problem, isDoubtful: boolean): boolean {
+  return !isDoubtful || problem.status === VERDICT;
 }
 
 /** An order in one line: "BUY 100 AAPL at 187.25: PARTIALLY_FILLED, 40 filled at 187.250000". */

@@ -8,6 +8,7 @@ import {
   type Draft,
   type Faults,
   findFaults,
+  isSettledBy,
   makeClientId,
   type Outcome,
   type Rules,
@@ -34,6 +35,8 @@ export class TicketView {
   private account = "";
   private pending: Pending | null = null;
   private isSending = false;
+  /** Whether a try of the pending order may have been written. */
+  private isDoubtful = false;
 
   constructor() {
     byId("ticket-form").addEventListener("submit", (event) => {
@@ -78,6 +81,7 @@ export class TicketView {
   private restore(): void {
     this.pending = readPending();
     if (this.pending?.account !== this.account) this.pending = null;
+    this.isDoubtful = false;
     this.tell("", "none");
     if (this.pending !== null) this.wonder("the page was loaded again before an answer came");
     this.draw();
@@ -137,16 +141,20 @@ export class TicketView {
       case "taken":
         this.settle("It is durable; the exchange has not spoken yet. See the orders.", "unsure");
         return;
-      case "refused":
-        this.settle(tellProblem(outcome.problem), "bad");
-        return;
+      case "refused": {
+        const cause = tellProblem(outcome.problem);
+        if (isSettledBy(outcome.problem, this.isDoubtful)) this.settle(cause, "bad");
+        else this.wonder(`of this try is known: ${cause}`);
+        break;
+      }
       case "unknown":
         this.wonder(outcome.cause);
-        this.draw();
     }
+    this.draw();
   }
 
   private wonder(cause: string): void {
+    this.isDoubtful = true;
     this.tell(
       `It is not known whether the order was taken: ${cause}. Sending it again is safe: it goes` +
         " under the same id, and is one order.",
@@ -156,6 +164,7 @@ export class TicketView {
 
   private settle(text: string, tone: string): void {
     this.pending = null;
+    this.isDoubtful = false;
     sessionStorage.removeItem(PENDING_SLOT);
     this.tell(text, tone);
     this.draw();
