@@ -20,11 +20,14 @@ from services.domain.controls import SetMark
 from services.domain.genesis import TICKERS
 from services.gateway.service import Service
 from services.gateway.settings import GatewaySettings
+from tests.support.chromium import Tab, browsing
 from tests.support.described_api import EXAMPLES, check_answers
 from tests.support.gateway_memory import ORDER
+from tests.support.gateway_process import gateway_process
 from tests.support.gateway_service import running
 from tests.support.stack_fixture import StackInfra
-from tests.support.trading_path import MARK, TradingPath, running_path
+from tests.support.trading_path import MARK, TradingPath, limit_order, running_path
+from tests.support.web_page import build_page, take_picture
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -39,7 +42,7 @@ def path(stack_infra: StackInfra) -> Iterator[TradingPath]:
     with running_path(stack_infra, PREFIX, rooms=("ingest", "risk", "matcher")) as path:
         for ticker in TICKERS:
             path.control(SetMark(f"mark-{ticker}", ticker, MARK))
-        for account in ("alice", "bob"):
+        for account in ("alice", "bob", "carol", "dave"):
             path.open_account(account)
         yield path
 
@@ -257,6 +260,72 @@ async def test_the_python_example_of_the_readme_runs_as_written(service: Service
     lines = (await run(sys.executable, "-c", block)).splitlines()
     assert lines[0].endswith(" NEW")
     assert lines[1] == "PRICE_OUTSIDE_COLLAR"
+
+
+@pytest.mark.timeout(400)
+async def test_the_page_trades_and_its_orders_are_right_after_the_gateway_was_killed(
+    path: TradingPath, tmp_path: Path
+) -> None:
+    build_page()
+    async with gateway_process(path, tmp_path / "log") as gateway, browsing() as tab:
+        await tab.look(1440, 900, "light")
+        await tab.open(f"http://127.0.0.1:{gateway.port}/")
+        await tab.page.fill("#who-secret", "carol")
+        await tab.press("Enter")
+        await tab.page.click("#tickers label:has-text('MSFT')")
+        await tab.until_text("#ticket-send", "Buy MSFT")
+        await send_ticket(tab, "100", "187.00")
+        await tab.until_text("#ticket-told", "BUY 100 MSFT at 187.00: NEW")
+        await tab.until_text("#open-orders", "MSFT", "187.00", "0 / 100", "new")
+        await sell_to_carol(path, 40)
+        await tab.until_text("#open-orders", "40 / 100", "partially filled")
+        await tab.until_text(
+            "#holdings", "MSFT", "40 shares", "100 of 1,000,000 used, 999,900 left"
+        )
+        gauges = "[...document.querySelectorAll('meter')].map(one => one.ariaLabel).join()"
+        assert await tab.ask(gauges) == (
+            "Portfolio of all tickers,Position of MSFT,Notional of MSFT"
+        )
+        await send_ticket(tab, "10", "100.00")
+        await tab.until_text("#ticket-told", "PRICE_OUTSIDE_COLLAR", "The price is too far")
+        await tab.until_text("#ended-orders", "rejected", "PRICE_OUTSIDE_COLLAR")
+        await tab.page.click("#views label:has-text('System')")
+        await tab.until_text("#system-stages", "risk ← accounts", "up to date", "recorder ←")
+        await tab.until_text("#system-audit", "none was kept yet")
+        await take_picture(tab, "system.png")
+        await tab.page.click("#views label:has-text('Market')")
+        await gateway.kill()
+        await tab.until_text("#status", "Not connected")
+        await sell_to_carol(path, 10)
+        await send_ticket(tab, "7", "186.50")
+        await tab.until_text("#ticket-told", "not known whether", "no answer came")
+        await gateway.start()
+        await tab.until_text("#status", "Live")
+        await tab.until_text("#open-orders", "50 / 100", "partially filled")
+        await tab.until_text("#holdings", "50 shares")
+        await tab.page.click("#ticket-again")
+        await tab.until_text("#ticket-told", "BUY 7 MSFT at 186.50: NEW")
+        await tab.until_text("#orders-count", "2 open")
+        await tab.page.click("#open-orders tr:has-text('50 / 100') button")
+        await tab.until_text("#ended-orders", "50 / 100", "canceled", "CANCEL_REQUESTED")
+        await tab.page.click("#cancel-all")
+        await tab.until_text("#orders-hint", "No open order.")
+        await tab.until_text("#ended-orders", "0 / 7", "rejected")
+        assert await tab.ask("document.querySelectorAll('#ended-orders tr').length") == 3
+
+
+async def send_ticket(tab: Tab, quantity: str, price: str) -> None:
+    """Buy so much, as a person fills in the page's ticket."""
+    await tab.page.fill("#ticket-quantity", quantity)
+    await tab.page.fill("#ticket-price", price)
+    await tab.press("Enter")
+
+
+async def sell_to_carol(path: TradingPath, quantity: int) -> None:
+    """Past every gateway: straight to the log, and until it has traded."""
+    order = limit_order("dave", codes.SELL, MARK, quantity, "MSFT")
+    await asyncio.to_thread(path.send, order)
+    await asyncio.to_thread(path.report, order.client_order_id, codes.EXEC_TRADE)
 
 
 @pytest.mark.timeout(120 + 30 * EXAMPLES)
