@@ -7,10 +7,21 @@ from typing import Final
 
 import pytest
 
-from services.domain.genesis import TICKERS
+from services.domain import codes
+from services.domain.events import AccountState
+from services.domain.genesis import TICKERS, default_genesis
+from services.domain.reasons import Reason
 from services.gateway.parts import Gateway
 from tests.support.chromium import Tab, browsing
-from tests.support.gateway_memory import book, feed, make_gateway, prediction, serving
+from tests.support.gateway_memory import (
+    book,
+    feed,
+    feed_genesis,
+    make_gateway,
+    prediction,
+    report,
+    serving,
+)
 from tests.support.web_page import Bustle, build_page, now_us, predict, take_picture
 
 pytestmark = pytest.mark.timeout(180)
@@ -19,20 +30,48 @@ TRADED_S: Final = 200
 
 
 def make_market() -> tuple[Gateway, Bustle]:
-    """AAPL in full swing, and the others with a book alone."""
+    """AAPL in full swing, and the others with a book alone; alice has orders in two of them."""
     gateway, bustle = make_gateway(), Bustle("AAPL", 1_872_500)
+    feed_genesis(gateway.model, default_genesis())
     bustle.trade_until_now(TRADED_S)
     bustle.feed(gateway.model)
     feed(gateway, *[book(ticker) for ticker in TICKERS[1:]])
+    feed_orders(gateway)
     predict(gateway.model, "AAPL")
     return gateway, bustle
+
+
+def feed_orders(gateway: Gateway) -> None:
+    """Limits, an order that rests, one filled in part, one refused, and what they come to."""
+    limits = AccountState(
+        "alice", 1, "open-alice", killed=False, short_allowed=True, exposure_max=50_000_000_000,
+        position_max=5_000, notional_max=10_000_000_000, tickers=(),
+    )  # fmt: skip
+    part = {"exec_type": codes.EXEC_TRADE, "order_status": codes.PARTIALLY_FILLED}
+    msft = {"ticker": "MSFT", "order_id": "MSFT-3", "client_order_id": "a-3"}
+    feed(
+        gateway,
+        limits,
+        report(account_sequence=2, position_worst=300, notional_worst=561_750_000, quantity=300),
+        report(
+            account_sequence=3, **msft, **part, side=codes.SELL, price=4_101_000, quantity=2_400,
+            cumulative_quantity=900, remaining_quantity=1_500, cumulative_notional=900 * 4_101_000,
+            last_quantity=900, last_price=4_101_000, position=-900, mark=4_101_000,
+            position_worst=2_400, notional_worst=9_842_400_000, exposure_worst=10_404_150_000,
+        ),
+        report(
+            account_sequence=4, order_id="AAPL-9", client_order_id="a-9", price=1_400_000,
+            exec_type=codes.EXEC_REJECTED, order_status=codes.REJECTED,
+            reason=Reason.PRICE_OUTSIDE_COLLAR,
+        ),
+    )  # fmt: skip
 
 
 async def test_the_page_shows_candles_and_beside_them_who_predicts_what() -> None:
     build_page()
     gateway, bustle = make_market()
     async with serving(gateway) as service, browsing() as tab:
-        await tab.look(1440, 900, "light")
+        await tab.look(1360, 850, "light")
         await tab.open(f"http://127.0.0.1:{service.port}/")
         await tab.until_text("#status", "Live")
         said = await tab.until_text("#models", "version 3", "version 4", "Features")
@@ -42,8 +81,9 @@ async def test_the_page_shows_candles_and_beside_them_who_predicts_what() -> Non
         candle = await tab.until_text("#candle", "C ")
         assert f"C {bustle.price / 10_000:.2f}" in candle
         assert await tab.ask("document.querySelectorAll('#bids tbody tr').length") == 10
+        await _sign_in(tab)
         predict(gateway.model, "AAPL")
-        await take_picture(tab, "page.png")
+        await take_picture(tab, "page.png", is_whole_page=True)
         await _follow(tab, gateway, bustle)
         await _choose_by_keys(tab, gateway)
         await _on_a_phone(tab, gateway)
@@ -53,6 +93,21 @@ async def test_the_page_shows_candles_and_beside_them_who_predicts_what() -> Non
         assert await tab.ask("document.title") != "1"
         (complaint,) = tab.complaints
         assert "Content Security Policy" in complaint
+
+
+async def _sign_in(tab: Tab) -> None:
+    """By the keyboard; then the account's own is there."""
+    await tab.page.focus("#who-secret")
+    await tab.page.keyboard.type("alice")
+    await tab.press("Enter")
+    await tab.until_text("#orders-count", "2 open")
+    await tab.until_text("#open-orders", "▼ sell", "410.10", "900 / 2,400", "partially filled")
+    await tab.until_text("#ended-orders", "140.00", "rejected", "PRICE_OUTSIDE_COLLAR")
+    await tab.until_text("#portfolio", "$1,040,415 of $5,000,000 used, $3,959,585 left")
+    await tab.until_text("#holdings", "MSFT", "-900 shares", "2,400 of 5,000 used, 2,600 left")
+    await tab.page.fill("#ticket-quantity", "100")
+    await tab.page.fill("#ticket-price", "187.25")
+    await tab.ask("document.activeElement.blur()")
 
 
 async def _follow(tab: Tab, gateway: Gateway, bustle: Bustle) -> None:

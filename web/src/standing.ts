@@ -36,12 +36,13 @@ export function readStanding(data: unknown): Standing {
   };
 }
 
-/** "1234567.5" as "$1,234,567.50", without a float on the way. */
+/** "1234567.5" as "$1,234,567.50" and "5.00" as "$5", without a float on the way. */
 export function formatMoney(text: string): string {
-  const [whole = "0", fraction = "00"] = text.split(".");
+  const [whole = "0", fraction = ""] = text.split(".");
   const isNegative = whole.startsWith("-");
   const grouped = whole.replace("-", "").replace(/\B(?=([0-9]{3})+$)/g, ",");
-  return `${isNegative ? "-" : ""}$${grouped}.${fraction.padEnd(2, "0")}`;
+  const cents = /^0*$/.test(fraction) ? "" : `.${fraction.padEnd(2, "0")}`;
+  return `${isNegative ? "-" : ""}$${grouped}${cents}`;
 }
 
 function readPosition(data: unknown): Position {

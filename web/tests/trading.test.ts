@@ -227,7 +227,7 @@ describe("a standing", () => {
         },
       ],
     });
-    expect(found.exposure.text).toBe("$1,234,567.50 of $2,000,000.00 used, $765,432.50 left");
+    expect(found.exposure.text).toBe("$1,234,567.50 of $2,000,000 used, $765,432.50 left");
     expect([found.exposure.used, found.exposure.max]).toEqual([12_345_675_000, 20_000_000_000]);
     expect(found.positions[0]?.shares.text).toBe("1,200 of 5,000 used, 3,800 left");
     expect(found.positions[0]?.money.text).toBe("used: not known until the next report");
@@ -236,7 +236,7 @@ describe("a standing", () => {
   });
 
   it.each([
-    ["0.00", "$0.00"],
+    ["0.00", "$0"],
     ["-1234.5", "-$1,234.50"],
     ["99999999999.1234", "$99,999,999,999.1234"],
   ])("money %s is %s", (text, shown) => {
