@@ -71,7 +71,7 @@ async def test_the_page_shows_candles_and_beside_them_who_predicts_what() -> Non
     build_page()
     gateway, bustle = make_market()
     async with serving(gateway) as service, browsing() as tab:
-        await tab.look(1360, 850, "light")
+        await tab.look(1280, 800, "light")
         await tab.open(f"http://127.0.0.1:{service.port}/")
         await tab.until_text("#status", "Live")
         said = await tab.until_text("#models", "version 3", "version 4", "Features")
