@@ -163,6 +163,10 @@ class Ticker(msgspec.Struct, frozen=True):
     last_price: Decimal | None
     bid: Decimal | None
     ask: Decimal | None
+    tick: Decimal | None
+    sub_dollar_tick: Decimal | None
+    lot: int | None
+    order_quantity_max: int | None
 
 
 class Tickers(msgspec.Struct, frozen=True):

@@ -293,7 +293,7 @@ async def test_the_page_trades_and_its_orders_are_right_after_the_gateway_was_ki
         await tab.until_text("#system-stages", "risk ← accounts", "up to date", "recorder ←")
         await tab.until_text("#system-audit", "none was kept yet")
         await tab.look(1200, 440, "light")
-        await take_picture(tab, "system.png")
+        await take_picture(tab, "system.png", is_whole_page=True)
         await tab.look(1440, 900, "light")
         await tab.page.click("#views label:has-text('Market')")
         await gateway.kill()
