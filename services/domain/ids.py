@@ -1,10 +1,13 @@
 """Identifiers are functions of the input: the same submission has the same id at any door."""
 
+from hashlib import sha1
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
 
 # Fixed for ever: every order id ever issued depends on it.
 _NAMESPACE: Final = UUID("6f9d5c0e-93a4-5b0b-9a7e-0c72a1d3e5f1")
+
+_VARIANT_DIGITS: Final = "89ab"
 
 ID_LENGTH_MAX: Final = 64
 """Longest account, client order id or client command id, in characters."""
@@ -17,7 +20,15 @@ def make_order_id(account: str, client_order_id: str, ticker: str) -> str:
 
     NUL separates the two names, and no valid name contains it, so two pairs never collide.
     """
-    return f"{ticker}-{uuid5(_NAMESPACE, f'{account}\0{client_order_id}')}"
+    name = f"{account}\0{client_order_id}".encode()
+    # UUID version 5 (RFC 9562) by hand, since the library's takes five times as long: 4 bits say
+    # the version, 2 the variant.
+    digits = sha1(_NAMESPACE.bytes + name, usedforsecurity=False).hexdigest()
+    variant = _VARIANT_DIGITS[int(digits[16], 16) & 3]
+    return (
+        f"{ticker}-{digits[:8]}-{digits[8:12]}-5{digits[13:16]}"
+        f"-{variant}{digits[17:20]}-{digits[20:32]}"
+    )
 
 
 def ticker_of(order_id: str) -> str:

@@ -3,14 +3,21 @@
 import re
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.door.bodies import read_bytes
 from services.door.problems import ProblemError
 from services.gateway import metrics
-from services.gateway.access import Access, Caller, Signature, key_of, signature_of
+from services.gateway.access import (
+    SIGNED_HEADERS,
+    Access,
+    Caller,
+    Signature,
+    key_of,
+    signature_of,
+)
 from services.gateway.core.keys import SignedRequest
 from services.gateway.documents import IDEMPOTENCY_HEADER
 from services.gateway.problems import HttpReason, problem
@@ -25,6 +32,9 @@ UNCOUNTED_PATHS: Final = ("/healthz", "/readyz")
 METHODS: Final = ("GET", "HEAD", "POST")
 """Those that any path has. To others credentials are not even looked at: there is only 405, and a
 path that took one would find nobody to be the caller."""
+_CREDENTIALS: Final = frozenset(
+    name.lower().encode() for name in ("Authorization", *SIGNED_HEADERS)
+)
 _LOOKS_LIKE_A_KEY: Final = re.compile(rb"outcry_[0-9a-f]{16}_")
 
 
@@ -61,6 +71,8 @@ class AccessLayer:
         """Who asks, and where the rest of the request comes from then."""
         refuse_key_in_url(scope)
         if scope["method"] not in METHODS:
+            return None, receive
+        if _CREDENTIALS.isdisjoint(name for name, _ in scope["headers"]):
             return None, receive
         headers = Headers(scope=scope)
         key, signature = key_of(headers), signature_of(headers)
@@ -136,9 +148,11 @@ def _tighter(one: Standing | None, other: Standing | None) -> Standing | None:
 def _with(send: Send, standing: Standing) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in standing.headers().items():
-                headers.setdefault(name, value)
+            headers = message["headers"] = list(message.get("headers", ()))
+            given = {name for name, _ in headers}
+            for name, value in standing.raw_headers():
+                if name not in given:
+                    headers.append((name, value))
         await send(message)
 
     return send_with_headers

@@ -26,6 +26,7 @@ from services.gateway.drift_ledger import DriftLedger
 from services.gateway.hub import Hub
 from services.gateway.key_ring import KeyRing
 from services.gateway.models import Account, Execution, Predictions, ProblemDocument, PublicTrade
+from services.gateway.order_door import OrderDoor
 from services.gateway.page import Page
 from services.gateway.parts import Gateway
 from services.gateway.ports import CommandLog
@@ -123,6 +124,7 @@ def make_app(gateway: Gateway) -> FastAPI:
         docs_url=None,  # its pages would load scripts from another site
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # the guard's are ours
     )
     app.state.gateway = gateway
     app.include_router(router)
@@ -140,7 +142,8 @@ def make_app(gateway: Gateway) -> FastAPI:
         kinds=KINDS,
         names=settings.host_names,
     )
-    # The last one added stands outermost: the guard answers for what the layer refuses.
+    # The last one added stands outermost: the guard answers for what those within refuse.
+    app.add_middleware(OrderDoor, gateway=gateway)
     app.add_middleware(
         AccessLayer, access=gateway.access, settings=settings, telemetry=gateway.telemetry
     )

@@ -11,6 +11,7 @@ from services.door.problems import Fault, ProblemError
 from services.gateway.access import SIGNATURE_HEADER, Access, Caller
 from services.gateway.access_layer import CALLER
 from services.gateway.core.keys import ADMIN, READ, TRADE
+from services.gateway.parts import Here
 from services.gateway.problems import HttpReason, problem
 from services.gateway.signatures import CHALLENGE
 from services.gateway.socket_entry import ACCOUNT_HEADER
@@ -34,14 +35,12 @@ _named = APIKeyHeader(
 )
 
 
-def account_of(
-    request: Request,
-    _bearer: Annotated[object, Depends(_bearer)],
-    _signed: Annotated[object, Depends(_signed)],
-    _named: Annotated[object, Depends(_named)],
-) -> str:
-    """The account that the request may act for: to read it, or by any other method to trade."""
-    access: Access = request.app.state.gateway.access
+def account_of(request: Request, access: Access) -> str:
+    """The account that the request may act for: to read it, or by any other method to trade.
+
+    Raises:
+        ProblemError: what is missing, or is not for this.
+    """
     named = _named_account(request)
     caller: Caller | None = request.scope.get(CALLER)
     if caller is None:
@@ -63,7 +62,17 @@ def account_of(
     return caller.account
 
 
-def operator_of(
+async def _account_of(
+    request: Request,
+    here: Here,
+    _bearer: Annotated[object, Depends(_bearer)],
+    _signed: Annotated[object, Depends(_signed)],
+    _named: Annotated[object, Depends(_named)],
+) -> str:
+    return account_of(request, here.access)
+
+
+async def _operator_of(
     request: Request,
     _bearer: Annotated[object, Depends(_bearer)],
     _signed: Annotated[object, Depends(_signed)],
@@ -95,5 +104,5 @@ def _named_account(request: Request) -> str | None:
     return named[0]
 
 
-AccountName = Annotated[str, Depends(account_of)]
-Operator = Annotated[Caller, Depends(operator_of)]
+AccountName = Annotated[str, Depends(_account_of)]
+Operator = Annotated[Caller, Depends(_operator_of)]

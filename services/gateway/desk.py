@@ -95,18 +95,20 @@ class Desk:
                 HttpReason.OVERLOADED,
                 f"nothing was written; {self._commands_max} commands wait for the log",
             )
-        # Unless an outcome comes, this one was cut off.
-        outcome: ProblemError | None = _outcome_unknown(command, "the gateway stopped")
+        outcome: ProblemError | None = None
+        is_cut_off = True
         self._under_way[value] = None
         try:
             await self._write(command, value)
-            outcome = None
+            is_cut_off = False
         except ProblemError as failure:
-            outcome = failure
+            outcome, is_cut_off = failure, False
             raise
         finally:
             joined = self._under_way.pop(value)
             if joined is not None:
+                if is_cut_off:
+                    outcome = _outcome_unknown(command, "the gateway stopped")
                 joined.set_result(outcome)
 
     async def _join(self, value: bytes) -> None:

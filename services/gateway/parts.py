@@ -43,9 +43,10 @@ class Gateway(msgspec.Struct, frozen=True):
     telemetry: Telemetry
 
 
-def gateway_of(request: Request) -> Gateway:
+async def _gateway_of(request: Request) -> Gateway:
+    # Async, as every dependency here: the framework has a thread call one that is not.
     found: Gateway = request.app.state.gateway
     return found
 
 
-Here = Annotated[Gateway, Depends(gateway_of)]
+Here = Annotated[Gateway, Depends(_gateway_of)]

@@ -25,6 +25,7 @@ from services.gateway.viewer import NOTHING
 from services.gateway.views import View, reason_name
 
 _REFUSALS: Final = (EXEC_COMMAND_REJECTED, EXEC_CANCEL_REJECTED, EXEC_REPLACE_REJECTED)
+_PENDING: Final = ORDER_STATUS_NAMES[PENDING_NEW]
 _REFUSED: Final = (ORDER_STATUS_NAMES[REJECTED], NOTHING)
 
 
@@ -49,9 +50,11 @@ async def place(
     report = await _take(here, command, event_time_us, wait_s)
     order_id = order_id_of(command)
     headers = {"Location": f"/orders/{order_id}"} | applied(wait_s)
+    if report is None:
+        return Outcome(ACCEPTED, _placed_view(here, command, order_id), headers)
     view = here.viewer.order(command.account, order_id)
-    if report is None or view is None:
-        return Outcome(ACCEPTED, _placed_view(command, order_id, view), headers)
+    if view is None:
+        return Outcome(ACCEPTED, _placed_view(here, command, order_id), headers)
     refused = report.exec_type == EXEC_COMMAND_REJECTED
     if refused or view["status"] in _REFUSED:
         raise _refusal(command, reason_name(report.reason) if refused else view["reason"], wait_s)
@@ -89,10 +92,11 @@ async def _take(
         return await verdict.wait(wait_s, here.verdicts.stopping)
 
 
-def _placed_view(command: PlaceOrder, order_id: str, view: View | None) -> View:
+def _placed_view(here: Gateway, command: PlaceOrder, order_id: str) -> View:
+    status = here.viewer.status(command.account, order_id)
     # NO_ORDER is the word about an earlier try under this id: this one is not decided.
-    is_decided = view is not None and view["status"] != NOTHING
-    status = view["status"] if view is not None and is_decided else ORDER_STATUS_NAMES[PENDING_NEW]
+    if status in (None, NOTHING):
+        status = _PENDING
     return {
         "order_id": order_id,
         "client_order_id": command.client_order_id,

@@ -7,20 +7,22 @@ for itself. The answer's headers are those of the IETF's draft on rate limit fie
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from math import ceil
 from typing import Final
 
 import msgspec
 from limits import RateLimitItemPerSecond
-from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from services.door.problems import ProblemError
 from services.gateway.problems import HttpReason, problem
+from services.gateway.windows import WindowStorage
 
 ADDRESS: Final = "address"
 KEY: Final = "key"
+_NETWORKS_REMEMBERED: Final = 4_096
 _V6_HOST_BITS: Final = 64
 """A customer has at least as many addresses of IPv6, so they count as one."""
 
@@ -48,6 +50,10 @@ class Standing(msgspec.Struct, frozen=True):
             "RateLimit": f'"{self.policy}";r={self.remaining};t={self.reset_s}',
         }
 
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """As ASGI has them: names in lower case."""
+        return [(name.lower().encode(), value.encode()) for name, value in self.headers().items()]
+
 
 class Rates:
     """Counts requests. Called on the event loop."""
@@ -59,7 +65,8 @@ class Rates:
             for policy, quota in ((ADDRESS, limits.of_address_max), (KEY, limits.of_key_max))
             if quota
         }
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._windows = WindowStorage()
+        self._limiter = FixedWindowRateLimiter(self._windows)
 
     def count_address(self, address: str) -> Standing | None:
         """Count a request from this address; None: there is no limit.
@@ -78,14 +85,16 @@ class Rates:
         if item is None:
             return None
         is_within = self._limiter.hit(item, name)
-        reset_at_s, remaining = self._limiter.get_window_stats(item, name)
-        reset_s = min(self._window_s, max(1, ceil(reset_at_s - time.time())))
-        standing = Standing(policy, item.amount, self._window_s, max(0, remaining), reset_s)
+        count, ends_at_s = self._windows.window_of(item.key_for(name))
+        reset_s = min(self._window_s, max(1, ceil(ends_at_s - time.time())))
+        remaining = max(0, item.amount - count)
+        standing = Standing(policy, item.amount, self._window_s, remaining, reset_s)
         if not is_within:
             raise _too_many(standing)
         return standing
 
 
+@lru_cache(_NETWORKS_REMEMBERED)
 def network_of(address: str) -> str:
     """What counts as one client: an address of IPv4, a /64 of IPv6."""
     try:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from services.domain.codes import NO_ORDER, ORDER_STATUS_NAMES
+from services.domain.codes import NO_ORDER, ORDER_STATUS_NAMES, PENDING_NEW
 from services.domain.commands import PlaceOrder
 from services.domain.ids import make_order_id
 from services.gateway.core.read_model import ReadModel
@@ -25,6 +25,9 @@ NOTHING: Final = ORDER_STATUS_NAMES[NO_ORDER]
 """The status of what became no order."""
 
 
+_PENDING: Final = ORDER_STATUS_NAMES[PENDING_NEW]
+
+
 class Viewer:
     """Answers from the read model; a stranger's record is as if it were not there, and logged."""
 
@@ -41,6 +44,14 @@ class Viewer:
             return submitted_view(found, order_id)
         decoded = self.decode(EXECUTIONS.name, found)
         return None if decoded is None else order_view(decoded)
+
+    def status(self, account: str, order_id: str) -> str | None:
+        """As `order` would say it."""
+        # Of an order that was written just now nothing else is worth spelling.
+        if isinstance(self.model.orders.find(account, order_id), PlaceOrder):
+            return _PENDING
+        view = self.order(account, order_id)
+        return None if view is None else view["status"]
 
     def order_by_client_id(self, account: str, client_order_id: str) -> View | None:
         """The account's order that it gave this id, in whichever ticker that is traded here.

@@ -16,10 +16,13 @@ from services.domain.commands import (
 )
 from services.domain.ids import make_order_id
 from services.domain.reasons import Reason
+from services.gateway.app import make_app
+from services.gateway.order_door import OrderDoor
 from services.gateway.ports import LogUnavailableError, OutcomeUnknownError
 from services.wire.topics import BOOK, EXECUTIONS
 from tests.support.gateway_memory import (
     CODEC,
+    HOST,
     ORDER,
     MemoryCommandLog,
     book,
@@ -232,3 +235,26 @@ async def test_a_strangers_report_hides_an_order_but_breaks_nothing() -> None:
         expect_problem(await client.get(f"/orders/{ORDER_ID}"), 404, "UNKNOWN_ORDER")
         expect_problem(await client.get("/book/AAPL"), 404, "UNKNOWN_TICKER")
         assert (await client.get("/tickers")).json() == {"tickers": []}
+
+
+async def test_an_order_meets_the_same_past_the_framework_and_within_it() -> None:
+    past, within = make_app(make_gateway()), make_app(make_gateway())
+    # Not built yet: the application makes its layers with the first request.
+    within.user_middleware = [each for each in within.user_middleware if each.cls is not OrderDoor]
+    assert len(within.user_middleware) == len(past.user_middleware) - 1
+    named = {"X-Outcry-Account": "alice"}
+    orders: list[tuple[Any, dict[str, str]]] = [
+        (ORDER, named),
+        (ORDER | {"quantity": 0, "price": 1, "more": 2}, named),
+        (ORDER, {}),
+        (ORDER, named | {"Idempotency-Key": "b"}),
+        (ORDER, named | {"Prefer": "wait=x"}),
+    ]
+    answers = []
+    for app in (past, within):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
+            sent = [await client.post("/orders", json=body, headers=more) for body, more in orders]
+        answers.append([(answer.status_code, answer.json()) for answer in sent])
+    assert [status for status, _ in answers[0]] == [202, 422, 401, 422, 400]
+    assert answers[0] == answers[1]

@@ -1,5 +1,7 @@
 """Ids are functions of the input; genesis hashes and lineage ledgers."""
 
+from uuid import UUID, uuid5
+
 import msgspec
 import pytest
 
@@ -15,6 +17,13 @@ def test_the_same_submission_has_the_same_order_id_for_ever() -> None:
     assert order_id == "AAPL-2002e864-18b2-5fd6-a64f-0c79906a384e"
     assert ticker_of(order_id) == "AAPL"
     assert make_order_id("alicea", "-1", "AAPL") != order_id
+
+
+@pytest.mark.parametrize("number", range(200))
+def test_an_order_id_has_the_uuid_of_the_standard(number: int) -> None:
+    space = UUID("6f9d5c0e-93a4-5b0b-9a7e-0c72a1d3e5f1")
+    expected = uuid5(space, f"alice\0a-{number}")
+    assert make_order_id("alice", f"a-{number}", "AAPL") == f"AAPL-{expected}"
 
 
 @pytest.mark.parametrize(
