@@ -24,7 +24,7 @@ from services.gateway.models import (
 from services.gateway.session import OWN
 from services.gateway.socket_entry import AUTHENTICATE
 from services.gateway.socket_orders import CANCEL_ON_DISCONNECT, COMMANDS
-from services.gateway.sockets import CHANNELS, OPS
+from services.gateway.sockets import CHANNELS, OPS, RESUMABLE
 from services.wire.schemas import newest_schema
 from services.wire.topics import TOPICS, Topic
 
@@ -158,6 +158,7 @@ def _list(names: tuple[str, ...]) -> str:
 _FROM_CLIENTS: Final = ("request", "authenticate", "command", "cancel-on-disconnect")
 _TO_CLIENTS: Final = (
     *(f"{channel}-{kind}" for channel in CHANNELS for kind in ("snapshot", "update")),
+    *(f"{channel}-{kind}" for channel in RESUMABLE for kind in ("resumed", "resync")),
     "unsubscribed",
     "authenticated",
     "taken",
@@ -183,8 +184,11 @@ def _socket_channel() -> dict[str, Any]:
 def _socket_messages() -> dict[str, Any]:
     ticker = {"type": "string", "examples": ["AAPL"]}
     channel = {"enum": list(CHANNELS)}
+    number = {"type": "integer", "minimum": 0}
     shapes: dict[str, dict[str, Any]] = {
-        "request": _object({"op": {"enum": list(OPS)}, "channel": channel}, {"ticker": ticker}),
+        "request": _object(
+            {"op": {"enum": list(OPS)}, "channel": channel}, {"ticker": ticker, "after": number}
+        ),
         "unsubscribed": _object(
             {"type": {"const": "unsubscribed"}, "channel": channel}, {"ticker": ticker}
         ),
@@ -201,9 +205,12 @@ def _socket_messages() -> dict[str, Any]:
     for name, models in _UPDATES.items():
         of_ticker = {} if name in OWN else {"ticker": ticker}
         update = [{"$ref": _SCHEMAS.format(model=model.__name__)} for model in models]
-        for kind, data in (("snapshot", _snapshot(name, update)), ("update", _any(update))):
+        kinds = {"snapshot": _snapshot(name, update), "update": _any(update)}
+        if name in RESUMABLE:
+            kinds |= {"resumed": _object({"after": number}, {}), "resync": kinds["snapshot"]}
+        for kind, data in kinds.items():
             head = {"type": {"const": kind}, "channel": {"const": name}} | of_ticker
-            sequence = {"const": 0} if kind == "snapshot" else {"type": "integer", "minimum": 0}
+            sequence = number if kind == "update" else {"const": 0}
             shapes[f"{name}-{kind}"] = _object(head | {"sequence": sequence, "data": data}, {})
     shapes |= _proofs_and_commands()
     return {f"{SOCKET}-{name}": {"name": name, "payload": shape} for name, shape in shapes.items()}

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import orjson
 
 from services.gateway import metrics
-from services.gateway.session import Key, Session
+from services.gateway.core.runs import Runs
+from services.gateway.session import NEWEST, Channel, Key, Session
 from services.gateway.standing import no_positions, positions_view
 from services.gateway.viewer import Viewer
 from services.gateway.views import View
@@ -66,18 +67,42 @@ class Hub:
         """Return when no session is left."""
         await self._empty.wait()
 
-    def subscribe(self, session: Session, key: Key) -> None:
-        """Begin, with a snapshot first. The caller has checked that the key may be heard."""
+    def subscribe(self, session: Session, key: Key, after: int | None = None) -> None:
+        """Begin, with a snapshot first. The caller has checked that the key may be heard.
+
+        Who was here `after` a number hears what it missed instead; if that is not here any more,
+        the snapshot says so by its type.
+        """
         session.begin(key)
         self._listeners.setdefault(key, {})[session] = None
         channel, name = key
-        match channel:
-            case "book" | "predictions" | "positions":
-                session.show(key, self._newest(key))
-            case "trades":
-                session.tell(key, _fragment(self._viewer.trades(name)))
-            case "executions":
-                session.tell(key, _fragment(self._viewer.account(name)))
+        if channel in NEWEST:
+            session.show(key, self._newest(key))
+            return
+        missed = None if after is None else self._runs(channel).after(name, after)
+        if missed is not None:
+            session.tell(key, _fragment({"after": after}), "resumed")
+            session.catch_up(key, missed, self._speller(channel))
+            return
+        show = self._viewer.trades if channel == "trades" else self._viewer.account
+        session.tell(key, _fragment(show(name)), None if after is None else "resync")
+
+    def newest_number(self, key: Key) -> int | None:
+        """Of the last record of trades or executions; None: none is here."""
+        return self._runs(key[0]).newest(key[1])
+
+    def _runs(self, channel: Channel) -> Runs:
+        model = self._viewer.model
+        return model.trade_runs if channel == "trades" else model.report_runs
+
+    def _speller(self, channel: Channel) -> Callable[[bytes], orjson.Fragment | None]:
+        make_view = self._viewer.trade if channel == "trades" else self._viewer.report
+
+        def spell(value: bytes) -> orjson.Fragment | None:
+            view = make_view(value)
+            return None if view is None else _fragment(view)
+
+        return spell
 
     def unsubscribe(self, session: Session, key: Key) -> None:
         session.end(key)

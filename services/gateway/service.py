@@ -46,7 +46,7 @@ from services.runtime.settings import read_settings
 from services.runtime.snapshots import open_postgres
 from services.runtime.telemetry import Telemetry, configure_logging
 from services.wire.codec import Codec
-from services.wire.topics import CONTROLS, ORDERS, Topic
+from services.wire.topics import CONTROLS, ORDERS, TICKER_PARTITIONS, Topic
 
 ROOM: Final = "gateway"
 _READINESS_INTERVAL_S: Final = 0.25
@@ -137,7 +137,7 @@ class Service:
             settings.kafka_bootstrap,
             settings.topic_prefix,
             model,
-            max(_TAIL_FACTOR * settings.gateway_trades_kept, settings.gateway_candle_trades_max),
+            _trades_tail(settings),
             telemetry,
             self._fail,
         )
@@ -213,6 +213,7 @@ class Service:
             trades_kept=settings.gateway_trades_kept,
             candles_kept=settings.gateway_candles_kept,
             fills_kept=settings.gateway_fills_kept,
+            resumable=settings.gateway_resumable,
         )
 
     def _hold_cluster(self) -> None:
@@ -307,6 +308,13 @@ class Service:
                 await gateway.hub.wait_until_empty()
         except TimeoutError:
             self._telemetry.log.warning("sockets_cut_off", sockets=len(gateway.hub))
+
+
+def _trades_tail(settings: GatewaySettings) -> int:
+    """How many records of each partition of `trades` to read from before the start."""
+    resumable = settings.gateway_resumable // TICKER_PARTITIONS
+    shown = max(settings.gateway_trades_kept, resumable)
+    return max(_TAIL_FACTOR * shown, settings.gateway_candle_trades_max)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -47,6 +47,8 @@ class GatewaySettings(RoomSettings):
     """Most fills kept for GET /fills, of all accounts together."""
     gateway_trades_kept: int = Field(default=100, ge=0, le=10_000)
     """Trades of each ticker that a new subscriber is shown."""
+    gateway_resumable: int = Field(default=50_000, ge=0)
+    """Trades of all tickers, and reports of all accounts, kept for sockets that come back."""
     gateway_head_bytes_max: int = Field(default=16_384, ge=1_024)
     """Longest request line and headers together."""
     gateway_head_timeout_ms: int = Field(default=10_000, ge=10)

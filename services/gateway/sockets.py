@@ -5,11 +5,16 @@ are book, trades, predictions, executions and positions (these two the caller's 
 ticker). It is answered by a snapshot and then updates, by {"type": "unsubscribed", ...}, or by
 {"type": "error", "reason": ...}. Each message of a subscription has the next `sequence`; a book, a
 ticker's predictions and the positions come whole each time, and to a slow reader only the newest.
-In silence it hears {"type": "heartbeat"}. What is the caller's own needs a key: in the handshake's
-headers, as a request brings it, or by {"op": "authenticate", "key": "outcry_..."}, answered by
-{"type": "authenticated", "account": ..., "scopes": [...]}; signed, the message has key_id,
-timestamp_ms and signature instead (method WS, path /ws, no query and no body). Never in the
-address.
+In silence it hears {"type": "heartbeat"}.
+Who comes back subscribes to trades or executions with "after": the trade_sequence or
+account_sequence of the last one it has, at any gateway, since these are the log's own. It hears
+{"type": "resumed", ...} and then, as updates, each that it missed and what follows, once and in
+order; or, where these are not kept any more, {"type": "resync", ...} with a snapshot: something is
+missing, and GET /fills may still have it. A gateway that has not read so far yet says STARTING.
+What is the caller's own needs a key: in the handshake's headers, as a request brings it, or by
+{"op": "authenticate", "key": "outcry_..."}, answered by {"type": "authenticated", "account": ...,
+"scopes": [...]}; signed, the message has key_id, timestamp_ms and signature instead (method WS,
+path /ws, no query and no body). Never in the address.
 With a key to trade (or where access is open) commands go by the same connection: {"op": "place",
 "id": "q-1", "body": {...}}, and likewise cancel, reduce, replace (these with "order_id") and
 cancel_all; a body is the one of REST with its id in it. Each is answered, once durable, by {"type":
@@ -53,7 +58,12 @@ _FEEDS: Final[Mapping[Channel, tuple[str, ...]]] = {
     "predictions": (BOOK.name, PREDICTIONS.name),
 }
 """What must have been read before a channel's snapshot is the present and not the past."""
-_MEMBERS: Final = {"op", "channel", "ticker"}
+RESUMABLE: Final = ("trades", "executions")
+"""Channels of which each message counts; of the others only the newest does."""
+_MEMBERS: Final = {"op", "channel", "ticker", "after"}
+_NUMBER_MAX: Final = 2**63 - 1
+_SENT_IN_A_ROW_MAX: Final = 64
+"""Messages to one client before the others get their turn."""
 _MS_PER_S: Final = 1_000
 _NS_PER_US: Final = 1_000
 
@@ -130,6 +140,7 @@ class SocketDoor:
                 self._orders.hear(session, document, tasks)
                 return
             op, key = self._parse(session, document)
+            after = self._after(op, key, document)
         except ProblemError as refusal:
             session.say({"type": "error", "reason": refusal.reason, "detail": refusal.detail})
             return
@@ -137,7 +148,7 @@ class SocketDoor:
             self._hub.unsubscribe(session, key)
             session.say({"type": "unsubscribed", "channel": key[0]} | _ticker_member(key))
             return
-        self._hub.subscribe(session, key)
+        self._hub.subscribe(session, key, after)
 
     def _parse(self, session: Session, document: dict[str, Any]) -> tuple[Op, Key]:
         unknown = sorted(document.keys() - _MEMBERS)
@@ -151,6 +162,21 @@ class SocketDoor:
         key = self._key(session, cast("Channel", channel), ticker)
         self._check(session, cast("Op", op), key)
         return cast("Op", op), key
+
+    def _after(self, op: Op, key: Key, document: dict[str, Any]) -> int | None:
+        """The number of the last record that the client has; None: it begins anew."""
+        if "after" not in document:
+            return None
+        after = document["after"]
+        if op != "subscribe" or key[0] not in RESUMABLE:
+            raise problem(HttpReason.INVALID_FIELD, "after is for trades and executions")
+        if type(after) is not int or not 0 <= after <= _NUMBER_MAX:
+            raise problem(HttpReason.INVALID_FIELD, "after is the number of the last one you have")
+        newest = self._hub.newest_number(key)
+        if newest is not None and newest < after:
+            detail = f"this gateway has read to {newest} of it; subscribe again shortly"
+            raise problem(HttpReason.STARTING, detail)
+        return after
 
     def _key(self, session: Session, channel: Channel, ticker: Any) -> Key:  # noqa: ANN401 - JSON
         if channel in OWN:
@@ -188,8 +214,12 @@ class SocketDoor:
                         await session.wait()
                 except TimeoutError:
                     session.say({"type": "heartbeat", "time_us": time.time_ns() // _NS_PER_US})
+                sent = 0
                 while (message := session.next_message()) is not None:
                     await _send(socket, message)
+                    sent += 1
+                    if sent % _SENT_IN_A_ROW_MAX == 0:
+                        await asyncio.sleep(0)
             await socket.close(session.closing.code, session.closing.reason)
         except WebSocketDisconnect:
             return  # the reader hears of it too, and ends the session

@@ -87,6 +87,7 @@ def make_gateway(
         trades_kept=settings.gateway_trades_kept,
         candles_kept=settings.gateway_candles_kept,
         fills_kept=settings.gateway_fills_kept,
+        resumable=settings.gateway_resumable,
     )
     for feed in FEEDS:
         model.note_caught_up(feed.name)

@@ -185,13 +185,23 @@ async def test_an_account_hears_its_own_executions(query: str, headers: dict[str
         ('{"op": "subscribe", "channel": "executions"}', "ACCOUNT_REQUIRED"),
         ('{"op": "subscribe", "channel": "executions", "ticker": "AAPL"}', "INVALID_FIELD"),
         ('{"op": "unsubscribe", "channel": "book", "ticker": "AAPL"}', "INVALID_FIELD"),
+        ('{"op": "subscribe", "channel": "book", "ticker": "AAPL", "after": 1}', "INVALID_FIELD"),
+        (
+            '{"op": "subscribe", "channel": "trades", "ticker": "AAPL", "after": -1}',
+            "INVALID_FIELD",
+        ),
+        (
+            '{"op": "subscribe", "channel": "trades", "ticker": "AAPL", "after": true}',
+            "INVALID_FIELD",
+        ),
+        ('{"op": "subscribe", "channel": "trades", "ticker": "AAPL", "after": 9}', "STARTING"),
     ],
 )
 async def test_a_bad_message_is_answered_and_the_connection_stays(
     said: str | bytes, reason: str
 ) -> None:
     gateway = make_gateway()
-    feed(gateway, book())
+    feed(gateway, book(), trade())
     async with serving(gateway) as service, connect(url(service)) as client:
         await client.send(said)
         error = await hear(client)

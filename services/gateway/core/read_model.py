@@ -13,6 +13,7 @@ from services.gateway.core.heads import ACCOUNT_STATE, HeadReader
 from services.gateway.core.holdings import Holdings
 from services.gateway.core.market import Market
 from services.gateway.core.orders import OrderTable
+from services.gateway.core.runs import Runs
 from services.gateway.core.trade_heads import TradeHeadReader
 from services.wire.codec import EMPTY_VALUE, MALFORMED_AVRO, Codec, UndecodableError
 from services.wire.topics import (
@@ -50,6 +51,7 @@ class ReadModel:
         trades_kept: trades of each ticker.
         candles_kept: candles of each ticker and interval.
         fills_kept: fills of all accounts together.
+        resumable: trades of all tickers, and reports of all accounts, for who comes back.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class ReadModel:
         trades_kept: int,
         candles_kept: int,
         fills_kept: int,
+        resumable: int = 1_000,
     ) -> None:
         self.codec = codec
         self.orders = OrderTable(ended_orders_max, submitted_max)
@@ -68,6 +71,8 @@ class ReadModel:
         self.forecasts = Forecasts()
         self.fills = Fills(fills_kept)
         self.holdings = Holdings()
+        self.trade_runs = Runs(resumable)
+        self.report_runs = Runs(resumable)
         self.listener: Listener | None = None
         self.on_report: Callable[[str, bytes], None] | None = None
         """Called with each report's account and record, before the listener hears of it."""
@@ -106,6 +111,7 @@ class ReadModel:
                 self.holdings.note_state(account, value)
             elif order_id:
                 self.holdings.note_report(account, order_id, status, exec_type, value)
+            self.report_runs.note(account, sequence, value)
             if exec_type == EXEC_TRADE:
                 self.fills.note(account, sequence, value)
         if self.on_report is not None:
@@ -121,8 +127,10 @@ class ReadModel:
             self.listener.book_changed(ticker)
 
     def _fold_trade(self, ticker: str, value: bytes) -> None:
-        self.candles.note(ticker, *self._trade_heads.read(value))
+        head = self._trade_heads.read(value)
+        self.candles.note(ticker, *head)
         self.market.note_trade(ticker, value)
+        self.trade_runs.note(ticker, head[0], value)
         if self.listener is not None:
             self.listener.traded(ticker, value)
 
