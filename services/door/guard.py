@@ -6,6 +6,7 @@ browsers from guessing, and whatever fails in between becomes a problem document
 
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ _RAW_HEADERS: Final = tuple(
     (name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()
 )
 """As ASGI has them: names in lower case."""
+_HOSTS_REMEMBERED: Final = 256
 _METHODS: Final = ("GET", "POST")
 _UNROUTED: Final = "none"
 """Label of what no route asked for: clients must not be able to invent time series."""
@@ -148,12 +150,16 @@ def require_own_host(host_header: str, own_host: str, port: int, names: Sequence
     A page of another site can point its own name at 127.0.0.1 and then counts as this site for
     the browser.
     """
-    try:
-        host = urlsplit(f"//{host_header}").hostname
-    except ValueError:
-        host = None
-    if host not in (*LOOPBACK_HOSTS, own_host, *names):
+    if _host_of(host_header) not in (*LOOPBACK_HOSTS, own_host, *names):
         raise door_problem(DoorReason.WRONG_HOST, f"ask for http://{own_host}:{port}")
+
+
+@lru_cache(_HOSTS_REMEMBERED)
+def _host_of(host_header: str) -> str | None:
+    try:
+        return urlsplit(f"//{host_header}").hostname
+    except ValueError:
+        return None
 
 
 class _Answer:

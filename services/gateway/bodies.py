@@ -32,17 +32,16 @@ def body_of[M: BaseModel](model: type[M]) -> Callable[[Request], Awaitable[M]]:
     """A dependency that reads the request's body as this model."""
 
     async def read(request: Request) -> M:
-        return await read_body(model, request, request.app.state.gateway.settings)
+        return check(model, await read_document(request, request.app.state.gateway.settings))
 
     return read
 
 
-async def read_body[M: BaseModel](model: type[M], request: Request, settings: GatewaySettings) -> M:
-    """The request's body as this model; raises the problem of whatever is wrong with it."""
-    document = await read_object(
+async def read_document(request: Request, settings: GatewaySettings) -> dict[str, Any]:
+    """The JSON object that the request carries; raises the problem if it carries none."""
+    return await read_object(
         request, settings.gateway_body_bytes_max, settings.gateway_body_timeout_ms
     )
-    return check(model, document)
 
 
 def check[M: BaseModel](model: type[M], document: object, *place: str | int) -> M:

@@ -10,10 +10,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway.bodies import read_body
+from services.gateway.bodies import check, read_document
 from services.gateway.caller import account_of
 from services.gateway.order_routes import PLACE_PATH, place_one
 from services.gateway.parts import Gateway
+from services.gateway.quick_orders import quick_order
 from services.gateway.request_models import PlaceOrderRequest
 
 
@@ -45,6 +46,7 @@ class OrderDoor:
         scope["route"] = _ROUTE
         here, request = self._gateway, Request(scope, receive)
         account = account_of(request, here.access)
-        body = await read_body(PlaceOrderRequest, request, here.settings)
+        document = await read_document(request, here.settings)
+        body = quick_order(document) or check(PlaceOrderRequest, document)
         response = await place_one(here, request, account, body)
         await response(scope, receive, send)

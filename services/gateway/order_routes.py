@@ -29,6 +29,7 @@ from services.gateway.parts import Gateway, Here
 from services.gateway.placing import Outcome, follow_up, place
 from services.gateway.preferences import PREFER_PARAMETER, applied, wait_s
 from services.gateway.problems import REJECTIONS, HttpReason, field_problem, problem
+from services.gateway.quick_orders import OrderBody
 from services.gateway.request_models import (
     BatchRequest,
     CancelAllRequest,
@@ -86,9 +87,7 @@ async def place_order(
     return await place_one(here, request, account, body)
 
 
-async def place_one(
-    here: Gateway, request: Request, account: str, body: PlaceOrderRequest
-) -> Response:
+async def place_one(here: Gateway, request: Request, account: str, body: OrderBody) -> Response:
     """What a request for one order does, whoever read it."""
     client_order_id = _command_id(request, "client_order_id", body.client_order_id)
     command = body.command(account, client_order_id)

@@ -125,6 +125,8 @@ class Telemetry:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, BatchHistogram] = {}
+        self._counted: dict[tuple[Any, ...], Counter] = {}
+        """Counters by name and labels."""
         for metric in (*METRICS, *metrics):
             self._register(metric)
 
@@ -146,8 +148,16 @@ class Telemetry:
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Add to a counter."""
-        counter = self._counters[name]
-        (counter.labels(**self._bounded(name, labels)) if labels else counter).inc(amount)
+        if not labels:
+            self._counters[name].inc(amount)
+            return
+        labels = self._bounded(name, labels)
+        key = (name, *labels.items())
+        counter = self._counted.get(key)
+        if counter is None:
+            # Found once, since the library takes long to find it.
+            counter = self._counted[key] = self._counters[name].labels(**labels)
+        counter.inc(amount)
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""

@@ -340,6 +340,39 @@ def bench_training(
         Console().print(training_table(figures))
 
 
+@app.command("gateway")
+def bench_gateway(
+    *,
+    rounds: Annotated[int, typer.Option(min=1, help="Of all ways in turn.")] = 5,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each way in a round.")] = 5.0,
+    connections: Annotated[int, typer.Option(min=1, help="Kept by the generator.")] = 64,
+    steady_seconds: Annotated[
+        float, typer.Option(min=1, help="Of the load below half of saturation.")
+    ] = 20.0,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Orders over REST, durable, beside a bare route and the package matching-engine."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.gateway import GatewayOrder, gateway_table, run_gateway_bench
+
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
+        order = GatewayOrder(
+            home=Path(home),
+            rounds=rounds,
+            seconds=seconds,
+            connections=connections,
+            steady_seconds=steady_seconds,
+        )
+        report = run_gateway_bench(order, lambda line: progress.print(f"[dim]{line}"))
+    if json:
+        typer.echo(msgspec.json.encode(report))
+    else:
+        Console().print(gateway_table(report))
+
+
 @app.command("cold-start")
 def bench_cold_start(
     *,

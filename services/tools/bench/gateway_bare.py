@@ -49,6 +49,10 @@ def bare_app() -> FastAPI:
             status="PENDING_NEW",
         )
 
+    @app.get("/healthz")
+    async def is_there() -> dict[str, str]:
+        return {"status": "ok"}
+
     return app
 
 

@@ -15,7 +15,7 @@ from typing import Final, Literal, cast
 import msgspec
 
 from services.door.serving import run_loop
-from services.tools.bench.inference_load import at_percent
+from services.tools.bench.tries import at_percent
 
 type Kind = Literal["ours", "theirs"]
 

@@ -28,7 +28,6 @@ from services.tools.bench.inference_load import OK, Ask, Line, Load, offer
 from services.tools.bench.inference_stage import (
     FEATURE_SET,
     TICKERS,
-    Server,
     feast_server,
     fresh_rows,
     make_booster,
@@ -37,6 +36,7 @@ from services.tools.bench.inference_stage import (
     register,
     room,
 )
+from services.tools.bench.servers import Server
 from services.tools.stack.deployment import create_topics, register_schemas
 from services.tools.stack.portcheck import find_free_base
 from services.tools.stack.settings import PORT_SPAN, StackSettings

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from services.tools.bench.inference_stage import Server
+from services.tools.bench.servers import Server
+from services.tools.bench.tries import at_percent
 
 CONNECTIONS: Final = 32
 OK: Final = 200
@@ -136,9 +137,3 @@ async def offer(
         cpu_ms=cpu_s / len(took_ms) * 1_000,
         lateness_p99_ms=at_percent(late_ms, 99),
     )
-
-
-def at_percent(values: Sequence[float], percent: int) -> float:
-    """The value that so many percent do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]

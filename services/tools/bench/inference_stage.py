@@ -2,20 +2,14 @@
 
 import multiprocessing
 import os
-import socket
-import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import numpy as np
-import psutil
 
 from services.featuresets import SETS
 from services.featuresets.fingerprint import fingerprint
@@ -27,27 +21,13 @@ from services.models.registry import Registry
 from services.models.vector import inputs_of
 from services.online.features import OnlineFeatures
 from services.online.rows import OnlineRow
+from services.tools.bench.servers import Server, free_port, started, wait_until_ok
 from services.tools.stack.plan import Addresses
 
 FEATURE_SET: Final = "microstructure_v1"
 TICKERS: Final = ("AAPL", "MSFT", "GOOGL", "TSLA", "NVDA")
 ROUNDS: Final = 150
 _ROWS: Final = 5_000
-_READY_S: Final = 120.0
-_LAST_S: Final = 10.0
-
-
-class Server(msgspec.Struct, frozen=True):
-    """One that is asked."""
-
-    port: int
-    pid: int
-
-    def cpu_s(self) -> float:
-        """Processor time that it and what it started took until now."""
-        started = psutil.Process(self.pid)
-        times = [each.cpu_times() for each in (started, *started.children(recursive=True))]
-        return sum(each.user + each.system for each in times)
 
 
 def make_booster(seed: int) -> Any:  # noqa: ANN401 - XGBoost's
@@ -126,13 +106,6 @@ def _write_rows(home: Path) -> None:
         time.sleep(1.0)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def room(home: Path, addresses: Addresses, prefix: str) -> Iterator[Server]:
     """`python -m services.inference` as the stack runs it."""
@@ -147,7 +120,7 @@ def room(home: Path, addresses: Addresses, prefix: str) -> Iterator[Server]:
         "OUTCRY_LOG_LEVEL": "WARNING",
     }
     command = [sys.executable, "-m", "services.inference"]
-    with _process(home / "inference.log", command, env) as pid:
+    with started(home / "inference.log", command, env) as pid:
         wait_until_ok(f"http://127.0.0.1:{port}/ready", home / "inference.log")
         yield Server(port, pid)
 
@@ -160,7 +133,7 @@ def feast_server(home: Path) -> Iterator[Server]:
         str(Path(sys.executable).with_name("feast")), "-c", str(home / "feast"), "serve",
         "-h", "127.0.0.1", "-p", str(port), "-w", "1", "--no-access-log",
     ]  # fmt: skip
-    with _process(home / "feast.log", command, {"FEAST_USAGE": "False"}) as pid:
+    with started(home / "feast.log", command, {"FEAST_USAGE": "False"}) as pid:
         wait_until_ok(f"http://127.0.0.1:{port}/health", home / "feast.log")
         yield Server(port, pid)
 
@@ -178,47 +151,6 @@ def mlflow_server(home: Path, booster: Any) -> Iterator[Server]:  # noqa: ANN401
         "--env-manager", "local", "-h", "127.0.0.1", "-p", str(port), "-w", "1",
     ]  # fmt: skip
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    with _process(home / "mlflow.log", command, {"PATH": path}) as pid:
+    with started(home / "mlflow.log", command, {"PATH": path}) as pid:
         wait_until_ok(f"http://127.0.0.1:{port}/ping", home / "mlflow.log")
         yield Server(port, pid)
-
-
-@contextmanager
-def _process(log: Path, command: list[str], env: Mapping[str, str]) -> Iterator[int]:
-    """Run it; its id."""
-    with log.open("wb") as output:
-        started = subprocess.Popen(
-            command,
-            env=os.environ | env,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield started.pid
-    finally:
-        # With what it started: both reference servers run their worker in a process of its own.
-        with_children = os.getpgid(started.pid)
-        os.killpg(with_children, 15)
-        try:
-            started.wait(_LAST_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(with_children, 9)
-            started.wait()
-
-
-def wait_until_ok(url: str, log: Path) -> None:
-    """Wait until it answers with 200.
-
-    Raises:
-        TimeoutError: it does not; the message has the end of its log.
-    """
-    deadline_s = time.monotonic() + _READY_S
-    while time.monotonic() < deadline_s:
-        try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a URL of our own
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    end = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
-    raise TimeoutError(f"{url} does not answer with 200; its log ends:\n{end}")

@@ -23,6 +23,12 @@ def spread_of(values: Sequence[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values))
 
 
+def at_percent(values: Sequence[float], percent: int) -> float:
+    """The value that so many percent do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
 def cell_of(found: Spread, unit: str, digits: int) -> str:
     """As a table shows it."""
     return f"{found.median:,.{digits}f} {unit} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]"

@@ -38,6 +38,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 PREFIX: Final = "gateway-path."
 WAIT_S: Final = 60
+LONG_WAIT_S: Final = 150
+"""For a gateway to start, where no core is free."""
 ROOT: Final = Path(__file__).parents[3]
 SHIPPED_PORT: Final = 19_080
 
@@ -380,7 +382,7 @@ class Flow:
         self._thread.start()
 
     def _write(self) -> None:
-        while not self._stop.wait(0.02):
+        while not self._stop.wait(0.05):
             ticker = self.TICKERS[self.pairs % len(self.TICKERS)]
             for account, side in (("bob", codes.SELL), ("alice", codes.BUY)):
                 self._path.send(flow_order(account, f"flow-{self.pairs}", ticker, side))
@@ -425,10 +427,11 @@ def port_of(log: Path) -> int:
 
 async def hear_more(follower: Follower, resumed: int, heard: int) -> None:
     """Return once it came back, and heard some more executions."""
-    await eventually(lambda: follower.resumed > resumed)
-    await eventually(lambda: follower.newest(("executions", "alice")) > heard + 40)
+    await eventually(lambda: follower.resumed > resumed, LONG_WAIT_S)
+    await eventually(lambda: follower.newest(("executions", "alice")) > heard + 20, LONG_WAIT_S)
 
 
+@pytest.mark.timeout(600)
 async def test_nothing_is_missed_or_repeated_while_gateways_are_killed_under_flow(
     path: TradingPath, tmp_path: Path
 ) -> None:
@@ -459,16 +462,17 @@ async def test_nothing_is_missed_or_repeated_while_gateways_are_killed_under_flo
     assert topics.faults_of(follower) == []
     # Once for each of trades, in two tickers, and executions, at each gateway.
     assert follower.resumed >= 9
-    assert last > 100
+    assert last > 60
 
 
+@pytest.mark.timeout(300)
 async def test_two_gateways_on_one_log_answer_as_one(
     service: Service, path: TradingPath, tmp_path: Path
 ) -> None:
     log = tmp_path / "other.log"
     process = process_of(path, log)
     try:
-        await eventually(lambda: port_of(log))
+        await eventually(lambda: port_of(log), LONG_WAIT_S)
         other = f"http://127.0.0.1:{port_of(log)}"
         headers = {"X-Outcry-Account": "alice", "Prefer": "wait=10"}
         order = ORDER | {"client_order_id": "both", "ticker": "GOOGL", "price": "186.00"}
@@ -505,6 +509,6 @@ async def test_two_gateways_on_one_log_answer_as_one(
 
 async def eventually_ready(client: httpx.AsyncClient) -> None:
     """Return once this gateway has read the feeds to the present."""
-    async with asyncio.timeout(WAIT_S):
-        while (await client.get("/readyz")).status_code != 200:
+    async with asyncio.timeout(LONG_WAIT_S):
+        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.1)

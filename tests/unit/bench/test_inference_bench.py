@@ -17,8 +17,9 @@ from services.tools.bench.inference import (
     InferenceReport,
     inference_table,
 )
-from services.tools.bench.inference_load import Line, Load, at_percent, offer
-from services.tools.bench.inference_stage import Server
+from services.tools.bench.inference_load import Line, Load, offer
+from services.tools.bench.servers import Server
+from services.tools.bench.tries import at_percent
 
 
 @asynccontextmanager
@@ -31,9 +32,9 @@ async def server(*, fails_every: int = 0, wait_s: float = 0.0) -> AsyncIterator[
         while head := await reader.readuntil(b"\r\n\r\n"):
             length = int(head.lower().partition(b"content-length:")[2].split()[0])
             await reader.readexactly(length)
-            asked += 1
+            asked = number = asked + 1
             await asyncio.sleep(wait_s)
-            status = b"503" if fails_every and asked % fails_every == 0 else b"200"
+            status = b"503" if fails_every and number % fails_every == 0 else b"200"
             writer.write(b"HTTP/1.1 " + status + b" x\r\nContent-Length: 2\r\n\r\n{}")
         writer.close()
 

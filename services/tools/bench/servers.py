@@ -1,0 +1,84 @@
+"""Servers that a benchmark starts and asks, each a process of its own on this machine."""
+
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psutil
+
+_READY_S: Final = 120.0
+_LAST_S: Final = 10.0
+_MIB: Final = 1024 * 1024
+
+
+class Server(msgspec.Struct, frozen=True):
+    """One that is asked."""
+
+    port: int
+    pid: int
+
+    def cpu_s(self) -> float:
+        """Processor time that it and what it started took until now."""
+        started = psutil.Process(self.pid)
+        times = [each.cpu_times() for each in (started, *started.children(recursive=True))]
+        return sum(each.user + each.system for each in times)
+
+    def resident_mib(self) -> float:
+        """Memory that it holds, in MiB."""
+        return float(psutil.Process(self.pid).memory_info().rss) / _MIB
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def started(log: Path, command: list[str], env: Mapping[str, str]) -> Iterator[int]:
+    """Run a server; its id. Told to end, and made to, at the end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env=os.environ | env,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process.pid
+    finally:
+        # With what it started: both reference servers run their worker in a process of its own.
+        with_children = os.getpgid(process.pid)
+        os.killpg(with_children, 15)
+        try:
+            process.wait(_LAST_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(with_children, 9)
+            process.wait()
+
+
+def wait_until_ok(url: str, log: Path) -> None:
+    """Wait until it answers with 200.
+
+    Raises:
+        TimeoutError: it does not; the message has the end of its log.
+    """
+    deadline_s = time.monotonic() + _READY_S
+    while time.monotonic() < deadline_s:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a URL of our own
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    end = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+    raise TimeoutError(f"{url} does not answer with 200; its log ends:\n{end}")
