@@ -120,6 +120,11 @@ fuzz-api: setup ## Generated requests by the thousand, each answer held against 
 	@OUTCRY_API_EXAMPLES=$(or $(EXAMPLES),200) SEED=$(or $(SEED),1) \
 		$(VENV)/bin/pytest tests/integration/gateway/test_whole_path.py -k openapi
 
+.PHONY: fuzz-junk
+fuzz-junk: setup ## Requests that no client means, all answered, memory flat (REQUESTS=100000)
+	@OUTCRY_JUNK_REQUESTS=$(or $(REQUESTS),100000) $(VENV)/bin/pytest tests/web/test_junk_requests.py \
+		--timeout=3600
+
 .PHONY: format
 format: setup ## Rewrite the code in the house's format
 	@$(VENV)/bin/ruff check --quiet --fix-only .

@@ -42,7 +42,9 @@ def only_loopback(host: str) -> str:
     return host
 
 
-def listen(host: str, port: int, setting: str, stall_ms: int) -> socket.socket:
+def listen(
+    host: str, port: int, setting: str, stall_ms: int, *, is_shared: bool = False
+) -> socket.socket:
     """The listening socket.
 
     Args:
@@ -50,6 +52,7 @@ def listen(host: str, port: int, setting: str, stall_ms: int) -> socket.socket:
         port: 0: any free one.
         setting: the variable that says which port, for who has to change it.
         stall_ms: how long a client may leave the network's buffers full.
+        is_shared: whether other processes that share it, too, may listen on the port beside.
 
     Raises:
         ConfigurationError: the port can't be had.
@@ -57,7 +60,10 @@ def listen(host: str, port: int, setting: str, stall_ms: int) -> socket.socket:
     is_v6 = host != LOOPBACK_NAME and ip_address(host).version == 6
     try:
         listener = socket.create_server(
-            (host, port), family=socket.AF_INET6 if is_v6 else socket.AF_INET, backlog=1_024
+            (host, port),
+            family=socket.AF_INET6 if is_v6 else socket.AF_INET,
+            backlog=1_024,
+            reuse_port=is_shared,
         )
     except OSError as error:
         msg = f"can't listen on {host}:{port} ({error.strerror}); set {setting}"

@@ -339,4 +339,5 @@ def listen(settings: GatewaySettings) -> socket.socket:
         settings.gateway_port,
         "OUTCRY_GATEWAY_PORT",
         settings.gateway_socket_stall_ms,
+        is_shared=settings.gateway_port_shared,
     )

@@ -28,6 +28,8 @@ class GatewaySettings(RoomSettings):
     where a request comes from. Empty: there are none."""
     gateway_port: int = Field(default=19_080, ge=0, le=65_535)
     """0: any free one."""
+    gateway_port_shared: bool = False
+    """Whether several gateways listen on this port, and the kernel deals connections out."""
     gateway_requests_max: int = Field(default=1_000, ge=1)
     """Most HTTP requests under way; more are told to come back."""
     gateway_body_bytes_max: int = Field(default=16_384, ge=256)

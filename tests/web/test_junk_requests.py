@@ -1,6 +1,6 @@
 """Requests that mean nothing: each is answered, none breaks anything, and nothing of them stays.
 
-OUTCRY_JUNK_REQUESTS=100000 makes it long.
+`make fuzz-junk` makes it long.
 """
 
 import gc

@@ -373,6 +373,31 @@ def bench_gateway(
         Console().print(gateway_table(report))
 
 
+@app.command("sockets")
+def bench_sockets(
+    *,
+    clients: Annotated[int, typer.Option(min=1, help="That read.")] = 500,
+    silent: Annotated[int, typer.Option(min=0, help="That never read.")] = 50,
+    rate: Annotated[int, typer.Option(min=1, help="Changes of books a second.")] = 1_000,
+    seconds: Annotated[float, typer.Option(min=1)] = 30.0,
+    json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Readers of books over the WebSocket: how old each change is on arrival."""
+    import msgspec
+    from rich.console import Console
+
+    from services.tools.bench.sockets import SocketsPlan, run_sockets_bench, sockets_table
+
+    progress = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="outcry-bench-") as home:
+        plan = SocketsPlan(Path(home), clients, silent, rate, seconds)
+        report = run_sockets_bench(plan, lambda line: progress.print(f"[dim]{line}"))
+    if json:
+        typer.echo(msgspec.json.encode(report, enc_hook=str))
+    else:
+        Console().print(sockets_table(report))
+
+
 @app.command("cold-start")
 def bench_cold_start(
     *,

@@ -186,3 +186,13 @@ def test_a_port_that_is_taken_names_the_setting() -> None:
         with pytest.raises(ConfigurationError, match="set OUTCRY_DOOR_PORT"):
             listen("127.0.0.1", port, "OUTCRY_DOOR_PORT", 1_000)
     listen("127.0.0.1", 0, "OUTCRY_DOOR_PORT", 1_000).close()
+
+
+def test_a_port_is_shared_only_by_those_who_all_say_so() -> None:
+    first = listen("127.0.0.1", 0, "OUTCRY_DOOR_PORT", 1_000, is_shared=True)
+    port = first.getsockname()[1]
+    second = listen("127.0.0.1", port, "OUTCRY_DOOR_PORT", 1_000, is_shared=True)
+    with first, second:
+        assert second.getsockname() == first.getsockname()
+        with pytest.raises(ConfigurationError, match="OUTCRY_DOOR_PORT"):
+            listen("127.0.0.1", port, "OUTCRY_DOOR_PORT", 1_000)
