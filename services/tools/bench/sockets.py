@@ -15,7 +15,7 @@ from threading import Event, Thread
 from typing import Final
 
 import msgspec
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 from rich.table import Table
 
 from services.domain import codes
@@ -26,6 +26,7 @@ from services.runtime.registry import load_codec
 from services.tools.bench.gateway import gateway
 from services.tools.bench.servers import Server
 from services.tools.bench.sockets_load import SocketsOrder, SocketsResult
+from services.tools.bench.tries import at_percent
 from services.tools.stack.deployment import create_topics, register_schemas
 from services.tools.stack.plan import Addresses
 from services.tools.stack.portcheck import find_free_base
@@ -37,6 +38,7 @@ _PREFIX: Final = "bench."
 _BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _LOAD: Final = "services.tools.bench.sockets_load"
 _LEVELS: Final = 10
+_WARM_UP_CHANGES: Final = 2_000
 _SETTLE_S: Final = 2.0
 _ANSWER_S: Final = 120.0
 _PRICE: Final = 1_870_000
@@ -62,6 +64,8 @@ class SocketsReport(msgspec.Struct, frozen=True):
     found: SocketsResult
     written_per_s: float
     """Changes of books that the writer managed."""
+    kafka_p99_ms: float
+    """From before a change was written until Kafka had it: part of each age."""
     start_mib: float
     half_mib: float
     end_mib: float
@@ -82,7 +86,7 @@ def run_sockets_bench(plan: SocketsPlan, say: Say) -> SocketsReport:
         create_topics(stack.addresses, _PREFIX)
         register_schemas(stack.addresses, _PREFIX)
         writer = BookWriter(stack.addresses, plan.rate_per_s)
-        writer.write_each()
+        writer.warm_up()
         with gateway(plan.home, stack.addresses, _PREFIX, **limits) as server:
             say(f"{plan.clients} clients that read, {plan.silent} that do not")
             order = SocketsOrder(server.port, plan.clients, plan.silent)
@@ -109,7 +113,16 @@ def _measure(
     end_mib = server.resident_mib()
     said, _ = clients.communicate(timeout=_ANSWER_S)
     found = msgspec.json.decode(said.splitlines()[-1], type=SocketsResult)
-    return SocketsReport(plan, found, written / plan.seconds, start_mib, half_mib, end_mib, cores)
+    return SocketsReport(
+        plan,
+        found,
+        written / plan.seconds,
+        writer.kafka_p99_ms(),
+        start_mib,
+        half_mib,
+        end_mib,
+        cores,
+    )
 
 
 @contextmanager
@@ -135,17 +148,26 @@ class BookWriter:
 
     def __init__(self, addresses: Addresses, rate_per_s: int) -> None:
         self._codec = load_codec(addresses.registry_url)
-        self._producer = Producer({"bootstrap.servers": addresses.kafka_bootstrap, "linger.ms": 1})
+        self._producer = Producer(
+            {"bootstrap.servers": addresses.kafka_bootstrap, "linger.ms": 1, "log_level": 2}
+        )
         self._rate_per_s = rate_per_s
         self._stop = Event()
         self._thread = Thread(target=self._write, name="books", daemon=True)
         self._written = 0
+        self._took_ms: list[float] = []
 
-    def write_each(self) -> None:
-        """A first book of each ticker."""
-        for _ in TICKERS:
+    def kafka_p99_ms(self) -> float:
+        """How long Kafka took to have a change; to be asked once stopped."""
+        return at_percent(self._took_ms, 99)
+
+    def warm_up(self) -> None:
+        """First books of each ticker, so many that Kafka runs as it does after a while."""
+        for _ in range(_WARM_UP_CHANGES):
             self._put()
+            self._producer.poll(0.001)
         self._producer.flush()
+        self._took_ms.clear()
 
     def start(self) -> None:
         """Begin to write."""
@@ -156,7 +178,7 @@ class BookWriter:
         self._stop.set()
         self._thread.join()
         self._producer.flush()
-        return self._written - len(TICKERS)
+        return self._written - _WARM_UP_CHANGES
 
     def _write(self) -> None:
         began_s = time.perf_counter()
@@ -182,7 +204,13 @@ class BookWriter:
         )
         book = BookDepth(ticker, codes.OPEN, _PRICE, bids, asks)
         value = self._codec.encode(BOOK.name, origin, book)
-        self._producer.produce(_PREFIX + BOOK.name, value, ticker.encode(), place)
+        began_s = time.perf_counter()
+
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            assert error is None, error
+            self._took_ms.append((time.perf_counter() - began_s) * 1_000)
+
+        self._producer.produce(_PREFIX + BOOK.name, value, ticker.encode(), place, delivered)
         self._written += 1
 
 
@@ -192,6 +220,7 @@ def sockets_table(report: SocketsReport) -> Table:
     table = Table("figure", "value", title="bench sockets")
     rows = {
         "changes of books": f"{report.written_per_s:,.0f}/s over {len(TICKERS)} tickers",
+        "until Kafka has a change, p99": f"{report.kafka_p99_ms:.0f} ms",
         "clients that heard updates": f"{found.clients} of {plan.clients}, {found.lost} lost",
         "clients that never read": str(plan.silent),
         "updates that arrived": f"{found.updates:,}",

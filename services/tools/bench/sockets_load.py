@@ -23,6 +23,8 @@ from services.tools.bench.tries import at_percent
 _TIME: Final = b'"updated_at_us":'
 _UPDATE: Final = b'"type":"update"'
 _TEXT: Final = 0x81
+_PING: Final = 0x89
+_PONG: Final = 0x8A
 _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
 _HEAD_END: Final = b"\r\n\r\n"
@@ -92,12 +94,17 @@ class Ear(asyncio.Protocol):
             kind, payload = frame
             if kind == _TEXT:
                 self._hear(payload, now_us)
+            elif kind == _PING:
+                self._send(_PONG, payload)
 
     def _subscribe(self) -> None:
         asked = orjson.dumps({"op": "subscribe", "channel": "book", "ticker": self._ticker})
+        self._send(_TEXT, asked)
+
+    def _send(self, kind: int, payload: bytes) -> None:
         assert self.transport is not None
         # A client masks what it sends; with zeros the bytes stay as they are.
-        self.transport.write(bytes([_TEXT, 0x80 | len(asked), 0, 0, 0, 0]) + asked)
+        self.transport.write(bytes([kind, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
 
     def _next_frame(self) -> tuple[int, bytes] | None:
         data = self._data
