@@ -240,7 +240,8 @@ async def test_a_strangers_report_hides_an_order_but_breaks_nothing() -> None:
 async def test_an_order_meets_the_same_past_the_framework_and_within_it() -> None:
     past, within = make_app(make_gateway()), make_app(make_gateway())
     # Not built yet: the application makes its layers with the first request.
-    within.user_middleware = [each for each in within.user_middleware if each.cls is not OrderDoor]
+    door: object = OrderDoor
+    within.user_middleware = [each for each in within.user_middleware if each.cls != door]
     assert len(within.user_middleware) == len(past.user_middleware) - 1
     named = {"X-Outcry-Account": "alice"}
     orders: list[tuple[Any, dict[str, str]]] = [

@@ -11,6 +11,7 @@ import base64
 import os
 import sys
 import time
+from functools import partial
 from typing import Final, cast
 
 import msgspec
@@ -134,10 +135,8 @@ async def listen(order: SocketsOrder) -> SocketsResult:
     loop = asyncio.get_running_loop()
     ears = []
     for number in range(order.clients + order.silent):
-        ticker = TICKERS[number % len(TICKERS)]
-        _, ear = await loop.create_connection(
-            lambda ticker=ticker: Ear(ticker, order.port), "127.0.0.1", order.port
-        )
+        make = partial(Ear, TICKERS[number % len(TICKERS)], order.port)
+        _, ear = await loop.create_connection(make, "127.0.0.1", order.port)
         ears.append(ear)
     async with asyncio.timeout(_READY_S):
         await asyncio.gather(*(ear.ready for ear in ears))

@@ -1,13 +1,13 @@
 """Who comes back hears what it missed, once and in order, or that something is missing."""
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pytest
 
 from services.gateway.core.runs import Runs
 from services.gateway.parts import Gateway
-from services.gateway.session import SLOW_CONSUMER, Session
+from services.gateway.session import SLOW_CONSUMER, Key, Session
 from tests.support.gateway_memory import (
     CODEC,
     book,
@@ -18,7 +18,7 @@ from tests.support.gateway_memory import (
     trade,
 )
 
-AAPL = ("trades", "AAPL")
+AAPL: Final[Key] = ("trades", "AAPL")
 
 
 def drain(session: Session) -> list[dict[str, Any]]:
@@ -119,8 +119,9 @@ async def test_what_comes_while_one_catches_up_is_bounded_too() -> None:
     session = Session("alice", 10)
     gateway.hub.subscribe(session, AAPL, 0)
     traded(gateway, *range(30, 40))
-    assert session.closing is None
+    before = session.closing
     traded(gateway, 40)
+    assert before is None
     assert session.closing is not None
     assert session.closing.code == SLOW_CONSUMER
     assert drain(session) == []
