@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from typing import Final
 
 from services.door.serving import run_loop
+from services.inference.check_client import CheckedRegistry
 from services.inference.metrics import METRICS
 from services.inference.service import Service
 from services.inference.settings import InferenceSettings
 from services.models.classes import model_name
-from services.models.registry import Registry
 from services.online.features import OnlineFeatures
 from services.runtime.kafka_admin import check_topics
 from services.runtime.registry import load_codec
@@ -60,7 +60,13 @@ def _assemble(
         pacer,
         codec=persist(telemetry, pacer, lambda: load_codec(settings.registry_url, 0.0)),
         connection=connect(settings, telemetry),
-        source=Registry(settings.home, settings.mlflow_url, name),
+        source=CheckedRegistry(
+            settings.home,
+            settings.mlflow_url,
+            name,
+            telemetry,
+            check_ms_max=settings.inference_check_timeout_ms,
+        ),
         open_features=OnlineFeatures(settings.home, settings.online_url).reader,
     )
 

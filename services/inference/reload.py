@@ -1,10 +1,13 @@
 """From the registry's aliases to models in service, while requests go on.
 
 1. Ask which version has the alias; the same as before: nothing to do.
-2. Read its folder: plain files of native formats, hashes, golden vectors (`models.artifact`).
-3. Hold its feature set's fingerprint against this code's and against Feast's FeatureService.
-4. Warm it with golden vectors, and refuse it if a row takes longer than the limit.
-5. Exchange. What is under way finishes on the old one.
+2. Have its folder checked: plain files of native formats, hashes, golden vectors
+   (`models.artifact`), and the time that a row takes. In a process of its own (`check_client`).
+3. Load what was checked.
+4. Hold its feature set's fingerprint against this code's and against Feast's FeatureService, and
+   the time of a row against the limit.
+5. Warm it with golden vectors.
+6. Exchange. What is under way finishes on the old one.
 
 Whatever fails before the last step leaves the old model in service, is counted and is logged. A
 refused version is not tried again until another has the alias or somebody asks for a reload,
@@ -14,25 +17,21 @@ unless what was in its way may pass by itself.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from statistics import median
 from threading import Event, Lock, Thread
 from typing import Final, Protocol
 
 import msgspec
-import numpy as np
 
 from services.inference import metrics
+from services.inference.candidates import Candidate, warm
 from services.inference.core import Alias
 from services.inference.slots import Features, RefusalNote, ServedModel, Slots
-from services.models.artifact import LoadedModel, check_repo
+from services.models.artifact import check_repo
 from services.models.errors import ModelError, ModelRefusedError, Refusal
 from services.online.errors import OnlineStoreAwayError, OnlineStoreError
 from services.runtime.errors import OperatingError
 from services.runtime.telemetry import Telemetry
 
-WARM_ROUNDS: Final = 3
-TIMED_ROUNDS: Final = 21
-_MS_PER_S: Final = 1_000
 _NS_PER_US: Final = 1_000
 
 
@@ -48,14 +47,24 @@ class LoadRefusal(StrEnum):
     FOREIGN_FEATURES = "foreign_features"
     """The FeatureService states another fingerprint than the model."""
     TOO_SLOW = "too_slow"
+    CHECK_DIED = "check_died"
+    """The process that checked it died of it, or was killed."""
+    CHECK_TIMED_OUT = "check_timed_out"
+    """The process that checked it took too long; perhaps the machine is busy."""
 
 
-PASSING: Final = frozenset({LoadRefusal.NO_FEATURE_SERVICE, LoadRefusal.FOREIGN_FEATURES})
+PASSING: Final = frozenset(
+    {
+        LoadRefusal.NO_FEATURE_SERVICE,
+        LoadRefusal.FOREIGN_FEATURES,
+        LoadRefusal.CHECK_TIMED_OUT,
+    }
+)
 """What was wrong is not the model's fault and may pass: tried again at each poll."""
 
 
 class ModelSource(Protocol):
-    """`models.registry.Registry`, as far as serving needs it. May block."""
+    """The model registry, as far as serving needs it. May block; `check_client` is one."""
 
     def aliases(self) -> Mapping[str, int]:
         """The version of each alias that is set.
@@ -65,12 +74,13 @@ class ModelSource(Protocol):
         """
         ...
 
-    def load(self, version: int) -> LoadedModel:
-        """Read the version's folder, and check all that can be checked in it.
+    def load(self, version: int) -> Candidate:
+        """Have all checked that can be checked in the version's folder, and load it.
 
         Raises:
             RetriableError: the registry does not answer.
             ModelError: there is no such version, or it may not serve.
+            NotServableError: it could not be checked.
         """
         ...
 
@@ -95,7 +105,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class NotServableError(Exception):
-    """A model that passes the checks of its folder, and may not serve here."""
+    """A model that could not be checked, or passes the checks of its folder and may not serve."""
 
     def __init__(self, reason: LoadRefusal, detail: str) -> None:
         super().__init__(detail)
@@ -190,8 +200,8 @@ class Reloader:
         return self._exchange(alias, current, model)
 
     def _prepare(self, alias: Alias, version: int) -> ServedModel:
-        loaded = self._source.load(version)
-        manifest = loaded.manifest
+        candidate = self._source.load(version)
+        manifest = candidate.loaded.manifest
         check_repo(manifest)
         if manifest.name != self._name:
             raise NotServableError(
@@ -207,26 +217,14 @@ class Reloader:
                 f"Feast's {manifest.feature_set} is of {str(features.fingerprint)[:12]} and the"
                 f" model of {manifest.fingerprint[:12]}; restart the materializer of this code",
             )
-        row_ms = self._warm(loaded)
-        return ServedModel(alias, version, loaded, features, _now_us(), row_ms)
-
-    def _warm(self, loaded: LoadedModel) -> float:
-        """The median time of one row, milliseconds."""
-        rows = np.array(loaded.golden.vectors, np.float64)
-        taken_s = []
-        for turn in range(WARM_ROUNDS + TIMED_ROUNDS):
-            place = turn % len(rows)
-            began_s = time.perf_counter()
-            loaded.predictor.probabilities(rows[place : place + 1])
-            taken_s.append(time.perf_counter() - began_s)
-        row_ms = median(taken_s[WARM_ROUNDS:]) * _MS_PER_S
-        if row_ms > self._row_ms_max:
+        if candidate.row_ms > self._row_ms_max:
             raise NotServableError(
                 LoadRefusal.TOO_SLOW,
-                f"a row takes {row_ms:.2f} ms, {self._row_ms_max:g} are allowed"
+                f"a row takes {candidate.row_ms:.2f} ms, {self._row_ms_max:g} are allowed"
                 " (OUTCRY_INFERENCE_MODEL_MS_MAX)",
             )
-        return row_ms
+        warm(candidate.loaded)
+        return ServedModel(alias, version, candidate.loaded, features, _now_us(), candidate.row_ms)
 
     # --- what came of it
 
@@ -319,7 +317,7 @@ class Poller:
         self._thread.start()
 
     def close(self) -> None:
-        """Let it end; returns when it has, within the time that a load takes."""
+        """Let it end; returns when it has, within the time that a look takes."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()

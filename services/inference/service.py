@@ -19,10 +19,11 @@ import uvicorn
 
 from services.door.serving import QuietServer, listen
 from services.inference.app import Inference, make_app
+from services.inference.check_client import CheckedRegistry
 from services.inference.core import Alias, Freshness
 from services.inference.desk import Desk
 from services.inference.predictions import PredictionLog, PredictionSink
-from services.inference.reload import ModelSource, Poller, Reloader, StatedFeatures
+from services.inference.reload import Poller, Reloader, StatedFeatures
 from services.inference.rows_source import KafkaRows
 from services.inference.settings import InferenceSettings
 from services.inference.shadow import Shadow
@@ -45,7 +46,7 @@ class Service:
     """One inference process.
 
     Args:
-        source: the model registry.
+        source: the model registry; closed as the process stops, so that nothing waits for it.
         open_features: finds the FeatureService of a feature set.
         pacer: says when to stop.
     """
@@ -58,7 +59,7 @@ class Service:
         *,
         codec: Codec,
         connection: KafkaConnection,
-        source: ModelSource,
+        source: CheckedRegistry,
         open_features: Callable[[str], StatedFeatures],
     ) -> None:
         self._settings = settings
@@ -66,6 +67,7 @@ class Service:
         self._pacer = pacer
         self._codec = codec
         self._connection = connection
+        self._source = source
         self._slots = Slots()
         self._reloader = Reloader(
             model_name(settings.inference_horizon_s),
@@ -94,6 +96,7 @@ class Service:
             )
             resources.push_async_callback(asyncio.to_thread, poller.close)
             poller.start()
+            resources.push_async_callback(asyncio.to_thread, self._source.close)
             if self._settings.inference_stream:
                 self._start_stream(resources)
             await self._serve(here, poller)

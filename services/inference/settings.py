@@ -60,6 +60,8 @@ class InferenceSettings(RoomSettings):
     """Longest wait for features and model."""
     inference_reload_timeout_ms: int = Field(default=30_000, ge=10)
     """Longest wait for a look at the registry that somebody asked for."""
+    inference_check_timeout_ms: int = Field(default=60_000, ge=10)
+    """Longest wait for the process that asks the registry and checks models."""
     inference_model_ms_max: float = Field(default=5.0, gt=0)
     """A model that takes longer for one row (the median of some) is refused."""
     inference_unsent_max: int = Field(default=10_000, ge=1)

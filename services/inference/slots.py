@@ -37,7 +37,7 @@ class ServedModel:
     loaded_us: int
     """When it was taken into service, microseconds since the epoch."""
     row_ms: float
-    """What one row took when it was warmed, the median."""
+    """What one row took as it was checked, the median."""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -196,7 +196,11 @@ def _rows(matrix: Matrix) -> tuple[tuple[float, ...], ...]:
 
 
 def read_model(
-    folder: Path, limits: Limits = LIMITS, *, manifest_sha256: str | None = None
+    folder: Path,
+    limits: Limits = LIMITS,
+    *,
+    manifest_sha256: str | None = None,
+    is_checked_already: bool = False,
 ) -> LoadedModel:
     """Read a folder of any origin.
 
@@ -204,10 +208,14 @@ def read_model(
         folder: of one model.
         limits: sizes.
         manifest_sha256: what the manifest must hash to, from a place that its writer can't write.
+        is_checked_already: this function took the folder with this `manifest_sha256` before, in
+            whichever process. Hashes are held again, over the bytes that are then loaded; what
+            follows from the same bytes (`booster_file`) or does not serve is left out.
 
     Raises:
         ModelRefusedError: it is no model that may serve; `reason` says why.
     """
+    assert not is_checked_already or manifest_sha256, "what was checked is told by its hash"
     with _Folder(folder, limits) as opened:
         text = opened.read(MANIFEST)
         found_sha256 = _check_sha256(text, manifest_sha256)
@@ -219,12 +227,19 @@ def read_model(
         for name, stated in manifest.files.items():
             if name in kept:
                 kept[name] = opened.read(name)
+            elif is_checked_already:
+                continue
             parts = [kept[name]] if name in kept else opened.chunks(name)
             if _sha256_of(parts) != stated:
                 raise ModelRefusedError(
                     Refusal.WRONG_SHA256, f"{name} is not the file that the manifest states"
                 )
-    predictor = decode_predictor(manifest.kind, kept[manifest.model_file], manifest.columns)
+    predictor = decode_predictor(
+        manifest.kind,
+        kept[manifest.model_file],
+        manifest.columns,
+        is_checked_already=is_checked_already,
+    )
     golden = decode_json(kept[GOLDEN], Golden, GOLDEN)
     _check_golden(golden, predictor, len(manifest.columns))
     if SCHEMA in manifest.files:

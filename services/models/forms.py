@@ -48,14 +48,24 @@ def encode_predictor(predictor: Predictor) -> bytes:
     raise AssertionError(f"{type(predictor).__name__} has no file")
 
 
-def decode_predictor(kind: Kind, data: bytes, columns: Sequence[str]) -> Predictor:
+def decode_predictor(
+    kind: Kind, data: bytes, columns: Sequence[str], *, is_checked_already: bool = False
+) -> Predictor:
     """A predictor from bytes of any origin.
+
+    Args:
+        kind: of the manifest.
+        data: the model's file.
+        columns: its inputs.
+        is_checked_already: these very bytes passed for these columns, in whichever process: what
+            XGBoost does not check itself is not looked at again.
 
     Raises:
         ModelRefusedError: they are no model of this kind and these columns.
     """
     if kind == "xgboost":
-        check_booster(data, columns)
+        if not is_checked_already:
+            check_booster(data, columns)
         return _load_booster(data)
     form = decode_json(data, _FORMS[kind], "model.json")
     match form:

@@ -12,6 +12,7 @@ from services.domain.origin import Origin
 from services.domain.predictions import Prediction
 from services.featuresets.fingerprint import fingerprint
 from services.inference.app import Inference, make_app
+from services.inference.candidates import Candidate, time_row
 from services.inference.core import Alias, Freshness
 from services.inference.desk import Desk
 from services.inference.metrics import METRICS
@@ -20,7 +21,7 @@ from services.inference.reload import Reloader
 from services.inference.settings import InferenceSettings
 from services.inference.shadow import Shadow
 from services.inference.slots import Slots
-from services.models.artifact import LoadedModel, read_model
+from services.models.artifact import read_model
 from services.models.errors import RegistryAwayError, UnknownVersionError
 from services.models.predictors import Predictor
 from services.online.errors import UnknownServiceError
@@ -56,11 +57,12 @@ class FolderRegistry:
             raise RegistryAwayError("the registry does not answer")
         return dict(self.named)
 
-    def load(self, version: int) -> LoadedModel:
+    def load(self, version: int) -> Candidate:
         self.loads += 1
         if not (self.folder / str(version)).exists():
             raise UnknownVersionError(f"there is no version {version}")
-        return read_model(self.folder / str(version))
+        loaded = read_model(self.folder / str(version))
+        return Candidate(loaded, time_row(loaded))
 
 
 class MemoryFeatures:

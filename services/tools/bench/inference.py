@@ -11,7 +11,6 @@ process of its own: on two cores all of them share what there is.
 """
 
 import asyncio
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -33,6 +32,7 @@ from services.tools.bench.inference_stage import (
     make_booster,
     mlflow_server,
     promote,
+    promoter,
     register,
     room,
 )
@@ -45,7 +45,6 @@ from services.tools.stack.stack import running_stack
 _PREFIX: Final = "bench."
 _BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _WARM_UP_S: Final = 3.0
-_SWITCH_S: Final = 0.000_5
 
 type Say = Callable[[str], None]
 
@@ -82,8 +81,6 @@ REFERENCE: Final = "Feast's and MLflow's servers, one ticker"
 
 def run_inference_bench(order: InferenceOrder, say: Say) -> InferenceReport:
     """Start everything under the order's home, measure, stop everything."""
-    # What registers models beside must not keep the generator from the interpreter.
-    sys.setswitchinterval(_SWITCH_S)
     home = order.home / "deployment"
     home.mkdir()
     settings = StackSettings(home=order.home / "stack", port_base=find_free_base(_BASES))
@@ -105,7 +102,10 @@ def run_inference_bench(order: InferenceOrder, say: Say) -> InferenceReport:
                     )
                 )
             say(f"{order.reloads} hot reloads under the same load")
-            reloaded, reloads = asyncio.run(_reload_under_load(order, home, server, versions))
+            with promoter(home, versions[0]) as promote_there:
+                reloaded, reloads = asyncio.run(
+                    _reload_under_load(order, promote_there, server, versions)
+                )
             loads.append(reloaded)
             loads.append(
                 asyncio.run(
@@ -132,12 +132,15 @@ def _predict(tickers: Sequence[str]) -> Ask:
 
 
 async def _reload_under_load(
-    order: InferenceOrder, home: Path, server: Server, versions: Sequence[int]
+    order: InferenceOrder,
+    promote_there: Callable[[int], None],
+    server: Server,
+    versions: Sequence[int],
 ) -> tuple[Load, int]:
     """The load, and how many of the reloads took another model into service."""
 
     def change(number: int) -> bool:
-        promote(home, versions[(number + 1) % len(versions)])
+        promote_there(versions[(number + 1) % len(versions)])
         request = urllib.request.Request(
             f"http://127.0.0.1:{server.port}/admin/reload",
             b"{}",

@@ -5,7 +5,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -13,6 +13,7 @@ from random import Random
 from threading import Thread
 from typing import Any, Final
 
+import psutil
 import pytest
 from confluent_kafka import Producer
 
@@ -290,6 +291,18 @@ def has_uncommitted(world: FeatureWorld) -> bool:
     return False
 
 
+def wait_for_end(processes: Sequence[psutil.Process]) -> None:
+    """Return when they have ended, whoever ended them."""
+
+    def runs(process: psutil.Process) -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    wait_until(lambda: not any(runs(each) for each in processes), "children to end", 120)
+
+
 def kill_at_a_random_moment(
     world: World, process: InferenceProcess, random: Random, *, amid: bool
 ) -> None:
@@ -298,7 +311,9 @@ def kill_at_a_random_moment(
         time.sleep(random.uniform(0, 0.3))
         process.process.signal(signal.SIGSTOP)  # no commit comes between the look and the kill
         if not amid or has_uncommitted(world):
+            checking = psutil.Process(process.process.process.pid).children()
             process.process.kill()
+            wait_for_end(checking)
             return
         process.process.signal(signal.SIGCONT)
     raise AssertionError("each prediction's row was committed whenever the stream was looked at")

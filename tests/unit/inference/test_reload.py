@@ -103,7 +103,7 @@ async def test_of_all_requests_during_twenty_reloads_none_fails_or_mixes_models(
         world.registry.add(version, linear_model(version))
     right = {
         version: list(
-            world.registry.load(version).predictor.probabilities(
+            world.registry.load(version).loaded.predictor.probabilities(
                 np.array([[0.25 * place for place in range(16)]])
             )[0]
         )

@@ -10,9 +10,9 @@ from services.domain.features import FeatureRow
 from services.domain.origin import Origin
 from services.domain.predictions import STREAMED
 from services.featuresets.fingerprint import fingerprint
+from services.inference.candidates import Candidate
 from services.inference.core import Alias
 from services.inference.stream import Stream
-from services.models.artifact import LoadedModel
 from services.runtime.errors import ConfigurationError, RetriableError
 from services.runtime.ports import Record
 from services.wire.codec import local_codec
@@ -220,7 +220,7 @@ def test_a_shadow_that_fails_to_load_keeps_the_stream_from_nothing(tmp_path: Pat
     world.registry.named |= {Alias.CHAMPION: 1, Alias.SHADOW: 2}
     load = world.registry.load
 
-    def load_or_fail(version: int) -> LoadedModel:
+    def load_or_fail(version: int) -> Candidate:
         if version == 1:
             return load(version)
         raise RuntimeError("a library failed in a way nobody knew")
