@@ -10,6 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from services.door.bodies import read_object
 from services.door.guard import DoorPlan, Guard, RequestMetrics, TelemetryWatch
@@ -289,6 +291,14 @@ _METRICS: Final = RequestMetrics(
 )
 
 
+class _BareRoute(Route):
+    """Starlette's route, which says that it is the one, as FastAPI's do: metrics name it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return match, child if match is Match.NONE else {**child, "route": self}
+
+
 def make_app(here: Inference) -> FastAPI:
     """The application around these parts."""
     app = FastAPI(
@@ -300,6 +310,9 @@ def make_app(here: Inference) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.inference = here
+    # The router's own route of it is behind, and describes it: FastAPI's way to a handler that
+    # takes the request as it comes is a fifth of what such a request costs without the server.
+    app.router.routes.append(_BareRoute("/predict", predict, methods=["POST"]))
     app.include_router(router)
     app.add_exception_handler(HTTPException, _answer_problem)
     settings = here.settings

@@ -265,6 +265,20 @@ async def test_the_description_names_every_path_and_resolves(client: httpx.Async
         assert part.partition('"')[0] in document["components"]["schemas"]
 
 
+async def test_the_route_that_answers_predictions_is_counted_under_its_own_path(
+    world: InferenceWorld, client: httpx.AsyncClient
+) -> None:
+    for status, body in ((200, {"tickers": ["AAPL"]}), (422, {"tickers": []})):
+        assert (await client.post("/predict", json=body)).status_code == status
+        line = (
+            f'outcry_inference_requests_total{{method="POST",route="/predict",status="{status}"}}'
+        )
+        assert world.metric(line) == 1
+    described = (await client.get("/openapi.json")).json()["paths"]["/predict"]
+    assert set(described) == {"post"}
+    assert {"200", "422", "503"} <= set(described["post"]["responses"])
+
+
 async def test_models_in_service_are_shown_with_their_schema(client: httpx.AsyncClient) -> None:
     view = (await client.get("/models")).json()
     champion = view["models"]["champion"]
