@@ -28,7 +28,12 @@ from services.drift.core.arrays import Bools, Floats, Ints
 from services.drift.core.intervals import beta_quantile, binomial_quantile
 from services.drift.core.outcomes import Family, Outcome, Refusal
 from services.drift.core.panel import Column, Panel
-from services.drift.core.slowness import BLOCK_TIMES, block_seconds
+from services.drift.core.slowness import (
+    BLOCK_TIMES,
+    MEMORIES_MIN,
+    block_seconds,
+    class_memory_seconds,
+)
 from services.drift.core.statistics import FAMILIES, Differences
 from services.drift.core.sums import Marks, Sums, marks_of, sums_by
 from services.drift.core.usual import Usual, compared, usual_distance, usual_of
@@ -140,6 +145,11 @@ def calibrate(
         )
     marks = marks_of(reference)
     needed = block_seconds(reference, marks, window_s)
+    if marks.classes:
+        memory_s = class_memory_seconds(reference, marks, window_s)
+        if memory_s * MEMORIES_MIN > len(reference):
+            of_class = needed[:, len(marks.numbers) :]
+            np.maximum(of_class, int(np.ceil(memory_s * BLOCK_TIMES)), out=of_class)
     judged = marks.has_values & ~marks.is_constant
     slow = judged & (needed > window_s)
     if np.any(judged) and np.all(slow == judged):

@@ -6,6 +6,10 @@ to the first lag that is five times the sum so far (Sokal's window), which follo
 number of lags is too short for slow columns, and mostly noise for quick ones.
 
 The squares count too: the volatility of returns clusters where their signs do not.
+
+Classes are another matter. Row by row they are mostly noise, which ends the sum at once; what they
+remember beside it is a small part of a row and most of what differs from window to window. It is
+seen in their shares over longer stretches (`class_memory_seconds`).
 """
 
 from typing import Final
@@ -22,6 +26,12 @@ mean of such a block, times its length, lacks a twentieth of what a long series 
 of neighbours correlate by a fortieth; both shrink as 1 / length."""
 WINDOW_TIMES: Final = 5
 """Sokal's: lags in autocorrelation times."""
+MEMORIES_MIN: Final = 13
+"""Of classes, in a reference. A window after one that holds few of them alarms more often than it
+may (docs/drift.md has how often), since the reference is one piece of a path that goes on."""
+_STRETCHES: Final = 80
+"""At least, of a reference, in whose shares memory is looked for; no longer than a quarter of a
+window, where there are more."""
 _SECONDS_AT_ONCE: Final = 16_384
 
 
@@ -47,6 +57,24 @@ def block_seconds(reference: Panel, marks: Marks, window_s: int) -> Ints:
         squared += autocovariance(squares, lags)
     times = np.maximum(autocorrelation_times(plain), autocorrelation_times(squared))
     return np.ceil(times * BLOCK_TIMES).astype(np.int64)
+
+
+def class_memory_seconds(reference: Panel, marks: Marks, window_s: int) -> float:
+    """The longest integrated autocorrelation time of the shares of any class, of any ticker.
+
+    Too short where it is a good part of the reference, whose own mean is what it is counted from.
+    """
+    stretch_s = max(min(window_s // 4, len(reference) // _STRETCHES), 1)
+    whole = len(reference) // stretch_s
+    at_once = max(_SECONDS_AT_ONCE // stretch_s, 1) * stretch_s
+    parts = []
+    for begin in range(len(reference) - whole * stretch_s, len(reference), at_once):
+        values = measured_values(reference.values[begin : begin + at_once], marks)
+        of_class = standardised(values, marks)[:, :, len(marks.numbers) :]
+        parts.append(of_class.reshape(-1, stretch_s, *of_class.shape[1:]).mean(axis=1))
+    shares = np.concatenate(parts)
+    covariance = autocovariance(shares - shares.mean(axis=0), whole // 2)
+    return float(autocorrelation_times(covariance).max()) * stretch_s
 
 
 def autocovariance(series: Floats, lags: int) -> Floats:

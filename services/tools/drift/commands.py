@@ -39,7 +39,7 @@ def drift() -> None:
 def calibrate_drift(  # noqa: PLR0913 - a command line has as many options as it has
     *,
     markets: Annotated[
-        list[str] | None, typer.Option("--market", help="Only these; default: all five.")
+        list[str] | None, typer.Option("--market", help="Only these; default: all six.")
     ] = None,
     references: Annotated[int, typer.Option(min=2, help="Of each market.")] = 20,
     windows: Annotated[int, typer.Option(min=1, help="After each reference.")] = 8,

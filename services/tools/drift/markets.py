@@ -8,6 +8,8 @@ ar-0.9 ...  every column keeps that share of its last value, and draws the rest
 garch       the same with 0.9, but what is drawn has volatility that clusters (GARCH(1, 1)), by
             ticker: squares remember longer than values, and large values come in storms
 fold        the feature fold (microstructure_v2) over made-up trades: windows up to 300 s overlap
+classes     labels and what a model says of them, by turns: a drift of the market that nobody sees,
+            and forgets in ten minutes, is a small part of what each of them is made of
 """
 
 from collections.abc import Callable
@@ -17,6 +19,7 @@ import numpy as np
 
 from services.drift.core.arrays import Floats, Ints
 from services.drift.core.panel import SECOND_US, Column, Panel, panel_of
+from services.models.classes import CLASS_NAMES
 
 START_US: Final = 1_790_000_000 * SECOND_US
 _LEVELS_SEED: Final = 7
@@ -27,6 +30,14 @@ _WARM_S: Final = 2_000
 _CHUNK: Final = 256
 """Seconds: the powers of 0.1 and more stay far from the least float so long."""
 _MEAN_GAP_US: Final = 500_000
+_CLASS_MEMORY_S: Final = 600
+"""Integrated autocorrelation time; a fifth of that in the windows of `--short`."""
+_HORIZON_S: Final = 10
+_LABEL_SHARE: Final = 0.25
+"""Of the drift in a label, whose other part is of standard deviation 1."""
+_SAID_SHARE: Final = 0.4
+_FLAT: Final = 0.43
+"""Within it on either side is a third of a standard normal variable."""
 
 type Market = Callable[[int, int, int, int], Panel]
 """Seed, seconds, tickers, features."""
@@ -79,12 +90,50 @@ def fold_market(seed: int, seconds: int, tickers: int, features: int) -> Panel:
     return made.part(300, 300 + seconds)
 
 
+def class_market(memory_s: float) -> Market:
+    """Of classes whose shares remember so long: an integrated autocorrelation time."""
+    keeps = (memory_s - 1) / (memory_s + 1)
+
+    def make(seed: int, seconds: int, tickers: int, features: int) -> Panel:
+        rng = np.random.default_rng([seed, 3, round(memory_s)])
+        warm_s = round(5 * memory_s)
+        drawn = rng.standard_normal((seconds + warm_s, tickers + 1))
+        drift = autoregressive(drawn, keeps)[warm_s:]
+        shared = np.sqrt(0.5) * (drift[:, :-1] + drift[:, -1:])
+        values = np.empty((seconds, tickers, features))
+        for place in range(features):
+            is_label = place % 2 == 0
+            own = (
+                _moving(rng.standard_normal((seconds + _HORIZON_S, tickers)))
+                if is_label
+                else autoregressive(rng.standard_normal((seconds, tickers)), 0.97)
+            )
+            share = _LABEL_SHARE if is_label else _SAID_SHARE
+            values[:, :, place] = np.digitize(share * shared + own, (-_FLAT, _FLAT))
+        made = _panel(values)
+        columns = tuple(
+            Column(f"{'said' if place % 2 else 'label'}{place}", CLASS_NAMES)
+            for place in range(features)
+        )
+        return Panel(made.tickers, columns, made.time_us, made.values)
+
+    return make
+
+
+def _moving(drawn: Floats) -> Floats:
+    """Sums over a horizon, of variance 1: what overlapping labels share."""
+    upto = np.cumsum(drawn, axis=0)
+    found: Floats = (upto[_HORIZON_S:] - upto[:-_HORIZON_S]) / np.sqrt(_HORIZON_S)
+    return found
+
+
 MARKETS: Final[dict[str, Market]] = {
     "ar-0.9": ar_market(0.9),
     "ar-0.95": ar_market(0.95),
     "ar-0.99": ar_market(0.99),
     "garch": garch_market,
     "fold": fold_market,
+    "classes": class_market(_CLASS_MEMORY_S),
 }
 
 

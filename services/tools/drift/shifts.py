@@ -3,13 +3,13 @@
 All but two befall one column of one ticker, which is the hardest to see among many.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 
 from services.drift.core.arrays import Floats
-from services.drift.core.panel import Panel
+from services.drift.core.panel import Column, Panel
 
 MISSING_SHARE: Final = 0.05
 STALE_SHARE: Final = 0.25
@@ -68,6 +68,21 @@ def _stale(values: Floats, _: Floats, __: Floats) -> None:
     values[-frozen:, 0, 0] = values[-frozen - 1, 0, 0]
 
 
+def _last_class(of: int) -> Shift:
+    """Every so many seconds it is the last class, whatever it was."""
+
+    def shift(values: Floats, _: Floats, __: Floats) -> None:
+        classes = values[:, 0, 0]
+        classes[::of] = np.nanmax(classes)
+
+    return shift
+
+
+def shifts_for(columns: Sequence[Column]) -> "dict[str, Shift]":
+    """Those that mean something for a panel of such columns."""
+    return CLASS_SHIFTS if all(column.classes for column in columns) else SHIFTS
+
+
 SHIFTS: Final[dict[str, Shift]] = {
     "mean by 0.25 sd": _mean(0.25),
     "mean by 0.5 sd": _mean(0.5),
@@ -82,3 +97,9 @@ SHIFTS: Final[dict[str, Shift]] = {
     "stale for a quarter": _stale,
 }
 """By what people read."""
+CLASS_SHIFTS: Final[dict[str, Shift]] = {
+    "the last class in each 20th row": _last_class(20),
+    "the last class in each 10th row": _last_class(10),
+    "the last class in each 5th row": _last_class(5),
+    "5 % missing": _missing,
+}

@@ -25,7 +25,7 @@ from services.tools.drift.rivals import (
     PsiReference,
     Rival,
 )
-from services.tools.drift.shifts import SHIFTS, shifted
+from services.tools.drift.shifts import shifted, shifts_for
 
 DELAY_WINDOWS_MAX: Final = 4
 """A change that lasts is looked for in so many windows."""
@@ -145,7 +145,9 @@ def try_market(
             panel.part(length + at * order.window_s, length + (at + 1) * order.window_s)
             for at in range(after)
         ]
-        ways = _Ways(reference, order, is_evidently_asked=number < order.evidently_references)
+        # Of classes Evidently's tests are others: they are not compared here.
+        is_asked = number < order.evidently_references and not panel.columns[0].classes
+        ways = _Ways(reference, order, is_evidently_asked=is_asked)
         thresholds.append(ways.ours.threshold)
         blocks.append(ways.ours.block_s)
         for way, alarms, columns in ways.look(windows[: order.windows]):
@@ -154,11 +156,11 @@ def try_market(
         if number < order.shift_references:
             mean = np.nanmean(reference.values, axis=0)
             spread = np.nanstd(reference.values, axis=0)
-            for shift, change in SHIFTS.items():
+            for shift, change in shifts_for(panel.columns).items():
                 changed = [
                     shifted(window, change, mean, spread) for window in windows[:DELAY_WINDOWS_MAX]
                 ]
-                ways.ask_fewer(is_evidently_asked=number == 0)
+                ways.ask_fewer(is_evidently_asked=is_asked and number == 0)
                 for way, alarms, columns in ways.look(changed):
                     found.setdefault((way, shift), _Flags()).add(alarms, columns)
     tell(order.references, order.references)

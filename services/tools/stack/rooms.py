@@ -81,7 +81,6 @@ ROOMS: Final = (
         "drift",
         libraries=(
             "alembic",
-            "apscheduler",
             "duckdb",
             "evidently",
             "httpx",

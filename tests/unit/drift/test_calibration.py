@@ -12,8 +12,16 @@ from services.drift.core.intervals import beta_quantile, binomial_quantile, shar
 from services.drift.core.outcomes import Family
 from services.drift.core.slowness import BLOCK_TIMES, block_seconds
 from services.drift.core.sums import Sums, marks_of, sums_by
+from services.models.classes import CLASS_NAMES
 from services.tools.drift.markets import ar_market
-from tests.support.drift_panels import WINDOW_S, calibrated, changed, market, reference_of
+from tests.support.drift_panels import (
+    WINDOW_S,
+    calibrated,
+    changed,
+    market,
+    reference_of,
+    with_class,
+)
 
 
 @pytest.mark.parametrize("keeps", [0.5, 0.9, 0.95])
@@ -107,3 +115,16 @@ def test_exact_intervals_are_those_of_the_tables() -> None:
     assert beta_quantile(0.5, 1, 1) == pytest.approx(0.5)
     assert binomial_quantile(0.5, 2, 0.5) == 1
     assert binomial_quantile(0.975, 20, 0.05) == 3
+
+
+def test_classes_that_remember_for_a_good_part_of_the_reference_are_not_judged() -> None:
+    panel = reference_of(market(1))
+    seconds = len(panel)
+    noise = np.random.default_rng(4).standard_normal((seconds, 2))
+    wave = np.sin(2 * np.pi * np.arange(seconds) / seconds)[:, None]
+    for share, is_slow in ((0.0, False), (0.5, True)):
+        codes = np.digitize(share * wave + noise, (-0.43, 0.43)).astype(np.float64)
+        found = calibrate(with_class(panel, CLASS_NAMES, codes), WINDOW_S)
+        assert isinstance(found, Calibration), found
+        assert found.is_slow[:, -3:].all() == found.is_slow[:, -3:].any() == is_slow
+        assert not found.is_slow[:, :-3].any(), "numbers are judged on"

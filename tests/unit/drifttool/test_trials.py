@@ -5,10 +5,16 @@ import pytest
 from services.drift.core.outcomes import Outcome
 from services.drift.core.slowness import BLOCK_TIMES
 from services.tools.drift.errors import NotCalibratedError
-from services.tools.drift.markets import MARKETS, ar_market, autoregressive, fold_market
+from services.tools.drift.markets import (
+    MARKETS,
+    ar_market,
+    autoregressive,
+    class_market,
+    fold_market,
+)
 from services.tools.drift.own import figures_of
 from services.tools.drift.rivals import EVIDENTLY, PSI, SHORT_ROWS, EvidentlyReference, PsiReference
-from services.tools.drift.shifts import SHIFTS, shifted
+from services.tools.drift.shifts import CLASS_SHIFTS, SHIFTS, shifted
 from services.tools.drift.trials import Order, rate_of, try_market
 from tests.support.drift_panels import WINDOW_S, market, reference_of, window_of
 
@@ -53,6 +59,21 @@ def test_every_market_is_the_same_for_the_same_seed_and_remembers(name: str) -> 
     assert not np.array_equal(values[0], values[2], equal_nan=True)
     series = values[0][:, 0, 3]
     assert np.corrcoef(series[1:], series[:-1])[0, 1] > 0.8
+
+
+def test_classes_are_tried_with_changes_of_classes() -> None:
+    order = msgspec.structs.replace(ORDER, features=2, window_s=4 * WINDOW_S)
+    figures = try_market("classes", class_market(20.0), order, lambda _done, _all: None)
+    ours = {found.shift: found for found in figures.found if found.way == "stretches"}
+    assert set(ours) == set(CLASS_SHIFTS)
+    assert ours["5 % missing"].within_two.share == 1.0
+    assert figures.unjudged == 0
+    window = class_market(20.0)(1, 100, 2, 2)
+    changed = shifted(
+        window, CLASS_SHIFTS["the last class in each 5th row"], np.zeros(0), np.zeros(0)
+    ).values
+    assert (changed[::5, 0, 0] == 2).all()
+    assert (changed != window.values).sum() == (window.values[::5, 0, 0] != 2).sum() > 0
 
 
 def test_a_column_keeps_the_share_it_is_said_to_and_the_variance_of_one() -> None:
