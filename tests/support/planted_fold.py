@@ -13,21 +13,28 @@ from tests.tidy.tree import ROOT
 _copies = count()
 
 
-def planted_sets(folder: Path, module: str, old: str, new: str) -> Mapping[str, FeatureSet[Any]]:
+def planted_sets(
+    folder: Path, module: str, old: str, new: str, added: Mapping[str, str] | None = None
+) -> Mapping[str, FeatureSet[Any]]:
     """SETS of a copy of the package in `folder`, in which one module's text says `new`.
 
-    The copy is a package of its own name, so that nothing of the real one is touched.
+    The copy is a package of its own name, so that nothing of the real one is touched. `added` are
+    modules that the real one has not, by name.
     """
     name = f"planted_featuresets_{next(_copies)}"
     package = folder / name
     package.mkdir()
-    for file in ROOT.glob("services/featuresets/*.py"):
-        text = file.read_text(encoding="utf-8")
-        if file.stem == module:
+    files = {
+        file.stem: file.read_text(encoding="utf-8")
+        for file in ROOT.glob("services/featuresets/*.py")
+    }
+    for stem, plain in (files | dict(added or {})).items():
+        text = plain
+        if stem == module:
             assert text.count(old) == 1, f"{module} says {text.count(old)} times {old!r}"
             text = text.replace(old, new)
         text = text.replace("services.featuresets", name)
-        (package / file.name).write_text(text, encoding="utf-8")
+        (package / f"{stem}.py").write_text(text, encoding="utf-8")
     sys.path.insert(0, str(folder))
     invalidate_caches()
     try:
