@@ -6,6 +6,7 @@ What it heard is compared with the records of the topics themselves.
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from threading import Event, Thread
 from typing import Any, Final
 
 import msgspec
@@ -13,9 +14,12 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from services.domain import codes
+from services.domain.commands import PlaceOrder
 from services.gateway.views import View, book_view, report_view, trade_view
 from services.wire.codec import Codec, Decoded
 from services.wire.topics import BOOK, EXECUTIONS, TRADES, Topic
+from tests.support.trading_path import MARK, TradingPath
 
 WAIT_S: Final = 60
 _PAUSE_S: Final = 0.1
@@ -184,3 +188,37 @@ def _records(bootstrap: str, prefix: str, codec: Codec, topic: Topic) -> list[De
             ended += 1
     consumer.close()
     return found
+
+
+class Flow:
+    """Pairs of orders that meet, written to the log itself by a thread until stopped."""
+
+    TICKERS: Final = ("AAPL", "MSFT")
+
+    def __init__(self, path: TradingPath) -> None:
+        self._path = path
+        self._stop = Event()
+        self._thread = Thread(target=self._write, daemon=True)
+        self.pairs = 0
+        self._thread.start()
+
+    def _write(self) -> None:
+        while not self._stop.wait(0.05):
+            ticker = self.TICKERS[self.pairs % len(self.TICKERS)]
+            for account, side in (("bob", codes.SELL), ("alice", codes.BUY)):
+                self._path.send(_order_of(account, f"flow-{self.pairs}", ticker, side))
+            self.pairs += 1
+
+    def stop(self) -> None:
+        """End, and wait until risk has answered the last one."""
+        self._stop.set()
+        self._thread.join()
+        self._path.report(f"flow-{self.pairs - 1}")
+
+
+def _order_of(account: str, client_order_id: str, ticker: str, side: int) -> PlaceOrder:
+    return PlaceOrder(
+        account=account, client_order_id=client_order_id, ticker=ticker, side=side,
+        order_type=codes.LIMIT, time_in_force=codes.GTC, post_only=False, price=MARK, quantity=1,
+        self_trade_prevention=codes.CANCEL_RESTING,
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Final
 from tests.support.gateway_memory import eventually
 from tests.support.trading_path import TradingPath
 
-_READY_S: Final = 90.0
+_READY_S: Final = 150.0
 _END_S: Final = 60
 
 
@@ -23,6 +23,7 @@ class GatewayProcess:
     def __init__(self, path: TradingPath, log: Path) -> None:
         self._environment = os.environ | {
             "OUTCRY_GATEWAY_ACCESS": "open",
+            "OUTCRY_GATEWAY_WAIT_MAX_MS": "60000",
             "OUTCRY_KAFKA_BOOTSTRAP": path.addresses.kafka_bootstrap,
             "OUTCRY_REGISTRY_URL": path.addresses.registry_url,
             "OUTCRY_TOPIC_PREFIX": path.prefix,

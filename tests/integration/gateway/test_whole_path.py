@@ -2,14 +2,11 @@
 
 import asyncio
 import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any, Final
 
 import httpx
@@ -19,13 +16,12 @@ from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 
 from services.domain import codes
-from services.domain.commands import PlaceOrder
 from services.domain.controls import SetMark
 from services.domain.genesis import TICKERS
 from services.gateway.service import Service
 from services.gateway.settings import GatewaySettings
 from tests.support.chromium import Tab, browsing
-from tests.support.continuity import Follower, read_topics
+from tests.support.continuity import Flow, Follower, read_topics
 from tests.support.described_api import EXAMPLES, check_answers
 from tests.support.gateway_memory import ORDER, eventually
 from tests.support.gateway_process import gateway_process
@@ -369,64 +365,9 @@ async def test_a_thousand_submissions_of_one_id_are_one_order_with_one_answer(
     assert set(said) <= {codes.EXEC_NEW, codes.EXEC_ORDER_STATUS}
 
 
-class Flow:
-    """Pairs of orders that meet, written to the log itself by a thread until stopped."""
-
-    TICKERS: Final = ("AAPL", "MSFT")
-
-    def __init__(self, path: TradingPath) -> None:
-        self._path = path
-        self._stop = Event()
-        self._thread = Thread(target=self._write, daemon=True)
-        self.pairs = 0
-        self._thread.start()
-
-    def _write(self) -> None:
-        while not self._stop.wait(0.05):
-            ticker = self.TICKERS[self.pairs % len(self.TICKERS)]
-            for account, side in (("bob", codes.SELL), ("alice", codes.BUY)):
-                self._path.send(flow_order(account, f"flow-{self.pairs}", ticker, side))
-            self.pairs += 1
-
-    def stop(self) -> None:
-        """End, and wait until risk has answered the last one."""
-        self._stop.set()
-        self._thread.join()
-        self._path.report(f"flow-{self.pairs - 1}")
-
-
-def flow_order(account: str, client_order_id: str, ticker: str, side: int) -> PlaceOrder:
-    return PlaceOrder(
-        account=account, client_order_id=client_order_id, ticker=ticker, side=side,
-        order_type=codes.LIMIT, time_in_force=codes.GTC, post_only=False, price=MARK, quantity=1,
-        self_trade_prevention=codes.CANCEL_RESTING,
-    )  # fmt: skip
-
-
-def process_of(path: TradingPath, log: Path) -> subprocess.Popen[bytes]:
-    """A gateway in a process of its own, that can be killed."""
-    environment = {
-        "OUTCRY_KAFKA_BOOTSTRAP": path.addresses.kafka_bootstrap,
-        "OUTCRY_REGISTRY_URL": path.addresses.registry_url,
-        "OUTCRY_TOPIC_PREFIX": PREFIX,
-        "OUTCRY_GATEWAY_ACCESS": "open",
-        "OUTCRY_GATEWAY_PORT": "0",
-    }
-    with log.open("wb") as out:
-        return subprocess.Popen(
-            [sys.executable, "-m", "services.gateway"],
-            cwd=ROOT, env=os.environ | environment, stdout=out, stderr=out,
-        )  # fmt: skip
-
-
-def port_of(log: Path) -> int:
-    """Where it listens; 0: not yet."""
-    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    return next((int(line["port"]) for line in lines if line["event"] == "listening"), 0)
-
-
-async def hear_more(follower: Follower, resumed: int, heard: int) -> None:
+async def hear_more(follower: Follower) -> None:
     """Return once it came back, and heard some more executions."""
+    resumed, heard = follower.resumed, follower.newest(("executions", "alice"))
     await eventually(lambda: follower.resumed > resumed, LONG_WAIT_S)
     await eventually(lambda: follower.newest(("executions", "alice")) > heard + 20, LONG_WAIT_S)
 
@@ -435,30 +376,25 @@ async def hear_more(follower: Follower, resumed: int, heard: int) -> None:
 async def test_nothing_is_missed_or_repeated_while_gateways_are_killed_under_flow(
     path: TradingPath, tmp_path: Path
 ) -> None:
-    logs = [tmp_path / "first.log"]
-    follower = Follower("alice", Flow.TICKERS, lambda: port_of(logs[-1]) or 1)
-    flow = Flow(path)
-    process = process_of(path, logs[-1])
-    following = asyncio.create_task(follower.follow())
-    try:
-        for name in ("second.log", "third.log"):
-            await hear_more(follower, follower.resumed, follower.newest(("executions", "alice")))
-            process.kill()
-            process.wait()
-            logs.append(tmp_path / name)
-            process = process_of(path, logs[-1])
-        await hear_more(follower, follower.resumed, follower.newest(("executions", "alice")))
-        await asyncio.to_thread(flow.stop)
-        bootstrap = path.addresses.kafka_bootstrap
-        topics = await asyncio.to_thread(read_topics, bootstrap, PREFIX, path.codec)
-        last = topics.executions["alice"][-1]["account_sequence"]
-        await eventually(lambda: follower.newest(("executions", "alice")) >= last)
-        await eventually(lambda: not topics.faults_of(follower), 30)
-    finally:
-        following.cancel()
-        process.kill()
-        process.wait()
-        flow.stop()
+    async with gateway_process(path, tmp_path / "log") as gateway:
+        follower = Follower("alice", Flow.TICKERS, lambda: gateway.port)
+        flow = Flow(path)
+        following = asyncio.create_task(follower.follow())
+        try:
+            for _ in range(2):
+                await hear_more(follower)
+                await gateway.kill()
+                await gateway.start()
+            await hear_more(follower)
+            await asyncio.to_thread(flow.stop)
+            bootstrap = path.addresses.kafka_bootstrap
+            topics = await asyncio.to_thread(read_topics, bootstrap, PREFIX, path.codec)
+            last = topics.executions["alice"][-1]["account_sequence"]
+            await eventually(lambda: follower.newest(("executions", "alice")) >= last)
+            await eventually(lambda: not topics.faults_of(follower), 30)
+        finally:
+            following.cancel()
+            flow.stop()
     assert topics.faults_of(follower) == []
     # Once for each of trades, in two tickers, and executions, at each gateway.
     assert follower.resumed >= 9
@@ -469,46 +405,30 @@ async def test_nothing_is_missed_or_repeated_while_gateways_are_killed_under_flo
 async def test_two_gateways_on_one_log_answer_as_one(
     service: Service, path: TradingPath, tmp_path: Path
 ) -> None:
-    log = tmp_path / "other.log"
-    process = process_of(path, log)
-    try:
-        await eventually(lambda: port_of(log), LONG_WAIT_S)
-        other = f"http://127.0.0.1:{port_of(log)}"
-        headers = {"X-Outcry-Account": "alice", "Prefer": "wait=10"}
+    async with gateway_process(path, tmp_path / "log") as gateway, AsyncExitStack() as traders:
+        other = f"127.0.0.1:{gateway.port}"
+        headers = {"X-Outcry-Account": "alice", "Prefer": "wait=50"}
         order = ORDER | {"client_order_id": "both", "ticker": "GOOGL", "price": "186.00"}
-        async with AsyncExitStack() as traders:
-            crowd = [await traders.enter_async_context(trader(service)) for _ in range(10)]
-            for _ in range(10):
-                client = httpx.AsyncClient(base_url=other, headers=headers, timeout=WAIT_S)
-                crowd.append(await traders.enter_async_context(client))
-            await eventually_ready(crowd[-1])
-            url = f"ws{other.removeprefix('http')}/ws?account=alice"
-            socket = await traders.enter_async_context(connect(url))
-            await socket.send('{"op": "subscribe", "channel": "executions"}')
-            assert (await hear(socket))["type"] == "snapshot"
-            answers = await asyncio.gather(
-                *[alice.post("/orders", json=order) for alice in crowd for _ in range(50)]
-            )
-            order_id = answers[0].json()["order_id"]
-            assert len(answers) == 1_000
-            assert {(a.status_code, a.json()["order_id"], a.json()["status"]) for a in answers} == {
-                (201, order_id, "NEW")
-            }
-            assert (await hear_status(socket, order_id, "NEW"))["ticker"] == "GOOGL"
-            body = {"client_command_id": "both-cancel"}
-            canceled = await crowd[-1].post(f"/orders/{order_id}/cancel", json=body)
-            assert (canceled.status_code, canceled.json()["status"]) == (200, "CANCELED")
-            assert (await settled(service, "alice", order_id))["status"] == "CANCELED"
-    finally:
-        process.kill()
-        process.wait()
+        crowd = [await traders.enter_async_context(trader(service)) for _ in range(10)]
+        for _ in range(10):
+            client = httpx.AsyncClient(base_url=f"http://{other}", headers=headers, timeout=WAIT_S)
+            crowd.append(await traders.enter_async_context(client))
+        socket = await traders.enter_async_context(connect(f"ws://{other}/ws?account=alice"))
+        await socket.send('{"op": "subscribe", "channel": "executions"}')
+        assert (await hear(socket))["type"] == "snapshot"
+        answers = await asyncio.gather(
+            *[alice.post("/orders", json=order) for alice in crowd for _ in range(50)]
+        )
+        order_id = answers[0].json()["order_id"]
+        assert len(answers) == 1_000
+        assert {(a.status_code, a.json()["order_id"], a.json()["status"]) for a in answers} == {
+            (201, order_id, "NEW")
+        }
+        assert (await hear_status(socket, order_id, "NEW"))["ticker"] == "GOOGL"
+        body = {"client_command_id": "both-cancel"}
+        canceled = await crowd[-1].post(f"/orders/{order_id}/cancel", json=body)
+        assert (canceled.status_code, canceled.json()["status"]) == (200, "CANCELED")
+        assert (await settled(service, "alice", order_id))["status"] == "CANCELED"
     await asyncio.to_thread(path.report, "both-cancel")
     said = [report.exec_type for report in path.reports(order_id)]
     assert said.count(codes.EXEC_NEW) == 1
-
-
-async def eventually_ready(client: httpx.AsyncClient) -> None:
-    """Return once this gateway has read the feeds to the present."""
-    async with asyncio.timeout(LONG_WAIT_S):
-        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - another process
-            await asyncio.sleep(0.1)
