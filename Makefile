@@ -56,6 +56,11 @@ down: setup ## Stop them; the data stays in .outcry
 web: $(PAGE) ## Build the web page with node and npm (nothing to do if nothing changed)
 	@:
 
+.PHONY: web-test
+web-test: setup ## What the gateway and its page are held to: the page in a browser, REST, WebSocket
+	@$(PYTHON) -m services.tools.stack.fetch
+	@$(PYTEST) tests/unit/gateway tests/property/gateway tests/web tests/integration/gateway
+
 ##@ Models
 
 .PHONY: train

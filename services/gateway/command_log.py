@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event, Thread, get_ident
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -26,17 +26,19 @@ _NOTHING_WRITTEN: Final = frozenset(
 )
 _GRACE_S: Final = 1.0
 """How long after librdkafka's own limit its verdict is waited for."""
-_POLL_S: Final = 0.2
+_POLL_S: Final = 0.001
+"""How often confirmations are asked for while any is awaited. A thread that waited for them would
+wake up for nearly each, and take the interpreter's lock from the loop twice."""
+_IDLE_POLL_S: Final = 0.2
 _PROBE_S: Final = 1.0
-
-type _Verdict = tuple[asyncio.Future[None], Exception | None]
 
 
 class KafkaCommandLog:
     """`ports.CommandLog` on Kafka. Made, used and closed on one event loop.
 
-    A thread of its own serves librdkafka's callbacks, and asks for the topic once a second while
-    no broker answers, so that `available` tells the truth without costing anything in good times.
+    While records are on their way the loop asks for their confirmations by a timer. A thread of its
+    own hears of brokers that are lost in between, and asks for the topic once a second while none
+    answers, so that `available` tells the truth without costing anything in good times.
 
     Args:
         topic: the full name, prefix included.
@@ -57,7 +59,9 @@ class KafkaCommandLog:
         self._telemetry = telemetry
         self._on_fatal = on_fatal
         self._loop = asyncio.get_running_loop()
-        self._verdicts: list[_Verdict] = []
+        self._loop_thread = get_ident()
+        self._awaited = 0
+        self._timer: asyncio.TimerHandle | None = None
         self._suspect = Event()
         self._stopping = Event()
         self._available = False
@@ -101,7 +105,10 @@ class KafkaCommandLog:
         future: asyncio.Future[None] = self._loop.create_future()
 
         def on_delivery(error: KafkaError | None, _: Message) -> None:
-            self._verdicts.append((future, None if error is None else _failure(error)))
+            if get_ident() == self._loop_thread:
+                self._settle(future, error)
+            else:
+                self._loop.call_soon_threadsafe(self._settle, future, error)
 
         try:
             self._producer.produce(self._topic, value, key, partition, on_delivery)
@@ -109,11 +116,27 @@ class KafkaCommandLog:
             raise LogUnavailableError("too many commands wait for the log") from error
         except KafkaException as error:
             raise LogUnavailableError(error.args[0].str()) from error
+        self._awaited += 1
+        if self._timer is None:
+            self._timer = self._loop.call_later(_POLL_S, self._poll)
         try:
             async with asyncio.timeout(self._timeout_ms / 1_000 + _GRACE_S):
                 await future
         except TimeoutError as error:
             raise OutcomeUnknownError(f"no answer within {self._timeout_ms} ms") from error
+
+    def _poll(self) -> None:
+        self._producer.poll(0)
+        self._timer = self._loop.call_later(_POLL_S, self._poll) if self._awaited else None
+
+    def _settle(self, future: asyncio.Future[None], error: KafkaError | None) -> None:
+        self._awaited -= 1
+        if future.done():
+            return  # waited for too long, and answered so
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(_failure(error))
 
     def close(self) -> None:
         """Wait for what is under way, within the time limit, and give up the connection. Blocks."""
@@ -125,19 +148,14 @@ class KafkaCommandLog:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            self._producer.poll(_POLL_S)
-            self._hand_over()
+            if self._awaited:
+                self._stopping.wait(_IDLE_POLL_S)  # the loop polls
+            else:
+                self._producer.poll(_IDLE_POLL_S)
             if self._suspect.is_set():
                 self._suspect.clear()
                 self._probe()
         self._producer.flush(self._timeout_ms / 1_000)
-        self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Give the verdicts to the event loop, all those of one poll at once."""
-        if self._verdicts:
-            verdicts, self._verdicts = self._verdicts, []
-            self._loop.call_soon_threadsafe(_deliver, verdicts)
 
     def _probe(self) -> None:
         answers = self._answers()
@@ -166,13 +184,3 @@ def _failure(error: KafkaError) -> Exception:
     if error.code() in _NOTHING_WRITTEN:
         return LogUnavailableError(error.str())
     return OutcomeUnknownError(error.str())
-
-
-def _deliver(verdicts: list[_Verdict]) -> None:
-    for future, failure in verdicts:
-        if future.done():
-            continue  # waited for too long, and answered so
-        if failure is None:
-            future.set_result(None)
-        else:
-            future.set_exception(failure)

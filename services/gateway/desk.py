@@ -76,7 +76,7 @@ class Desk:
     ) -> None:
         """Return once the command is durable in `orders`.
 
-        One that `is_parting` is taken while the gateway stops, too.
+        One that `is_parting` is taken while the gateway stops, and beyond the limit, too.
         The same command, sent again while the first is on its way, is written once and has the
         first one's outcome.
 
@@ -90,7 +90,7 @@ class Desk:
         if value in self._under_way:
             await self._join(value)
             return
-        if len(self._under_way) >= self._commands_max:
+        if len(self._under_way) >= self._commands_max and not is_parting:
             raise problem(
                 HttpReason.OVERLOADED,
                 f"nothing was written; {self._commands_max} commands wait for the log",

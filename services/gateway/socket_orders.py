@@ -6,6 +6,7 @@ that a question brings tells them apart.
 
 import asyncio
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Final
 from uuid import uuid4
 
@@ -39,6 +40,8 @@ _FOLLOW_UPS: Final[Mapping[str, type[Change]]] = {
 }
 COMMANDS: Final = ("place", *_FOLLOW_UPS, "cancel_all")
 OPS: Final = (*COMMANDS, CANCEL_ON_DISCONNECT)
+PARTING_TRIES_MAX: Final = 60
+PARTING_PAUSE_S: Final = 1.0
 
 
 class SocketOrders:
@@ -89,21 +92,32 @@ class SocketOrders:
         """Cancel what the account has open, if the session asked for that; its client is gone.
 
         One command a ticker, since each then stands behind the orders of its ticker in the log.
+        While the log is away it is tried again: nobody else will.
         """
         if not session.cancels_on_disconnect:
             return
         commands = [
             CancelAll(session.account, f"gone-{uuid4().hex[:20]}", ticker) for ticker in TICKERS
         ]
-        outcomes = await asyncio.gather(
-            *(self._desk.take(command, 0, is_parting=True) for command in commands),
-            return_exceptions=True,
-        )
+        outcomes = await asyncio.gather(*(self._insist(command) for command in commands))
         failures = [str(outcome) for outcome in outcomes if outcome is not None]
         if failures:
             self._telemetry.log.error(
                 "cancel_on_disconnect_failed", account=session.account, error=failures[0]
             )
+
+    async def _insist(self, command: CancelAll) -> ProblemError | None:
+        """Take it, if need be later: it is one command however often it is written."""
+        for trial in count(1):
+            try:
+                await self._desk.take(command, 0, is_parting=True)
+            except ProblemError as failure:
+                if trial == PARTING_TRIES_MAX or self._desk.stopping:
+                    return failure
+            else:
+                return None
+            await asyncio.sleep(PARTING_PAUSE_S)
+        raise AssertionError("unreachable: tries are counted")
 
     async def _take(self, session: Session, name: str, document: dict[str, Any]) -> None:
         try:

@@ -20,7 +20,7 @@ With a key to trade (or where access is open) commands go by the same connection
 cancel_all; a body is the one of REST with its id in it. Each is answered, once durable, by {"type":
 "taken", "id": "q-1", ...}, or by an error with its id. {"op": "cancel_on_disconnect", "enabled":
 true} has the account's open orders cancelled when this connection ends, however it ends, unless the
-gateway itself is killed.
+gateway itself is killed or stops, or the log stays away for a minute.
 The gateway closes with 1012 when it stops, 4008 when the client reads too slowly, 1009 when a
 message is too long, 4003 when the key was revoked or has expired, 1013 when keys can't be checked.
 """

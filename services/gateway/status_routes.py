@@ -7,8 +7,9 @@ from services.gateway.answers import json_answer
 from services.gateway.documents import problem_responses
 from services.gateway.parts import Here
 from services.gateway.status_models import ExchangeStatus
+from services.gateway.strict_route import StrictRoute
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 
 @router.get(

@@ -209,7 +209,7 @@ async def test_every_answer_tells_browsers_not_to_guess(path: str) -> None:
     "path",
     ["/orders", "/orders/AAPL-1", "/orders/by-client-order-id/a-1", "/fills", "/positions",
      "/account", "/book/AAPL", "/trades/AAPL", "/candles/AAPL", "/tickers", "/time", "/healthz",
-     "/readyz"],
+     "/readyz", "/status"],
 )  # fmt: skip
 async def test_an_unknown_parameter_is_refused_and_not_ignored(path: str) -> None:
     async with make_client(make_gateway()) as client:

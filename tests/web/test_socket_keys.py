@@ -18,6 +18,8 @@ from services.gateway.key_ring import KeyRing
 from services.gateway.parts import Gateway
 from services.gateway.problems import KINDS
 from services.gateway.session import KEY_ENDED, TRY_AGAIN_LATER
+from services.gateway.socket_orders import OPS
+from services.gateway.sockets import CHANNELS
 from tests.support.gateway_keys import (
     ALICE,
     ALICE_SIGNS,
@@ -30,7 +32,15 @@ from tests.support.gateway_keys import (
     make_owner,
     make_ring,
 )
-from tests.support.gateway_memory import book, eventually, feed, make_gateway, report, serving
+from tests.support.gateway_memory import (
+    ORDER,
+    book,
+    eventually,
+    feed,
+    make_gateway,
+    report,
+    serving,
+)
 
 WAIT_S: Final = 20
 EXECUTIONS: Final = {"op": "subscribe", "channel": "executions"}
@@ -220,22 +230,44 @@ async def test_an_address_may_open_so_many_sockets_and_say_so_much() -> None:
         assert refused.value.response.status_code == 429
 
 
+KINDS_SAID: Final = {
+    "error", "snapshot", "resumed", "resync", "update", "unsubscribed", "authenticated",
+    "heartbeat", "taken", "cancel_on_disconnect",
+}  # fmt: skip
+
+
 def junk(seed: int) -> str | bytes:
     """A frame that is like those of the protocol, but for what a seed has changed in it."""
     draw = random.Random(seed)
     members: dict[str, Any] = {
-        "op": draw.choice(["subscribe", "unsubscribe", "authenticate", "", None, 1, {}, "x" * 99]),
-        "channel": draw.choice(["book", "trades", "executions", "predictions", "x", 7, [], None]),
-        "ticker": draw.choice(["AAPL", "", "é", "\x00", 1.5, {"a": {}}, ["AAPL"], "x" * 500]),
+        "op": draw.choice(
+            ["subscribe", "unsubscribe", "authenticate", *OPS, "", None, 1, "x" * 99]
+        ),
+        "channel": draw.choice([*CHANNELS, "x", 7, [], {}, None]),
+        "ticker": draw.choice([*["AAPL"] * 4, "", "é", "\x00", 1.5, {"a": {}}, "x" * 500]),
         "key": draw.choice([ALICE.key, "", None, 1, "outcry_", {"a": 1}]),
         "key_id": draw.choice(["0" * 16, 0, None]),
         "timestamp_ms": draw.choice([0, -1, 2**63, 1.5, "1", None, True]),
         "signature": draw.choice(["0" * 64, "", 1]),
+        "id": draw.choice(["q-1", "q-2", "q-3", "", "é", 1, None, "x" * 99]),
+        "body": draw.choice(
+            [ORDER, ORDER, ORDER, ORDER | {"price": 1}, {"client_command_id": "c-1"}, {}, [], 1]
+        ),
+        "order_id": draw.choice(["AAPL-1", "", 1, None, "x" * 99]),
+        "after": draw.choice([0, -1, 2**63, 1.5, "1", None, True]),
+        "enabled": draw.choice([True, False, 1, "true", None]),
     }
     some = draw.sample(sorted(members), draw.randint(0, len(members)))
-    kept = draw.choice([some, ["op", "channel", "ticker"], ["op", "key"]])
+    op, whole = draw.choice([
+        ("subscribe", ["channel", "ticker"]), ("subscribe", ["channel", "ticker", "after"]),
+        ("authenticate", ["key"]), ("cancel_on_disconnect", ["enabled"]), ("place", ["id", "body"]),
+        ("cancel", ["id", "body", "order_id"]),
+    ])  # fmt: skip
+    kept = some
+    if draw.random() < 0.8:
+        members["op"], kept = draw.choice([op, members["op"]]), ["op", *whole]
     text = json.dumps({name: members[name] for name in kept})
-    match draw.randint(0, 5):
+    match draw.randint(0, 9):
         case 0:
             at = draw.randrange(len(text))
             return text[:at] + chr(draw.randrange(0x20, 0x3000)) + text[at + 1 :]
@@ -254,7 +286,7 @@ async def test_whatever_is_said_is_answered_with_a_code_and_breaks_nothing() -> 
     gateway = await make_keyed(gateway_socket_queue_max=10_000)
     kinds: set[str] = set()
     reasons: set[str] = set()
-    async with client_of(gateway) as client:
+    async with client_of(gateway, ALICE.bearer) as client:
         for seed in range(2_000):
             answer = await ask(client, junk(seed))
             kinds.add(answer["type"])
@@ -262,7 +294,8 @@ async def test_whatever_is_said_is_answered_with_a_code_and_breaks_nothing() -> 
                 reasons.add(answer["reason"])
                 assert ALICE.key[-43:] not in json.dumps(answer)
         assert (await ask(client, "{"))["reason"] == "INVALID_JSON"
-    assert kinds <= {"error", "snapshot", "unsubscribed", "authenticated", "heartbeat", "update"}
+    assert kinds <= KINDS_SAID
+    assert {"taken", "cancel_on_disconnect", "snapshot", "error"} <= kinds
     assert reasons <= set(KINDS)
     assert {"INVALID_JSON", "INVALID_FIELD", "UNKNOWN_FIELD", "UNKNOWN_TICKER"} <= reasons
 

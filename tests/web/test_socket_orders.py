@@ -10,6 +10,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from services.domain.commands import CancelAll, PlaceOrder
 from services.domain.genesis import TICKERS
 from services.domain.ids import make_order_id
+from services.door.problems import ProblemError
+from services.gateway import socket_orders
 from services.gateway.desk import orders_partition
 from services.gateway.parts import Gateway
 from services.gateway.ports import LogUnavailableError
@@ -180,6 +182,31 @@ async def test_nothing_is_cancelled_unless_it_was_asked_for() -> None:
                     await ask(client, message)
         await eventually(lambda: len(gateway.hub) == 0)
     assert cancelled(log) == []
+
+
+async def test_a_cancel_after_the_end_waits_for_a_log_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(socket_orders, "PARTING_PAUSE_S", 0.01)
+    log = MemoryCommandLog()
+    async with serving(await make_keyed(log)) as service:
+        url = f"ws://127.0.0.1:{service.port}/ws"
+        async with connect(url, additional_headers=ALICE.bearer) as client:
+            await ask(client, HOLD)
+            log.failure = LogUnavailableError("planted")
+        await asyncio.sleep(0.1)
+        assert cancelled(log) == []
+        log.failure = None
+        await eventually(lambda: sorted(cancelled(log)) == sorted(TICKERS))
+
+
+async def test_a_cancel_after_the_end_is_taken_beyond_the_limit() -> None:
+    gateway = await make_keyed(MemoryCommandLog(), gateway_commands_max=1)
+    gateway.desk._under_way[b"another"] = None
+    command = CancelAll("alice", "gone-1", "AAPL")
+    with pytest.raises(ProblemError, match="1 commands wait"):
+        await gateway.desk.take(command, 0)
+    await gateway.desk.take(command, 0, is_parting=True)
 
 
 async def test_a_cancel_that_fails_after_the_end_is_told_in_the_log(
