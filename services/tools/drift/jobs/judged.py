@@ -30,7 +30,7 @@ from services.tools.drift.jobs.rows import features_panel, labels_panel, rows_be
 from services.tools.drift.jobs.told import NoJudgement
 from services.trainer.errors import TrainerError
 
-QUALITY: Final = frozenset({Family.MISSING, Family.STALE})
+QUALITY: Final = frozenset({Family.MISSING, Family.STALE, Family.SWAP})
 """Families that tell of a broken source, not of the market."""
 _DETAIL_LETTERS_MAX: Final = 4_000
 
