@@ -59,6 +59,7 @@ def test_every_room_killed_at_random_moments_keeps_every_promise(run: Run) -> No
     assert run.account.figures["accepted by REST"] > 0
 
 
+@pytest.mark.long
 def test_a_room_frozen_inside_a_transaction_is_restarted_and_everyone_goes_on(run: Run) -> None:
     supervisor = mark(run.site.rooms.log)
     with run.under_load("freeze"):

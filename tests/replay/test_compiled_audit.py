@@ -13,7 +13,8 @@ from services.tools.proof import compiled, compiling
 from tests.support.audit_form import Found
 from tests.support.compiled_audit import compiled_build, without_switch
 
-pytestmark = pytest.mark.timeout(1_900)  # a busy machine's C compiler takes minutes
+# A busy machine's C compiler takes minutes.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1_900)]
 EDITED = "services/tools/proof/audit/model/numbers.py"
 
 
@@ -38,7 +39,6 @@ def copy_sources(root: Path) -> Path:
     return root
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("change", ["none", "message", "row"])
 def test_both_forms_find_the_same(change: str, tmp_path: Path) -> None:
     builds = compiled_build().parent

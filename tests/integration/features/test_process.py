@@ -43,6 +43,7 @@ def test_missing_topics_end_it_with_the_next_step(world: FeatureWorld) -> None:
     assert "run `outcry topics create`" in last["error"]
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 def test_a_log_cut_past_what_it_needs_ends_it_until_the_gap_is_accepted(
     world: FeatureWorld,

@@ -265,6 +265,7 @@ async def test_the_python_example_of_the_readme_runs_as_written(service: Service
     assert lines[1] == "PRICE_OUTSIDE_COLLAR"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 async def test_the_page_trades_and_its_orders_are_right_after_the_gateway_was_killed(
     path: TradingPath, tmp_path: Path
@@ -372,6 +373,7 @@ async def hear_more(follower: Follower) -> None:
     await eventually(lambda: follower.newest(("executions", "alice")) > heard + 20, LONG_WAIT_S)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_nothing_is_missed_or_repeated_while_gateways_are_killed_under_flow(
     path: TradingPath, tmp_path: Path

@@ -113,6 +113,7 @@ def outcry(*arguments: str) -> dict[str, Any]:
     return said
 
 
+@pytest.mark.long
 def test_the_commands_give_the_same_features_of_a_history_streamed_and_backfilled(
     stack_infra: StackInfra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_row_that_the_file_tells_wrong_is_found_and_the_topics_stay(
         reader.close()
 
 
+@pytest.mark.long
 def test_a_deployment_with_another_genesis_is_refused(stack_infra: StackInfra) -> None:
     with open_replay_deployment(stack_infra.settings, "replay-c.", "AAPL", 1_870_000):
         pass

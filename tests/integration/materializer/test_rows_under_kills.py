@@ -169,6 +169,7 @@ def test_while_the_database_is_away_the_lake_goes_on_and_then_the_newest_rows_ar
     assert process.stop() == 0
 
 
+@pytest.mark.long
 def test_a_second_materializer_stands_by_until_the_first_ends(world: World) -> None:
     first = world.materializer()
     wait_for_files(world)

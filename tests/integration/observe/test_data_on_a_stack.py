@@ -45,7 +45,7 @@ from tests.support.trading_path import TradingPath, running_path
 from tests.support.waiting import wait_until
 from tests.support.web_page import PICTURES_SWITCH
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(600)]
 
 ALL_SWITCH: Final = "OUTCRY_OBSERVE_ALL"
 RATE: Final = 100.0

@@ -238,6 +238,7 @@ def len_of(audit: Audit) -> int:
     return 0 if found is None else int(found[0])
 
 
+@pytest.mark.long
 def test_a_strangers_message_is_named_and_retention_does_not_hide_the_rest(audit: Audit) -> None:
     """Last, since what it does to the log stays."""
     path = audit.path

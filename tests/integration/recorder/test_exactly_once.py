@@ -179,7 +179,9 @@ def test_it_is_not_ready_while_the_database_is_away(world: RecorderWorld, writin
         assert_nothing_lost_or_repeated(world, writing)
 
 
-@pytest.mark.parametrize("fault", [Fault.LOSE_COMMIT, Fault.LOSE_ANSWER])
+@pytest.mark.parametrize(
+    "fault", [Fault.LOSE_COMMIT, pytest.param(Fault.LOSE_ANSWER, marks=pytest.mark.long)]
+)
 def test_a_commit_of_unknown_outcome_is_neither_lost_nor_repeated(
     world: RecorderWorld, writing: Writing, fault: Fault
 ) -> None:
@@ -209,6 +211,7 @@ def test_a_second_recorder_stands_by_and_takes_over(world: RecorderWorld, writin
     assert_nothing_lost_or_repeated(world, writing)
 
 
+@pytest.mark.long
 def test_one_that_stood_still_finds_its_place_taken(world: RecorderWorld, writing: Writing) -> None:
     """Frozen, its session times out; awake again, its transaction is gone and it stands by."""
     frozen = world.start_recorder(session_timeout_s=3, flush_interval_ms=10)

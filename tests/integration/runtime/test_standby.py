@@ -115,6 +115,7 @@ def test_killed_leaders_are_replaced_and_nothing_is_lost_or_doubled(path: Tradin
     assert found.is_whole, [check for check in found.checks if not check.holds]
 
 
+@pytest.mark.long
 def test_nobody_works_in_the_place_of_a_frozen_leader(path: TradingPath) -> None:
     place_some(path)
     leader = leader_of(path, "matcher")
