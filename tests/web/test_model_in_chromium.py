@@ -127,7 +127,7 @@ async def test_without_results_the_view_says_why_and_shows_no_green(tmp_path: Pa
     async with browsing() as tab, serving(gateway_of(None, tmp_path)) as service:
         await tab.open(f"http://127.0.0.1:{service.port}/#model")
         await tab.until_text("#model-told", "runs without PostgreSQL")
-        assert await tab.ask("document.querySelectorAll('.outcome').length") == 0
+        assert await tab.ask("document.querySelectorAll('#model .outcome').length") == 0
         assert not await tab.page.is_visible("#market")
         # Before the gateway goes: what the page asks for then is refused by nobody.
         refused = [said for said in tab.complaints if "503" not in said]

@@ -234,7 +234,8 @@ async def test_a_gateway_that_starts_again_shows_the_same_candles_and_prediction
 async def test_candles_say_where_the_gateway_began_to_read(deployment: Deployment) -> None:
     deployment.write(book())
     deployment.write_numbered(*[trade(number) for number in range(20)])
-    async with deployment.gateway(gateway_candle_trades_max=5, gateway_trades_kept=0) as service:
+    kept = {"gateway_candle_trades_max": 5, "gateway_trades_kept": 0, "gateway_resumable": 0}
+    async with deployment.gateway(**kept) as service:
         (candle,) = await candles_of(service)
     assert (candle["trades"], candle["is_partial"]) == (5, True)
 

@@ -428,7 +428,10 @@ async def test_two_gateways_on_one_log_answer_as_one(
         }
         assert (await hear_status(socket, order_id, "NEW"))["ticker"] == "GOOGL"
         body = {"client_command_id": "both-cancel"}
-        canceled = await crowd[-1].post(f"/orders/{order_id}/cancel", json=body)
+        # By a connection of its own: the crowd's may have been idle for too long.
+        client = httpx.AsyncClient(base_url=f"http://{other}", headers=headers, timeout=WAIT_S)
+        async with client:
+            canceled = await client.post(f"/orders/{order_id}/cancel", json=body)
         assert (canceled.status_code, canceled.json()["status"]) == (200, "CANCELED")
         assert (await settled(service, "alice", order_id))["status"] == "CANCELED"
     await asyncio.to_thread(path.report, "both-cancel")

@@ -119,7 +119,6 @@ def run(place: Place, command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.long
 def test_readmes_commands_run_as_written_and_serve_the_newest_rows(place: Place) -> None:
     """The rows are newer than the range of `materialize`: the incremental run brought them."""
     assert len(place.said) >= 6

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.kafka
 
 APPEND_ONLY = {table.name for table in TABLES} | {"deployments", "archive_topics"}
 APPEND_ONLY |= {"drift_jobs", "drift_checks", "drift_actions", "api_keys", "api_key_revocations"}
+APPEND_ONLY |= {"audits"}
 NAMES = [migration.name for migration in load_migrations()]
 
 

@@ -48,6 +48,8 @@ while True:
         CHECK
 """
 """A process that speaks as ours does, up to the check."""
+CHECKING = ("services.inference.check_process", "import Connection")
+"""What is in the command line of a process that checks models, and of one that is played."""
 
 type Play = Callable[..., Reloader]
 
@@ -72,6 +74,12 @@ def played(world: InferenceWorld) -> Iterator[Play]:
     yield play
     for source in made:
         source.close()
+
+
+def checking() -> list[psutil.Process]:
+    """The processes that check models for this one, among a test process' other children."""
+    lines = [(child, " ".join(child.cmdline())) for child in psutil.Process().children()]
+    return [child for child, line in lines if any(mark in line for mark in CHECKING)]
 
 
 def looked(reloader: Reloader, *, again: bool = False) -> Outcome:
@@ -119,7 +127,7 @@ def test_the_process_answers_as_the_registry_does_steps_back_and_ends_with_who_a
     home = registry.folder_of(1).parents[3]
     source = CheckedRegistry(home, "", NAME, Telemetry("inference"), check_ms_max=LONG_MS)
     assert source.aliases() == registry.aliases() == {"champion": 1}
-    (process,) = psutil.Process().children()
+    (process,) = checking()
     assert process.nice() == psutil.Process().nice() + 10
     asked = rows(8)
     for version in (1, 2):
@@ -133,7 +141,7 @@ def test_the_process_answers_as_the_registry_does_steps_back_and_ends_with_who_a
     assert error.value.reason == Refusal.WRONG_SHA256
     with pytest.raises(UnknownVersionError):
         source.load(4)
-    assert psutil.Process().children() == [process], "it is started once"
+    assert checking() == [process], "it is started once"
     source.close()
     assert not process.is_running()
     with pytest.raises(RegistryAwayError):
@@ -189,7 +197,7 @@ def test_a_process_that_hangs_is_ended_and_its_model_is_tried_again_with_a_new_o
     outcome = looked(reloader)
     assert (outcome.outcome, outcome.version) == ("refused", 1)
     assert outcome.reason == LoadRefusal.CHECK_TIMED_OUT
-    assert psutil.Process().children() == [], "what hangs is ended"
+    assert checking() == [], "what hangs is ended"
     wait_until(lambda: looked(reloader).version == 2, "the model to pass", 60)
     assert refused(world, "check_timed_out") >= 1
 
@@ -200,7 +208,7 @@ def test_a_process_that_was_killed_between_questions_is_started_anew(
     folder = world.registry.add(2, linear_model(2))
     reloader = played(passing(folder, read_model(folder).manifest_sha256))
     assert looked(reloader).outcome == "loaded"
-    (process,) = psutil.Process().children()
+    (process,) = checking()
     process.kill()
     process.wait(60)
     assert looked(reloader).outcome == "unchanged"
@@ -256,4 +264,4 @@ def test_a_room_that_stops_waits_for_no_check(world: InferenceWorld, tmp_path: P
     source.close()
     asking.join(60)
     assert "stopping" in str(told)
-    assert psutil.Process().children() == []
+    assert checking() == []
