@@ -36,7 +36,7 @@ from services.tools.features.inputs import ExpectedRow, bars_from_lake, expected
 from tests.support.lake_of_rows import put_rows, walk_rows
 from tests.support.online_world import declared
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[3]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
