@@ -143,10 +143,7 @@ class Service:
         for job in told.jobs:
             self._tell(job)
         # Only once all is told: an action may take an hour.
-        # What a broken source says of a window is nothing to learn from, whatever else it shows.
-        broken = [job.window for job in told.jobs if job.kind == "quality" and job.is_alarm]
-        causes = [job for job in told.jobs if job.is_alarm and job.window not in broken]
-        acted = all(self._act(job) for job in causes)
+        acted = all(self._act(job) for job in told.jobs if job.is_alarm)
         if acted:
             self._schedule.done(task, began_s)
         else:

@@ -165,7 +165,6 @@ def test_a_supervisor_that_is_killed_leaves_no_orphan_and_no_lock(own: Stack) ->
     assert again.is_up
 
 
-@pytest.mark.long
 def test_the_data_outlives_kills_and_stops(own: Stack) -> None:
     assert own.stop()
     assert not own.stop(), "stopping twice is stopping once"
