@@ -40,8 +40,10 @@ from services.domain.origin import ACCOUNTS, MATCHING, ORDERS, Origin
 from services.recorder.archive import ArchiveReader, RecordedMessage, read_messages
 from services.recorder.core import ARCHIVED, RECORDED
 from services.recorder.migrations import migrate
+from services.runtime.errors import RetriableError
 from services.runtime.kafka import KafkaConnection, to_record
-from services.runtime.kafka_admin import create_topics
+from services.runtime.kafka_admin import connect_admin, create_topics
+from services.runtime.kafka_decided import await_decided
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.ports import LogReader, Record, TopicPartition
 from services.runtime.registry import load_codec, register_schemas
@@ -178,6 +180,19 @@ class RecorderWorld:
         else:
             self._producer.commit_transaction(30)
 
+    def settle(self) -> None:
+        """Until each transaction has its markers: a commit is answered before they are written."""
+        admin = connect_admin(self.connection.bootstrap)
+
+        def is_decided() -> bool:
+            try:
+                await_decided(admin, self.prefix, PARTITIONS)
+            except RetriableError:
+                return False
+            return True
+
+        wait_until(is_decided, "every transaction to be decided")
+
     def write_raw(self, topic: str, values: Sequence[bytes | None]) -> None:
         """Anything, committed, on partition 0."""
         self._producer.begin_transaction()
@@ -235,6 +250,7 @@ class RecorderWorld:
         self, partitions: Sequence[TopicPartition] = PARTITIONS
     ) -> dict[TopicPartition, list[Record]]:
         """All committed records of partitions, read side by side by a plain consumer."""
+        self.settle()
         names = {self.prefix + at.topic: at.topic for at in partitions}
         found: dict[TopicPartition, list[Record]] = {at: [] for at in partitions}
         reading = set(partitions)

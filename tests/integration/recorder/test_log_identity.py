@@ -90,6 +90,7 @@ def test_a_log_that_lost_its_beginning_is_refused_until_the_loss_is_accepted(
 
 def test_a_log_shorter_than_what_is_recorded_is_refused(world: RecorderWorld) -> None:
     world.write(5, aborted=0)
+    world.settle()
     tail = TopicTail(world.connection, RECORDED, "recorder", "Use another database")
     end = world.log.bounds(ACCOUNTS_0)[1]
     with pytest.raises(HistoryLostError, match=f"offset {end + 1} is to be read next"):
@@ -107,6 +108,7 @@ def test_a_missing_topic_is_named(world: RecorderWorld, bootstrap: str) -> None:
 
 def test_positions_reach_behind_the_markers_that_end_a_partition(world: RecorderWorld) -> None:
     world.write(30, aborted=0.5)
+    world.settle()
     ends = {at: world.log.bounds(at)[1] for at in PARTITIONS}
     assert any(
         world.committed(at)[-1].offset + 1 < end for at, end in ends.items() if world.committed(at)
