@@ -246,6 +246,8 @@ class MendableSnapshots(MemorySnapshots):
 def _flip(state: bytes, random: Random) -> bytes:
     """One bit, if possible one whose change a decoder does not notice, and behind the genesis."""
     flipped = state
+    if not state:
+        return state  # torn to nothing before
     for _ in range(_FLIPS_TRIED):
         at = int(random.random() ** 0.4 * len(state))
         bit = 1 << int(random.random() * 3)
