@@ -106,7 +106,7 @@ class KafkaWorld:
         self._made: list[KafkaConsumer | KafkaProducer | KafkaReader] = []
         self._topics: set[str] = set()
         self.client_errors: list[str] = []
-        self._connection = KafkaConnection(bootstrap, self.prefix, self.client_errors.append)
+        self.connection = KafkaConnection(bootstrap, self.prefix, self.client_errors.append)
 
     def topic(self, name: str, partitions: int = 1, *, log_append_time: bool = True) -> None:
         kind = "LogAppendTime" if log_append_time else "CreateTime"
@@ -119,7 +119,7 @@ class KafkaWorld:
         wait_until(lambda: self._has_leaders(self.prefix + name), f"{name} to be there")
 
     def _has_leaders(self, full: str) -> bool:
-        found = describe_topics(self._admin, self._connection.bootstrap, [full])
+        found = describe_topics(self._admin, self.connection.bootstrap, [full])
         return full in found and all(at.leader is not None for at in found[full].partitions)
 
     def drop_topic(self, name: str) -> None:
@@ -148,17 +148,17 @@ class KafkaWorld:
         return int(future.result().offset)
 
     def consumer(self, instance: str = "0") -> KafkaConsumer:
-        made = KafkaConsumer(self._connection, GROUP, instance)
+        made = KafkaConsumer(self.connection, GROUP, instance)
         self._made.append(made)
         return made
 
     def producer(self, writer: str = "room-0") -> KafkaProducer:
-        made = KafkaProducer(self._connection, writer)
+        made = KafkaProducer(self.connection, writer)
         self._made.append(made)
         return made
 
     def reader(self) -> KafkaReader:
-        made = KafkaReader(self._connection)
+        made = KafkaReader(self.connection)
         self._made.append(made)
         return made
 

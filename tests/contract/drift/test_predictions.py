@@ -63,7 +63,7 @@ class OnKafka:
     def __init__(self, bootstrap: str) -> None:
         self._world = KafkaWorld(bootstrap)
         self._world.topic(PREDICTIONS.name, PREDICTIONS.partitions, log_append_time=False)
-        self._records = KafkaPredictionRecords(self._world._connection)
+        self._records = KafkaPredictionRecords(self._world.connection)
 
     def append(self, value: bytes, at_ms: int, partition: int = 0) -> None:
         full = self._world.prefix + PREDICTIONS.name
