@@ -13,7 +13,12 @@ from services.domain.genesis import default_genesis
 from services.tools.operate.steps import begin
 from services.tools.proof.chaos.freeze import freeze_inside_transaction
 from services.tools.proof.chaos.run import Run, open_run
-from services.tools.proof.chaos.scenarios import kill_rooms
+from services.tools.proof.chaos.scenarios import (
+    kill_everything,
+    kill_rooms,
+    postgres_away,
+    registry_away,
+)
 from services.tools.proof.chaos.site import Site
 from services.tools.proof.chaos.timeline import lines_since, mark
 from services.tools.proof.chaos.twins import OTHER, SAME, twin_rooms
@@ -79,6 +84,19 @@ def test_of_two_rooms_with_one_identity_no_record_of_the_loser_is_readable(
     assert run.account.faults == []
     assert any("fenced" in event for event in run.account.events)
     assert any("a twin of another identity: took over" in event for event in run.account.events)
+
+
+def test_outages_and_the_death_of_every_process_lose_and_repeat_nothing(run: Run) -> None:
+    confirmed = run.account.figures["confirmed by Kafka"]
+    with run.under_load("outages"):
+        # `make chaos` holds trading to a pause of 5 s meanwhile, and takes the outages long.
+        postgres_away(run, seconds=3.0, limit_s=0)
+        registry_away(run, seconds=2.0, death_s=2.0, limit_s=0)
+        kill_everything(run)
+    assert run.account.faults == []
+    assert run.account.figures["confirmed by Kafka"] > confirmed
+    assert all(run.account.kills[name] for name in ("kafka", "postgres", "registry", "gateway"))
+    assert any("SIGKILL matcher while the registry" in event for event in run.account.events)
 
 
 def test_the_whole_log_is_sound_after_all_of_it(run: Run) -> None:

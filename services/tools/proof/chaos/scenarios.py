@@ -66,16 +66,23 @@ def kill_everything(run: Run) -> None:
     run.kill(*names, what=f"SIGKILL all {len(names)} processes")
 
 
-def postgres_away(run: Run, seconds: float = POSTGRES_AWAY_S) -> None:
+def postgres_away(
+    run: Run, seconds: float = POSTGRES_AWAY_S, limit_s: float = OUTAGE_PAUSE_MAX_S
+) -> None:
     """No PostgreSQL for a minute: matching goes on, the recorder catches up."""
-    _hold_down(run, "postgres", seconds)
+    _hold_down(run, "postgres", seconds, limit_s)
 
 
-def registry_away(run: Run, seconds: float = REGISTRY_AWAY_S) -> None:
+def registry_away(
+    run: Run,
+    seconds: float = REGISTRY_AWAY_S,
+    death_s: float = REGISTRY_DEATH_S,
+    limit_s: float = OUTAGE_PAUSE_MAX_S,
+) -> None:
     """No registry: what runs does not need it; a room that dies meanwhile waits for it."""
-    _hold_down(run, "registry", seconds)
+    _hold_down(run, "registry", seconds, limit_s)
     run.pause_randomly(0.2, 1.0)
-    holder = Thread(target=run.site.hold_down, args=("registry", REGISTRY_DEATH_S))
+    holder = Thread(target=run.site.hold_down, args=("registry", death_s))
     holder.start()
     wait_for(lambda: run.site.state("registry") is not State.UP, "the registry to fall", 10.0)
     signal_s = time.time()
@@ -85,7 +92,7 @@ def registry_away(run: Run, seconds: float = REGISTRY_AWAY_S) -> None:
     run.recover("matcher killed while the registry was away", signal_s, (victim,))
 
 
-def _hold_down(run: Run, name: str, seconds: float) -> None:
+def _hold_down(run: Run, name: str, seconds: float, limit_s: float) -> None:
     run.pause_randomly(0.2, 1.0)
     signal_s = time.time()
     kills: list[int] = []
@@ -98,6 +105,6 @@ def _hold_down(run: Run, name: str, seconds: float) -> None:
         f"{name} held down for {seconds:.0f} s ({kills[0]} kills);"
         f" longest pause between trades {pause_s:.2f} s"
     )
-    run.measure(f"{name} away: longest pause between trades", pause_s, OUTAGE_PAUSE_MAX_S)
+    run.measure(f"{name} away: longest pause between trades", pause_s, limit_s)
     run.site.wait_until_back()
     run.measure(f"{name} released: all up", time.time() - released_s)
