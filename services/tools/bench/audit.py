@@ -50,6 +50,8 @@ class Rate(msgspec.Struct, frozen=True):
     max_per_s: float
     cpu_us_per_record: float
     """Processor time of the processes that read, median; without Kafka's and PostgreSQL's."""
+    kafka_us_per_record: float
+    postgres_us_per_record: float
 
 
 class AuditReport(msgspec.Struct, frozen=True):
@@ -91,8 +93,8 @@ def run_audit_bench(
         audits, references = [], []
         for turn in range(repeats):
             say(f"round {turn + 1} of {repeats}")
-            references.append(_timed(lambda: _read_all(deployment, processes, records)))
-            audits.append(_timed(lambda: _audit_all(deployment, processes)))
+            references.append(_timed(bench, lambda: _read_all(deployment, processes, records)))
+            audits.append(_timed(bench, lambda: _audit_all(deployment, processes)))
     return AuditReport(
         compiled.form(),
         commands,
@@ -112,11 +114,20 @@ def _deployment(bench: Bench) -> Deployment:
     )
 
 
-def _timed(work: Callable[[], None]) -> tuple[float, float]:
-    """Seconds by the clock, and of processor time, ended children included."""
-    begun_s, used_s = time.monotonic(), _cpu_s()
+class _Spent(msgspec.Struct, frozen=True):
+    wall_s: float
+    own_cpu_s: float
+    """Of this process and of children that ended."""
+    kafka_cpu_s: float
+    postgres_cpu_s: float
+
+
+def _timed(bench: Bench, work: Callable[[], None]) -> _Spent:
+    begun_s, own_s, servers_s = time.monotonic(), _cpu_s(), bench.cpu_seconds()
     work()
-    return time.monotonic() - begun_s, _cpu_s() - used_s
+    wall_s, own_s = time.monotonic() - begun_s, _cpu_s() - own_s
+    spent = {name: now_s - servers_s[name] for name, now_s in bench.cpu_seconds().items()}
+    return _Spent(wall_s, own_s, spent["kafka"], spent["postgres"])
 
 
 def _cpu_s() -> float:
@@ -126,10 +137,20 @@ def _cpu_s() -> float:
     )
 
 
-def _rate(times: list[tuple[float, float]], records: int) -> Rate:
-    rates = [records / wall_s for wall_s, _ in times]
-    cpu_us = median(cpu_s for _, cpu_s in times) / records * 1e6
-    return Rate(median(rates), min(rates), max(rates), cpu_us)
+def _rate(spent: list[_Spent], records: int) -> Rate:
+    rates = [records / one.wall_s for one in spent]
+
+    def us_per_record(seconds: list[float]) -> float:
+        return median(seconds) / records * 1e6
+
+    return Rate(
+        median(rates),
+        min(rates),
+        max(rates),
+        us_per_record([one.own_cpu_s for one in spent]),
+        us_per_record([one.kafka_cpu_s for one in spent]),
+        us_per_record([one.postgres_cpu_s for one in spent]),
+    )
 
 
 def _audit_all(deployment: Deployment, processes: int) -> None:
@@ -168,7 +189,8 @@ def _read_part(part: Part) -> int:
 
 def audit_table(report: AuditReport) -> Table:
     """For people."""
-    table = Table("figure", "records/s", "least to most", "CPU us/record", title="bench audit")
+    cpu = ("CPU us/record", "Kafka's", "PostgreSQL's")
+    table = Table("figure", "records/s", "least to most", *cpu, title="bench audit")
     for name, rate in (
         (f"audit, all checks, {report.form}", report.audit),
         ("read and decode", report.reference),
@@ -178,6 +200,8 @@ def audit_table(report: AuditReport) -> Table:
             f"{rate.median_per_s:,.0f}",
             f"{rate.min_per_s:,.0f} to {rate.max_per_s:,.0f}",
             f"{rate.cpu_us_per_record:.1f}",
+            f"{rate.kafka_us_per_record:.1f}",
+            f"{rate.postgres_us_per_record:.1f}",
         )
     table.caption = (
         f"{report.records:,} records of {report.commands:,} commands, {report.rows:,} rows of"
