@@ -59,6 +59,7 @@ def test_rows_at_other_times_are_not_compared(reference: Rows) -> None:
         compare_rows(reference, moved)
 
 
+@pytest.mark.long
 def test_the_benchmark_tells_what_each_way_took_and_how_its_values_compare() -> None:
     told: list[str] = []
     figures = run_features_bench(2_000, 2, 200, 3, 1, told.append)

@@ -66,6 +66,7 @@ def test_most_labels_have_a_row_and_those_before_the_first_have_none(ours: "pa.T
 
 
 @pytest.mark.timeout(400)  # Feast alone takes ten seconds to be imported
+@pytest.mark.long
 def test_every_way_gives_the_same_values(home: Path) -> None:
     told: list[str] = []
     figures = run_join_bench(JoinOrder(home, SMALL.rows, 2_000, 30, 1, SMALL.seed), told.append)

@@ -23,6 +23,7 @@ def figures() -> MatcherCoreFigures:
     return run_matcher_core_bench(orders=50, seed=3, repeats=2)
 
 
+@pytest.mark.long
 def test_the_total_counts_every_ticker_and_no_warm_up(figures: MatcherCoreFigures) -> None:
     *tickers, total = figures.rows
     assert [row.ticker for row in tickers] == ["AAPL", "MSFT", "GOOGL", "TSLA", "NVDA"]
@@ -33,6 +34,7 @@ def test_the_total_counts_every_ticker_and_no_warm_up(figures: MatcherCoreFigure
         assert row.ratio.low <= row.ratio.median <= row.ratio.high
 
 
+@pytest.mark.long
 def test_the_table_shows_each_figure_with_its_spread(figures: MatcherCoreFigures) -> None:
     console = Console(width=160)
     with console.capture() as capture:
