@@ -49,11 +49,19 @@ class Transaction(msgspec.Struct):
     transactional_id: str
     started_ms: int
     state: TransactionState = TransactionState.OPEN
+    is_committed: bool = False
+    """Whether it is decided so; where it is seen already is told by the markers."""
     first_offsets: dict[TopicPartition, int] = msgspec.field(default_factory=dict)
-    """Of each partition it wrote to, where its first record is."""
+    """Of each partition it wrote to and that has no marker yet, where its first record is."""
     group_offsets: dict[str, dict[TopicPartition, OffsetWrite]] = msgspec.field(
         default_factory=dict
     )
+    """Of each group whose offsets have no marker yet."""
+
+    @property
+    def unmarked(self) -> list[TopicPartition | str]:
+        """Partitions and groups that its markers have still to be written to."""
+        return [*sorted(self.first_offsets), *self.group_offsets]
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -77,7 +85,8 @@ class MemoryLog:
     Args:
         clock_ms: what LogAppendTime and the age of transactions are taken from.
         defer_markers: a commit or abort returns once it is decided, as in Kafka, and its markers
-            follow when `settle` is called (or the transactional id is used again).
+            follow, place by place, when `settle` or `mark` is called (or the transactional id is
+            used again).
     """
 
     def __init__(
@@ -188,7 +197,7 @@ class MemoryLog:
             return
         for entry in self._entries(partition)[start:end]:
             transaction = entry.transaction
-            committed = transaction is None or transaction.state is TransactionState.COMMITTED
+            committed = transaction is None or transaction.is_committed
             if entry.record is not None and committed:
                 yield entry.record
 
@@ -261,6 +270,7 @@ class MemoryLog:
         self._check_open(transaction, epoch)
         prepared = TransactionState.PREPARED_COMMIT if commit else TransactionState.PREPARED_ABORT
         transaction.state = prepared
+        transaction.is_committed = commit
         if not self._defer_markers:
             self._write_markers(transaction)
 
@@ -272,6 +282,17 @@ class MemoryLog:
                 transaction.transactional_id,
             }:
                 self._write_markers(transaction)
+
+    def mark(self, transactional_id: str, place: TopicPartition | str) -> None:
+        """Write the marker of a decided transaction to one partition, or to one group's offsets.
+
+        The others still wait for theirs, so for a while a part of it is seen.
+        """
+        transaction = self._undecided[transactional_id]
+        assert transaction.state is not TransactionState.OPEN, "the transaction is not decided"
+        self._write_marker(transaction, place)
+        if not transaction.unmarked:
+            self._finish(transaction)
 
     def undecided(self) -> list[Transaction]:
         """The transactions whose markers are not written yet, in the order they began."""
@@ -299,16 +320,25 @@ class MemoryLog:
         assert transaction.state is TransactionState.OPEN, "the transaction has ended"
 
     def _write_markers(self, transaction: Transaction) -> None:
-        committed = transaction.state is TransactionState.PREPARED_COMMIT
-        transaction.state = TransactionState.COMMITTED if committed else TransactionState.ABORTED
+        for place in transaction.unmarked:
+            self._write_marker(transaction, place)
+        self._finish(transaction)
+
+    def _write_marker(self, transaction: Transaction, place: TopicPartition | str) -> None:
+        if isinstance(place, TopicPartition):
+            del transaction.first_offsets[place]
+            del self._hiding[place][transaction.transactional_id]
+            self._entries(place).append(_Entry(None, None))
+            return
+        writes = transaction.group_offsets.pop(place)
+        if transaction.is_committed:
+            for at, write in writes.items():
+                self.group(place).commit(at, write)
+
+    def _finish(self, transaction: Transaction) -> None:
+        ended = TransactionState.COMMITTED if transaction.is_committed else TransactionState.ABORTED
+        transaction.state = ended
         del self._undecided[transaction.transactional_id]
-        for partition in sorted(transaction.first_offsets):
-            del self._hiding[partition][transaction.transactional_id]
-            self._entries(partition).append(_Entry(None, None))
-        if committed:
-            for name, writes in transaction.group_offsets.items():
-                for at, write in writes.items():
-                    self.group(name).commit(at, write)
 
     # --- groups
 

@@ -9,11 +9,12 @@ from confluent_kafka import Producer as PlainProducer
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import NewTopic, OffsetSpec
 
+from services.runtime.errors import RetriableError
 from services.runtime.kafka import KafkaConnection, KafkaConsumer, KafkaProducer
 from services.runtime.kafka_admin import connect_admin, describe_topics
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.memory import MemoryConsumer, MemoryProducer, MemoryReader
-from services.runtime.memory_log import MemoryLog
+from services.runtime.memory_log import MemoryLog, TransactionState
 from services.runtime.ports import (
     Batch,
     Consumer,
@@ -59,9 +60,41 @@ class World(Protocol):
     def close(self) -> None: ...
 
 
+class LateMarkersLog(MemoryLog):
+    """Markers come as in Kafka: later than the commit is answered, and not to all places at once.
+
+    Every few times that somebody asks how far committed data go, one more is there.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(defer_markers=True)
+        self._asked = 0
+
+    def stable_offset(self, partition: TopicPartition) -> int:
+        self._let_time_pass()
+        return super().stable_offset(partition)
+
+    def unstable(self, group: str, partition: TopicPartition) -> bool:
+        self._let_time_pass()
+        return super().unstable(group, partition)
+
+    def _let_time_pass(self) -> None:
+        self._asked += 1
+        if self._asked % 3:
+            return
+        for transaction in self.undecided():
+            if transaction.state is TransactionState.OPEN:
+                continue
+            if transaction.unmarked:
+                self.mark(transaction.transactional_id, transaction.unmarked[0])
+            else:
+                self.settle(transaction.transactional_id)
+            return
+
+
 class MemoryWorld:
-    def __init__(self, *, defer_markers: bool = False) -> None:
-        self.log = MemoryLog(defer_markers=defer_markers)
+    def __init__(self, *, late_markers: bool = False) -> None:
+        self.log = LateMarkersLog() if late_markers else MemoryLog()
 
     def topic(self, name: str, partitions: int = 1, *, log_append_time: bool = True) -> None:
         self.log.create_topic(name, partitions, log_append_time=log_append_time)
@@ -196,10 +229,19 @@ class Member:
     def _assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         self.happened.append("assigned")
         self.owned = list(partitions)
-        committed = self.consumer.committed(partitions)
+        committed = self._committed(partitions)
         if self._start is not None:
             return dict.fromkeys(partitions, self._start)
         return {at: max(offset, 0) for at, offset in committed.items()}
+
+    def _committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """As the loop does: asked again while a transaction may yet change them."""
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self.consumer.committed(partitions)
+            except RetriableError:
+                assert time.monotonic() < deadline_s, "offsets that stay undecided"
 
     def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
         assert list(partitions) == self.owned

@@ -7,10 +7,12 @@ import pytest
 from tests.support.log_worlds import KafkaWorld, MemoryWorld, World
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(
+    params=["memory", "memory with late markers", pytest.param("kafka", marks=pytest.mark.kafka)]
+)
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A log without topics."""
-    made: World = MemoryWorld()
+    made: World = MemoryWorld(late_markers=request.param == "memory with late markers")
     if request.param == "kafka":
         made = KafkaWorld(request.getfixturevalue("stack_infra").addresses.kafka_bootstrap)
     yield made

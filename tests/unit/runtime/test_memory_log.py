@@ -45,6 +45,29 @@ def test_a_committed_transaction_is_hidden_until_its_markers_are_written(log: Me
     assert (log.stable_offset(OUT), log.end_offset(OUT)) == (2, 2)
 
 
+def test_markers_come_place_by_place_and_show_so_much(log: MemoryLog) -> None:
+    log.create_topic("other", 1)
+    consumer, token = joined(log)
+    writer = producer(log)
+    for commits in (True, False):
+        writer.begin()
+        writer.send([Outgoing("out", 0, None, b"x"), Outgoing("other", 0, None, b"y")])
+        writer.send_offsets({IN: 5}, token)
+        (writer.commit if commits else writer.abort)()
+        (transaction,) = log.undecided()
+        assert set(transaction.unmarked) == {OUT, TopicPartition("other", 0), "room"}
+        log.mark("a", OUT)
+        assert log.values("out") == [b"x"]
+        assert log.values("other") == [b"y"] * (not commits)
+        with pytest.raises(RetriableError):
+            consumer.committed([IN])
+        log.mark("a", "room")
+        assert consumer.committed([IN]) == {IN: 5}
+        log.mark("a", TopicPartition("other", 0))
+        assert log.values("other") == [b"y"]
+        assert not log.undecided()
+
+
 def test_a_decided_transaction_can_not_be_undone_by_a_takeover(log: MemoryLog) -> None:
     writer = producer(log)
     writer.begin()

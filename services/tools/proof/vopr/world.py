@@ -45,6 +45,8 @@ DEPTH_MAX: Final = 3
 PROCESSES_MAX: Final = 12
 DRAIN_ROUNDS_MAX: Final = 1_000
 TURNS_ON_END_MAX: Final = 50
+_PART_SETTLED: Final = 0.5
+"""Share of markers that arrive in one place alone."""
 _WORKED: Final = ("JOINED", "COMMITTED", "RECORDED")
 
 
@@ -200,14 +202,21 @@ class World:
             self._end_session(self._open_sessions.pop(0)[1])
 
     def _settle(self) -> str:
+        """Markers arrive: all of a transaction's, or one, so that for a while a part is seen."""
         decided = [
-            transaction.transactional_id
+            transaction
             for transaction in self.stage.log.undecided()
             if transaction.state is not TransactionState.OPEN
         ]
         if not decided:
             return "nothing to settle"
-        transactional_id = self._pick(decided)
+        transaction = self._pick(decided)
+        transactional_id, unmarked = transaction.transactional_id, transaction.unmarked
+        if unmarked and self._random.random() < _PART_SETTLED:
+            place = self._pick(unmarked)
+            self.stage.log.mark(transactional_id, place)
+            where = place if isinstance(place, str) else f"{place.topic}/{place.partition}"
+            return f"settle {transactional_id} in {where}"
         self.stage.log.settle(transactional_id)
         return f"settle {transactional_id}"
 
