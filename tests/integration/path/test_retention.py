@@ -26,6 +26,9 @@ from services.tools.ledger.errors import LedgerError
 from services.tools.market.population import crowd_controls
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
+from services.tools.operate.connect import Deployment
+from services.tools.proof.audit.auditor import Findings
+from services.tools.proof.audit_run import Options, audit_deployment
 from services.tools.proof.quiet import reconcile_when_quiet
 from services.tools.proof.reconcile import Reconciliation
 from services.tools.proof.rows import PostgresRows
@@ -86,6 +89,22 @@ def state_hashes(path: TradingPath, log: LogReader) -> dict[TopicPartition, str]
     return hashes
 
 
+def audited(path: TradingPath) -> Findings:
+    addresses = path.addresses
+    deployment = Deployment(
+        addresses.kafka_bootstrap, addresses.registry_url, addresses.pg_dsn, path.prefix
+    )
+    return audit_deployment(deployment, Options(processes=1))
+
+
+def assert_sound(path: TradingPath, before: dict[str, int]) -> None:
+    """The audit holds, and folded as many commands as before retention passed."""
+    found = audited(path)
+    assert found.holds, found.first
+    for inbox in ("accounts", "matching"):
+        assert found.checked[f"records of {inbox}"] == before[f"records of {inbox}"]
+
+
 def trim(path: TradingPath, log: LogReader, before: Callable[[int], int]) -> None:
     """What the broker does when a segment's age is reached."""
     ends = {at: log.bounds(at)[1] for topic in TRIMMED for at in every_partition(topic.name)}
@@ -140,6 +159,7 @@ def test_a_replay_from_zero_gives_the_same_states_after_retention(path: TradingP
     assert found.is_whole, [check for check in found.checks if not check.holds]
     assert found.figures["trades"] > 50
     states = state_hashes(path, log)
+    seen = audited(path).checked
 
     trim(path, log, lambda end: end // 2)
     with pytest.raises(HistoryLostError, match="begins at offset"):
@@ -149,6 +169,7 @@ def test_a_replay_from_zero_gives_the_same_states_after_retention(path: TradingP
     found = reconciled(path, log)
     assert found.is_whole, [check for check in found.checks if not check.holds]
     assert found.figures["trades"] > 20
+    assert_sound(path, seen)
 
     trim(path, log, lambda end: end)
     assert state_hashes(path, whole) == states
@@ -156,5 +177,6 @@ def test_a_replay_from_zero_gives_the_same_states_after_retention(path: TradingP
     assert whole.bounds(controls)[0] == log.bounds(controls)[0] == 0
     found = reconciled(path, log)
     assert found.is_whole, [check for check in found.checks if not check.holds]
+    assert_sound(path, seen)
     whole.close()
     log.close()

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -33,8 +32,6 @@ class Clients:
                 text=True,
             )
         self._log = log
-        self.paused_s = time.time()
-        """When the last pause was complete, Unix time."""
         self.count = self._heard()
 
     def resume(self) -> None:
@@ -44,7 +41,6 @@ class Clients:
     def pause(self) -> None:
         """Return once everything sent is confirmed or given up; blocks while Kafka is away."""
         self._tell("pause")
-        self.paused_s = time.time()
 
     def _tell(self, word: str) -> None:
         assert self._process.stdin is not None

@@ -1,8 +1,8 @@
 """The verdict after a fault: everything quiet, every promise kept, the audit clean.
 
-Three judges who share no code with the rooms' folds or with each other: the evidence (what clients
-were told), the audit, which derives everything a second time and goes on where it stopped, and at
-the end of a run the reconciliation, which counts.
+Three judges who share no code with the rooms' folds, and none of what they judge by with each
+other: the evidence (what clients were told), the audit, which derives everything a second time and
+goes on where it stopped, and at the end of a run the reconciliation, which counts.
 """
 
 import time

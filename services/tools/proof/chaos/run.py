@@ -136,6 +136,13 @@ class Run:
         self.pause()
         self.settle()
 
+    def judge_now(self) -> None:
+        """In the middle of a scenario: load and probe rest until the verdict is there."""
+        self.site.wait_until_back()
+        self.pause()
+        self.settle()
+        self.resume()
+
     def resume(self) -> None:
         """Let load and probe flow, and wait for the first trade."""
         self._clients.resume()

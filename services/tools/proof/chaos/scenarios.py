@@ -19,13 +19,20 @@ REGISTRY_DEATH_S: Final = 6.0
 """How long the registry stays down when a room dies meanwhile."""
 OUTAGE_PAUSE_MAX_S: Final = 5.0
 """What does not stand on the way of an order must not stop trading for longer."""
+JUDGED_AFTER_TURNS: Final = 5
+"""Of kills of every room."""
 _AGAIN: Final = 0.15
 """Share of kills that are followed by another while the room starts."""
 
 
 def kill_rooms(run: Run, kills: int, rooms: tuple[str, ...] = TRADING_ROOMS) -> None:
-    """Each room so many times, in random order, at random moments."""
-    for _ in range(kills):
+    """Each room so many times, in random order, at random moments.
+
+    Judged on the way too, so that what a kill broke is known to within some of them.
+    """
+    for turn in range(kills):
+        if turn and turn % JUDGED_AFTER_TURNS == 0:
+            run.judge_now()
         for room in run.random.sample(rooms, len(rooms)):
             run.pause_randomly(0.2, 2.0)
             run.kill(room)
