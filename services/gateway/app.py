@@ -25,7 +25,14 @@ from services.gateway.documents import EXAMPLES, REFERENCE
 from services.gateway.drift_ledger import DriftLedger
 from services.gateway.hub import Hub
 from services.gateway.key_ring import KeyRing
-from services.gateway.models import Account, Execution, Predictions, ProblemDocument, PublicTrade
+from services.gateway.models import (
+    Account,
+    BookChange,
+    Execution,
+    Predictions,
+    ProblemDocument,
+    PublicTrade,
+)
 from services.gateway.order_door import OrderDoor
 from services.gateway.page import Page
 from services.gateway.parts import Gateway
@@ -55,7 +62,7 @@ channel of the WebSocket, and by GET /orders/{{order_id}}. Every error is a prob
 
 {sockets.__doc__}
 """
-SOCKET_MODELS: Final = (Execution, Account, PublicTrade, Predictions)
+SOCKET_MODELS: Final = (BookChange, Execution, Account, PublicTrade, Predictions)
 """What only the WebSocket sends; described beside the rest."""
 _MS_PER_S: Final = 1_000
 _METRICS: Final = RequestMetrics(

@@ -15,6 +15,7 @@ from services.gateway.core.keys import SCOPES
 from services.gateway.models import (
     Account,
     Book,
+    BookChange,
     Execution,
     Order,
     Positions,
@@ -39,7 +40,7 @@ _POLICIES: Final[Mapping[str, list[str]]] = {
 """How Kafka calls the ways a topic is kept; for ever is deletion after no time at all."""
 _SCHEMAS: Final = "#/components/schemas/{model}"
 _UPDATES: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
-    "book": (Book,),
+    "book": (BookChange,),
     "trades": (PublicTrade,),
     "executions": (Execution, Account),
     "positions": (Positions,),
@@ -50,7 +51,7 @@ _UPDATES: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
 
 def describe_messages() -> dict[str, Any]:
     """The document, AsyncAPI 3.0."""
-    models = {model for shapes in _UPDATES.values() for model in shapes} | {Order}
+    models = {model for shapes in _UPDATES.values() for model in shapes} | {Book, Order}
     _, shapes = models_json_schema(
         [(model, "serialization") for model in sorted(models, key=lambda model: model.__name__)],
         ref_template=_SCHEMAS,
@@ -210,8 +211,11 @@ def _socket_messages() -> dict[str, Any]:
             kinds |= {"resumed": _object({"after": number}, {}), "resync": kinds["snapshot"]}
         for kind, data in kinds.items():
             head = {"type": {"const": kind}, "channel": {"const": name}} | of_ticker
-            sequence = number if kind == "update" else {"const": 0}
-            shapes[f"{name}-{kind}"] = _object(head | {"sequence": sequence, "data": data}, {})
+            is_numbered = kind == "update" or name == "book"
+            head["sequence"] = number if is_numbered else {"const": 0}
+            if (name, kind) == ("book", "update"):
+                head["previous"] = number
+            shapes[f"{name}-{kind}"] = _object(head | {"data": data}, {})
     shapes |= _proofs_and_commands()
     return {f"{SOCKET}-{name}": {"name": name, "payload": shape} for name, shape in shapes.items()}
 
@@ -250,6 +254,8 @@ def _proofs_and_commands() -> dict[str, dict[str, Any]]:
 
 def _snapshot(name: str, update: list[dict[str, str]]) -> dict[str, Any]:
     match name:
+        case "book":
+            return {"$ref": _SCHEMAS.format(model="Book")}
         case "trades":
             return _object({"trades": {"type": "array", "items": _any(update)}}, {})
         case "executions":

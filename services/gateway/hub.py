@@ -9,6 +9,7 @@ from collections.abc import Callable
 import orjson
 
 from services.gateway import metrics
+from services.gateway.book_messages import HAS_LOST_IT, HAS_NONE, BookMessages
 from services.gateway.core.runs import Runs
 from services.gateway.session import NEWEST, Channel, Key, Session
 from services.gateway.standing import no_positions, positions_view
@@ -21,13 +22,14 @@ class Hub:
     """The sessions and their subscriptions. Called from the event loop only.
 
     Args:
-        newest_interval_s: what comes whole each time goes out at most this often.
+        newest_interval_s: that of which only the newest matters goes out at most this often.
     """
 
     def __init__(self, viewer: Viewer, telemetry: Telemetry, newest_interval_s: float) -> None:
         self._viewer = viewer
         self._telemetry = telemetry
         self._newest_interval_s = newest_interval_s
+        self._books = BookMessages(viewer)
         self._sessions: dict[Session, None] = {}
         self._listeners: dict[Key, dict[Session, None]] = {}
         self._changed: dict[Key, None] = {}
@@ -73,9 +75,12 @@ class Hub:
         Who was here `after` a number hears what it missed instead; if that is not here any more,
         the snapshot says so by its type.
         """
-        session.begin(key)
         self._listeners.setdefault(key, {})[session] = None
         channel, name = key
+        if channel == "book":
+            self._begin_book(session, key, after)
+            return
+        session.begin(key)
         if channel in NEWEST:
             session.show(key, self._newest(key))
             return
@@ -87,8 +92,23 @@ class Hub:
         show = self._viewer.trades if channel == "trades" else self._viewer.account
         session.tell(key, _fragment(show(name)), None if after is None else "resync")
 
+    def _begin_book(self, session: Session, key: Key, after: int | None) -> None:
+        ticker = key[1]
+        self._books.refresh(ticker)
+        place, resumed = HAS_NONE, None
+        if after is not None:
+            kept = self._viewer.model.market.books.place_of(ticker, after)
+            place = HAS_LOST_IT if kept is None else kept
+            if kept is not None:
+                head = {"type": "resumed", "channel": "book", "ticker": ticker, "sequence": after}
+                resumed = orjson.dumps(head | {"data": {"after": after}})
+        session.begin_book(key, self._books, place, resumed)
+
     def newest_number(self, key: Key) -> int | None:
-        """Of the last record of trades or executions; None: none is here."""
+        """Of the last record of books, trades or executions; None: none is here."""
+        if key[0] == "book":
+            newest = self._viewer.model.market.books.newest(key[1])
+            return None if newest is None else newest.sequence
         return self._runs(key[0]).newest(key[1])
 
     def _runs(self, channel: Channel) -> Runs:
@@ -133,7 +153,13 @@ class Hub:
         changed, self._changed = self._changed, {}
         for key in changed:
             listeners = self._listeners.get(key)
-            if listeners:
+            if not listeners:
+                continue
+            if key[0] == "book":
+                self._books.refresh(key[1])
+                for session in listeners:
+                    session.book_changed(key)
+            else:
                 data = self._newest(key)
                 for session in listeners:
                     session.show(key, data)
@@ -149,13 +175,9 @@ class Hub:
 
     def _newest(self, key: Key) -> orjson.Fragment:
         channel, name = key
-        match channel:
-            case "book":
-                return _fragment(self._viewer.book(name))
-            case "positions":
-                return _fragment(positions_view(self._viewer, name) or no_positions(name))
-            case _:
-                return _fragment(self._viewer.predictions(name))
+        if channel == "positions":
+            return _fragment(positions_view(self._viewer, name) or no_positions(name))
+        return _fragment(self._viewer.predictions(name))
 
     def _tell(self, key: Key, value: bytes, make_view: Callable[[bytes], View | None]) -> None:
         listeners = self._listeners.get(key)

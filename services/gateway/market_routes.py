@@ -104,5 +104,5 @@ async def tell_time() -> Response:
 def _require_traded(here: Gateway, ticker: str) -> None:
     if not all(here.model.is_caught_up(feed.name) for feed in (BOOK, TRADES)):
         raise starting()
-    if here.model.market.book_of(ticker) is None:
+    if not here.model.market.has_book(ticker):
         raise unknown_ticker(ticker)

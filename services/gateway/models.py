@@ -226,6 +226,18 @@ class Book(Answer):
     updated_at_us: TimeUs
 
 
+class BookChange(Answer):
+    """What to change in a ticker's book to have a later one."""
+
+    status: Literal["OPEN", "HALTED"] | None
+    last_price: Money | None
+    bids: list[BookLevel] = Field(
+        description="Levels as they are now, in no order; quantity 0: no longer among the best."
+    )
+    asks: list[BookLevel]
+    updated_at_us: TimeUs
+
+
 class TickerLine(Answer):
     """A ticker's present, and the rules that its genesis fixed; null: not read yet."""
 

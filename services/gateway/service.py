@@ -17,6 +17,7 @@ from typing import Final
 import uvicorn
 
 from services.door import serving
+from services.door.frames import FramedSocket
 from services.door.heads import HeadLimits, bounded_http
 from services.door.serving import QuietServer, run_loop
 from services.gateway.app import build_gateway, make_app
@@ -214,6 +215,7 @@ class Service:
             candles_kept=settings.gateway_candles_kept,
             fills_kept=settings.gateway_fills_kept,
             resumable=settings.gateway_resumable,
+            books_kept=settings.gateway_books_kept,
         )
 
     def _hold_cluster(self) -> None:
@@ -273,6 +275,7 @@ class Service:
                 server_header=False,
                 proxy_headers=bool(settings.gateway_proxies),
                 forwarded_allow_ips=settings.gateway_proxies,
+                ws=FramedSocket,
                 ws_max_size=settings.gateway_socket_message_bytes_max,
                 ws_per_message_deflate=False,
                 timeout_graceful_shutdown=settings.gateway_append_timeout_ms // _MS_PER_S + 2,

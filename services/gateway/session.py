@@ -1,19 +1,23 @@
 """One WebSocket client as the hub sees it: what it hears, and what waits to be sent to it.
 
-Every subscription numbers its messages: 0 is the snapshot, each update one more, without gaps.
+Every subscription numbers its messages: 0 is the snapshot, each update one more, without gaps. Only
+a book's have the log's own numbers, so that all who have the same book are told the same bytes.
 Who comes back is first told what it missed, spelled only when there is room to send it.
 Trades and executions wait in a bounded queue; when it overflows the client is closed, since it has
 missed something and must know. A book, a ticker's predictions or an account's positions need no
-queue: only the newest waits.
+queue: only the newest waits, of a book what changed since the one that the client has.
+What many hear goes out at once where nothing waits before it; the rest is the socket's task's.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 import orjson
+
+from services.gateway.book_messages import BookMessages
 
 type Channel = Literal["book", "trades", "executions", "positions", "predictions"]
 type Kind = Literal["snapshot", "update", "resumed", "resync"]
@@ -24,7 +28,7 @@ OWN: Final = ("executions", "positions")
 """Channels of the caller's own, which have no ticker."""
 
 NEWEST: Final = ("book", "predictions", "positions")
-"""Channels whose messages are whole: of those that wait, only the newest matters."""
+"""Channels of which only the newest matters: of a book that waits it is told what changed."""
 
 MESSAGES_BETWEEN_NEWEST_MAX: Final = 64
 """Queued messages sent before what waits outside the queue gets its turn."""
@@ -41,6 +45,15 @@ CLOSING_CODES: Final = (NORMAL_CLOSURE, SERVICE_RESTART, TRY_AGAIN_LATER, KEY_EN
 class Closing(msgspec.Struct, frozen=True):
     code: int
     reason: str
+
+
+class Sink(Protocol):
+    """Where messages can go at once; `door.frames.FramedSocket` is one."""
+
+    @property
+    def has_room(self) -> bool: ...
+
+    def write(self, text: bytes) -> None: ...
 
 
 class Missed(msgspec.Struct):
@@ -80,8 +93,17 @@ class Session:
         self.closing: Closing | None = None
         self._queue_max = queue_max
         self._queue: deque[bytes] = deque()
-        self._newest: dict[Key, orjson.Fragment] = {}
-        """What waits outside the queue."""
+        self.sink: Sink | None = None
+        """Set once the client is connected."""
+        self.has_spoken = False
+        """Whether anything went out past the socket's task since the task last asked."""
+        self._newest: dict[Key, orjson.Fragment | None] = {}
+        """What waits outside the queue; None: a book, which is asked for when there is room."""
+        self._books: BookMessages | None = None
+        self._places: dict[Key, int] = {}
+        """Of each book subscribed to: which one the client has."""
+        self._resumed: dict[Key, bytes] = {}
+        """What is to be said of a book before the first change."""
         self._missed: dict[Key, Missed] = {}
         self._sequences: dict[Key, int] = {}
         """The next number of each subscription."""
@@ -105,8 +127,24 @@ class Session:
     def begin(self, key: Key) -> None:
         self._sequences[key] = 0
 
+    def begin_book(
+        self, key: Key, books: BookMessages, place: int, resumed: bytes | None = None
+    ) -> None:
+        """Have the book told to a client that has the one of this place, or none.
+
+        `resumed` is said before anything else.
+        """
+        self.begin(key)
+        self._books = books
+        self._places[key] = place
+        if resumed is not None:
+            self._resumed[key] = resumed
+        self.book_changed(key)
+
     def end(self, key: Key) -> None:
         self._sequences.pop(key, None)
+        self._places.pop(key, None)
+        self._resumed.pop(key, None)
         self._newest.pop(key, None)
         self._missed.pop(key, None)
 
@@ -118,7 +156,11 @@ class Session:
         """Queue a snapshot (the first one told) or an update; nothing that is told is left out."""
         missed = self._missed.get(key)
         if missed is None:
-            self._put(self._envelope(key, data, kind))
+            message = self._envelope(key, data, kind)
+            if self._can_send_now():
+                self._send_now(message)
+            else:
+                self._put(message)
         elif len(missed.since) >= self._queue_max:
             self._close_slow()
         else:
@@ -137,6 +179,34 @@ class Session:
         """Have the newest sent when there is room; it takes the place of what waits."""
         self._newest[key] = data
         self._wake.set()
+
+    def book_changed(self, key: Key) -> None:
+        """Have the client told what changed in a book, now or when there is room."""
+        if not self._can_send_now():
+            if self.closing is None:
+                self._newest[key] = None
+                self._wake.set()
+            return
+        self._newest.pop(key, None)
+        message = self._next_of_book(key)
+        if message is not None:
+            self._send_now(message)
+
+    def _can_send_now(self) -> bool:
+        """Whether nothing waits that must come first, and the client's buffers have room."""
+        sink = self.sink
+        return (
+            sink is not None
+            and not self._queue
+            and not self._missed
+            and self.closing is None
+            and sink.has_room
+        )
+
+    def _send_now(self, message: bytes) -> None:
+        assert self.sink is not None
+        self.sink.write(message)
+        self.has_spoken = True
 
     def close(self, code: int, reason: str) -> None:
         """Have the client closed; what waits for it is dropped."""
@@ -163,11 +233,28 @@ class Session:
             if message is not None:
                 self._since_newest += 1
                 return message
-        if self._newest:
+        while self._newest:
             self._since_newest = 0
             key = next(iter(self._newest))
-            return self._envelope(key, self._newest.pop(key))
+            data = self._newest.pop(key)
+            message = self._next_of_book(key) if data is None else self._envelope(key, data)
+            if message is not None:
+                return message
         return None
+
+    def _next_of_book(self, key: Key) -> bytes | None:
+        """None: the client has what there is."""
+        assert self._books is not None
+        resumed = self._resumed.pop(key, None)
+        if resumed is not None:
+            self._newest[key] = None
+            self._wake.set()
+            return resumed
+        found = self._books.after(key[1], self._places[key])
+        if found is None:
+            return None
+        message, self._places[key] = found
+        return message
 
     def _next_missed(self) -> bytes | None:
         while self._missed:

@@ -51,6 +51,8 @@ class GatewaySettings(RoomSettings):
     """Trades of each ticker that a new subscriber is shown."""
     gateway_resumable: int = Field(default=50_000, ge=0)
     """Trades of all tickers, and reports of all accounts, kept for sockets that come back."""
+    gateway_books_kept: int = Field(default=1_000, ge=1, le=100_000)
+    """Books of each ticker, for sockets that come back or read slowly."""
     gateway_head_bytes_max: int = Field(default=16_384, ge=1_024)
     """Longest request line and headers together."""
     gateway_head_timeout_ms: int = Field(default=10_000, ge=10)
@@ -73,7 +75,8 @@ class GatewaySettings(RoomSettings):
     gateway_heartbeat_ms: int = Field(default=15_000, ge=10)
     """A WebSocket that has been silent this long gets a heartbeat."""
     gateway_newest_interval_ms: int = Field(default=50, ge=0)
-    """What comes whole each time (books, predictions, positions) is sent at most this often."""
+    """That of which only the newest matters (books, predictions, positions) is sent at most this
+    often: what changed meanwhile goes out as one, and waits no longer than this."""
     gateway_candles_kept: int = Field(default=1_000, ge=1, le=10_000)
     """Candles of each ticker and interval."""
     gateway_candle_trades_max: int = Field(default=50_000, ge=0, le=10_000_000)

@@ -3,14 +3,20 @@
 The client says {"op": "subscribe", "channel": "book", "ticker": "AAPL"} or "unsubscribe"; channels
 are book, trades, predictions, executions and positions (these two the caller's own, without a
 ticker). It is answered by a snapshot and then updates, by {"type": "unsubscribed", ...}, or by
-{"type": "error", "reason": ...}. Each message of a subscription has the next `sequence`; a book, a
-ticker's predictions and the positions come whole each time, and to a slow reader only the newest.
+{"type": "error", "reason": ...}. Each message of a subscription has the next `sequence`, from 0;
+predictions and positions come whole each time, and to a slow reader only the newest.
+A book's `sequence` is the log's own: the offset in `matching` after which it looked so. Its
+snapshot is whole; an update has the `previous` sequence, of the book to change, and the levels that
+differ, where quantity 0 says that a price is not among the ten best (any more). A slow reader is
+told the changes since the book that it has in one; who falls too far behind, or where most levels
+changed, gets another snapshot.
 In silence it hears {"type": "heartbeat"}.
-Who comes back subscribes to trades or executions with "after": the trade_sequence or
-account_sequence of the last one it has, at any gateway, since these are the log's own. It hears
+Who comes back subscribes to book, trades or executions with "after": the sequence, trade_sequence
+or account_sequence of the last one it has, at any gateway, since these are the log's own. It hears
 {"type": "resumed", ...} and then, as updates, each that it missed and what follows, once and in
-order; or, where these are not kept any more, {"type": "resync", ...} with a snapshot: something is
-missing, and GET /fills may still have it. A gateway that has not read so far yet says STARTING.
+order (of a book what changed, in one); or, where these are not kept any more, {"type": "resync",
+...} with a snapshot: something is missing, and GET /fills may still have it. A gateway that has not
+read so far yet says STARTING.
 What is the caller's own needs a key: in the handshake's headers, as a request brings it, or by
 {"op": "authenticate", "key": "outcry_..."}, answered by {"type": "authenticated", "account": ...,
 "scopes": [...]}; signed, the message has key_id, timestamp_ms and signature instead (method WS,
@@ -34,6 +40,7 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from services.domain.reasons import Reason
+from services.door.frames import EXTENSION, FramedSocket
 from services.door.problems import ProblemError
 from services.gateway import metrics
 from services.gateway.core.read_model import ReadModel
@@ -58,8 +65,8 @@ _FEEDS: Final[Mapping[Channel, tuple[str, ...]]] = {
     "predictions": (BOOK.name, PREDICTIONS.name),
 }
 """What must have been read before a channel's snapshot is the present and not the past."""
-RESUMABLE: Final = ("trades", "executions")
-"""Channels of which each message counts; of the others only the newest does."""
+RESUMABLE: Final = ("book", "trades", "executions")
+"""Channels that the log numbers."""
 _MEMBERS: Final = {"op", "channel", "ticker", "after"}
 _NUMBER_MAX: Final = 2**63 - 1
 _SENT_IN_A_ROW_MAX: Final = 64
@@ -104,7 +111,9 @@ class SocketDoor:
         try:
             await socket.accept()
             async with asyncio.TaskGroup() as tasks:
-                writer = tasks.create_task(self._write(socket, session))
+                sink: FramedSocket = socket.scope["extensions"][EXTENSION]
+                session.sink = sink
+                writer = tasks.create_task(self._write(socket, sink, session))
                 await self._read(socket, session, tasks)
                 writer.cancel()
         finally:
@@ -169,7 +178,7 @@ class SocketDoor:
             return None
         after = document["after"]
         if op != "subscribe" or key[0] not in RESUMABLE:
-            raise problem(HttpReason.INVALID_FIELD, "after is for trades and executions")
+            raise problem(HttpReason.INVALID_FIELD, f"after is for {', '.join(RESUMABLE)}")
         if type(after) is not int or not 0 <= after <= _NUMBER_MAX:
             raise problem(HttpReason.INVALID_FIELD, "after is the number of the last one you have")
         newest = self._hub.newest_number(key)
@@ -200,12 +209,12 @@ class SocketDoor:
             raise problem(HttpReason.OVERLOADED, "unsubscribe from something first")
         if not all(self._model.is_caught_up(feed) for feed in _FEEDS[channel]):
             raise problem(HttpReason.STARTING, "subscribe again shortly")
-        if channel not in OWN and self._model.market.book_of(name) is None:
+        if channel not in OWN and not self._model.market.has_book(name):
             raise problem(Reason.UNKNOWN_TICKER.name, f"{name[:40]!r} is not traded here")
 
     # --- what it hears
 
-    async def _write(self, socket: WebSocket, session: Session) -> None:
+    async def _write(self, socket: WebSocket, sink: FramedSocket, session: Session) -> None:
         heartbeat_s = self._settings.gateway_heartbeat_ms / _MS_PER_S
         try:
             while session.closing is None:
@@ -213,16 +222,19 @@ class SocketDoor:
                     async with asyncio.timeout(heartbeat_s):
                         await session.wait()
                 except TimeoutError:
-                    session.say({"type": "heartbeat", "time_us": time.time_ns() // _NS_PER_US})
+                    if not session.has_spoken:
+                        session.say({"type": "heartbeat", "time_us": time.time_ns() // _NS_PER_US})
+                    session.has_spoken = False
                 sent = 0
                 while (message := session.next_message()) is not None:
-                    await _send(socket, message)
+                    if not await sink.send_when_room(message):
+                        return  # the reader hears of it too, and ends the session
                     sent += 1
                     if sent % _SENT_IN_A_ROW_MAX == 0:
                         await asyncio.sleep(0)
             await socket.close(session.closing.code, session.closing.reason)
         except WebSocketDisconnect:
-            return  # the reader hears of it too, and ends the session
+            return  # as above
 
 
 def _read(text: str | bytes) -> dict[str, Any]:
@@ -234,15 +246,6 @@ def _read(text: str | bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise problem(HttpReason.INVALID_JSON, "JSON, but no object")
     return document
-
-
-async def _send(socket: WebSocket, message: bytes) -> None:
-    """Send one message; waits while the client's buffers are full."""
-    try:
-        await socket.send_text(message.decode())
-    except RuntimeError as error:
-        # So says the server when it has closed the connection itself, for want of a pong.
-        raise WebSocketDisconnect(code=1006) from error
 
 
 def _ticker_member(key: Key) -> dict[str, str]:

@@ -4,7 +4,9 @@ from typing import Any, Final
 
 from services.domain.codes import NO_ORDER, ORDER_STATUS_NAMES, PENDING_NEW
 from services.domain.commands import PlaceOrder
+from services.domain.events import BookDepth
 from services.domain.ids import make_order_id
+from services.gateway.core.books import KeptBook
 from services.gateway.core.read_model import ReadModel
 from services.gateway.views import (
     View,
@@ -122,9 +124,23 @@ class Viewer:
         """The newest prediction of each model about the ticker."""
         return predictions_view(self.model.forecasts.of(ticker))
 
-    def _book(self, ticker: str) -> Decoded[Any] | None:
-        value = self.model.market.book_of(ticker)
-        return None if value is None else self.decode(BOOK.name, value)
+    def newest_book(self, ticker: str) -> tuple[KeptBook, Decoded[BookDepth]] | None:
+        """The ticker's newest book that is one; a stranger's record is forgotten."""
+        books = self.model.market.books
+        while (kept := books.newest(ticker)) is not None:
+            decoded = self.decode_book(kept)
+            if decoded is not None:
+                return kept, decoded
+            books.drop_newest(ticker)
+        return None
+
+    def decode_book(self, kept: KeptBook) -> Decoded[BookDepth] | None:
+        """The record; None: a stranger's."""
+        return self.decode(BOOK.name, kept.value)
+
+    def _book(self, ticker: str) -> Decoded[BookDepth] | None:
+        found = self.newest_book(ticker)
+        return None if found is None else found[1]
 
     def decode(self, topic: str, value: bytes) -> Decoded[Any] | None:
         """The record; None: a stranger's."""

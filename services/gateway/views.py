@@ -30,6 +30,7 @@ from services.domain.events import (
 from services.domain.origin import Origin
 from services.domain.predictions import CLASS_NAMES, MODE_NAMES, Prediction
 from services.domain.reasons import Reason
+from services.gateway.core.book_changes import Changes
 from services.gateway.core.candles import Candle
 from services.wire.codec import Decoded
 
@@ -154,6 +155,18 @@ def book_view(decoded: Decoded[BookDepth]) -> View:
         "asks": [_level_view(level) for level in depth.asks],
         "offset": origin.offset,
         "updated_at_us": origin.time_us,
+    }
+
+
+def book_change_view(decoded: Decoded[BookDepth], changes: Changes) -> View:
+    """A ticker's depth as it differs from an older one."""
+    depth = decoded.payload
+    return {
+        "status": _name(TICKER_STATUS_NAMES, depth.status),
+        "last_price": _price_or_none(depth.last_price),
+        "bids": [_level_view(level) for level in changes.bids],
+        "asks": [_level_view(level) for level in changes.asks],
+        "updated_at_us": _origin(decoded).time_us,
     }
 
 

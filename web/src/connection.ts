@@ -134,7 +134,11 @@ export class Connection {
   }
 
   private pass(update: Update): void {
-    const verdict = this.sequences.judge(subscriptionOf(update), update.sequence);
+    const subscription = subscriptionOf(update);
+    const verdict =
+      update.channel === "book"
+        ? this.sequences.judgeBook(subscription, update.sequence, update.previous)
+        : this.sequences.judge(subscription, update.sequence);
     if (verdict === "gap") this.lose("a message was missed");
     if (verdict !== "next") return;
     if (this.failures > 0 || update.type === "snapshot") {

@@ -1,5 +1,6 @@
 /** What is known of the ticker that is looked at, and what becomes of it with each message. */
 
+import { changeBook } from "./book";
 import { CandleSeries, type Interval } from "./candles";
 import type { MarketUpdate } from "./connection";
 import {
@@ -7,6 +8,7 @@ import {
   type CandleHistory,
   type Prediction,
   readBook,
+  readBookChange,
   readPredictions,
   readTrade,
   readTrades,
@@ -32,7 +34,7 @@ export class Market {
   hear(update: MarketUpdate): boolean {
     switch (update.channel) {
       case "book":
-        this.book = readBook(update.data);
+        this.hearBook(update);
         return false;
       case "predictions":
         this.predictions = readPredictions(update.data);
@@ -56,6 +58,11 @@ export class Market {
   choose(interval: Interval): void {
     this.interval = interval;
     this.series = null;
+  }
+
+  private hearBook(update: MarketUpdate): void {
+    if (update.type === "snapshot") this.book = readBook(update.data);
+    else if (this.book !== null) this.book = changeBook(this.book, readBookChange(update.data));
   }
 
   private begin(trades: Trade[]): boolean {

@@ -17,6 +17,15 @@ export interface Book {
   asks: Level[];
 }
 
+/** What to change in a book to have a later one. */
+export interface BookChange {
+  status: string;
+  lastPrice: number | null;
+  /** Levels as they are now; with quantity 0 one is not among the best any more. */
+  bids: Level[];
+  asks: Level[];
+}
+
 export interface Trade {
   /** Its number in the ticker, without gaps. */
   sequence: number;
@@ -66,6 +75,8 @@ export type OwnChannel = (typeof OWN_CHANNELS)[number];
 interface Head {
   type: "snapshot" | "update";
   sequence: number;
+  /** Of a book's update: the sequence of the book that it changes; null: none is told. */
+  previous: number | null;
   data: unknown;
 }
 
@@ -97,7 +108,12 @@ export function readMessage(text: string): Message {
 
 function readUpdate(said: Json, type: Head["type"]): Message {
   const channel = oneOf(said["channel"], [...MARKET_CHANNELS, ...OWN_CHANNELS]);
-  const head = { type, sequence: number(said["sequence"]), data: said["data"] };
+  const head = {
+    type,
+    sequence: number(said["sequence"]),
+    previous: said["previous"] === undefined ? null : number(said["previous"]),
+    data: said["data"],
+  };
   return channel === "executions" || channel === "positions"
     ? { ...head, channel }
     : { ...head, channel, ticker: string(said["ticker"]) };
@@ -111,6 +127,11 @@ export function readBook(data: unknown): Book {
     bids: list(book["bids"], readLevel),
     asks: list(book["asks"], readLevel),
   };
+}
+
+/** A change has the same members as a book. */
+export function readBookChange(data: unknown): BookChange {
+  return readBook(data);
 }
 
 export function readTrades(data: unknown): Trade[] {

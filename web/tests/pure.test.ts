@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { formatPrice, parsePrice } from "../src/amounts";
 import { backoffMs } from "../src/backoff";
+import { changeBook } from "../src/book";
 import { CANDLES_MAX, CandleSeries } from "../src/candles";
 import { formatAge, isStale, STALE_AFTER_US } from "../src/freshness";
 import { Market, TRADES_MAX } from "../src/market";
@@ -75,6 +76,7 @@ describe("a market", () => {
     channel: "trades",
     ticker: "AAPL",
     sequence: 0,
+    previous: null,
     data: { trades: [said(1), said(2)] },
   } as const;
   const update = (sequence: number) =>
@@ -120,6 +122,52 @@ describe("messages", () => {
   });
 });
 
+describe("a book", () => {
+  const level = (price: number, quantity: number) => ({ price, quantity, orders: quantity && 1 });
+  const before = {
+    status: "OPEN",
+    lastPrice: null,
+    bids: [level(30, 5), level(20, 7)],
+    asks: [level(40, 1), level(50, 2)],
+  };
+
+  it("is changed level by level, the best price first", () => {
+    const change = {
+      status: "HALTED",
+      lastPrice: 35,
+      bids: [level(20, 0), level(25, 9), level(35, 1)],
+      asks: [level(50, 8)],
+    };
+    expect(changeBook(before, change)).toEqual({
+      status: "HALTED",
+      lastPrice: 35,
+      bids: [level(35, 1), level(30, 5), level(25, 9)],
+      asks: [level(40, 1), level(50, 8)],
+    });
+    expect(before.bids).toHaveLength(2);
+  });
+
+  it("comes whole and then as what changed", () => {
+    const market = new Market("AAPL", "1s");
+    const said = (bid: number) => ({
+      status: "OPEN",
+      last_price: null,
+      bids: [{ price: "1.00", quantity: bid, orders: 1 }],
+      asks: [],
+    });
+    const head = { channel: "book", ticker: "AAPL" } as const;
+    market.hear({ ...head, type: "update", sequence: 8, previous: 7, data: said(1) });
+    expect(market.book).toBeNull();
+    market.hear({ ...head, type: "snapshot", sequence: 9, previous: null, data: said(2) });
+    const update = { ...head, type: "update", previous: 9 } as const;
+    market.hear({ ...update, sequence: 12, data: { ...said(3), last_price: "1.01" } });
+    expect(market.book?.bids).toEqual([{ price: 10_000, quantity: 3, orders: 1 }]);
+    expect(market.book?.lastPrice).toBe(10_100);
+    market.hear({ ...update, sequence: 13, previous: 12, data: said(0) });
+    expect(market.book?.bids).toEqual([]);
+  });
+});
+
 describe("sequences", () => {
   it("tell the next from a gap and from what nobody listens to", () => {
     const sequences = new Sequences();
@@ -132,6 +180,18 @@ describe("sequences", () => {
     expect(sequences.judge("book AAPL", 0)).toBe("next");
     sequences.end("book AAPL");
     expect(sequences.judge("book AAPL", 2)).toBe("stray");
+  });
+
+  it("of a book are those of the log, and an update must stand on the book that is there", () => {
+    const sequences = new Sequences();
+    expect(sequences.judgeBook("book AAPL", 0, null)).toBe("stray");
+    sequences.begin("book AAPL");
+    expect(sequences.judgeBook("book AAPL", 9, 7)).toBe("stray");
+    expect(sequences.judgeBook("book AAPL", 0, null)).toBe("next");
+    expect(sequences.judgeBook("book AAPL", 12, 0)).toBe("next");
+    expect(sequences.judgeBook("book AAPL", 15, 13)).toBe("gap");
+    expect(sequences.judgeBook("book AAPL", 20, null)).toBe("next");
+    expect(sequences.judgeBook("book AAPL", 21, 20)).toBe("next");
   });
 });
 

@@ -3,23 +3,21 @@
 from collections import deque
 
 from services.domain.controls import Genesis, Instrument
+from services.gateway.core.books import Books
 
 
 class Market:
     """Records of `book` and `trades`, by ticker."""
 
-    def __init__(self, trades_kept: int) -> None:
+    def __init__(self, trades_kept: int, books_kept: int) -> None:
         self._trades_kept = trades_kept
-        self._books: dict[str, bytes] = {}
+        self.books = Books(books_kept)
         self._trades: dict[str, deque[bytes]] = {}
         self.instruments: dict[str, Instrument] = {}
         """The rules by ticker, as the genesis fixed them; empty before it was read."""
 
     def note_genesis(self, genesis: Genesis) -> None:
         self.instruments = {found.ticker: found for found in genesis.instruments}
-
-    def note_book(self, ticker: str, value: bytes) -> None:
-        self._books[ticker] = value
 
     def note_trade(self, ticker: str, value: bytes) -> None:
         trades = self._trades.get(ticker)
@@ -30,10 +28,10 @@ class Market:
     @property
     def tickers(self) -> list[str]:
         """Every ticker that has a book, in alphabetical order."""
-        return sorted(self._books)
+        return self.books.tickers
 
-    def book_of(self, ticker: str) -> bytes | None:
-        return self._books.get(ticker)
+    def has_book(self, ticker: str) -> bool:
+        return self.books.newest(ticker) is not None
 
     def trades_of(self, ticker: str) -> list[bytes]:
         """The latest trades, oldest first."""

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 from services.domain.codes import EXEC_TRADE
 from services.domain.controls import Genesis
 from services.domain.genesis import find_genesis_fault
+from services.gateway.core.book_heads import BookHeadReader
 from services.gateway.core.candles import Candles
 from services.gateway.core.fills import Fills
 from services.gateway.core.forecasts import Forecasts, is_sound
@@ -51,6 +52,7 @@ class ReadModel:
         trades_kept: trades of each ticker.
         candles_kept: candles of each ticker and interval.
         fills_kept: fills of all accounts together.
+        books_kept: books of each ticker, for who comes back or reads slowly.
         resumable: trades of all tickers, and reports of all accounts, for who comes back.
     """
 
@@ -63,10 +65,11 @@ class ReadModel:
         candles_kept: int,
         fills_kept: int,
         resumable: int = 1_000,
+        books_kept: int = 100,
     ) -> None:
         self.codec = codec
         self.orders = OrderTable(ended_orders_max, submitted_max)
-        self.market = Market(trades_kept)
+        self.market = Market(trades_kept, books_kept)
         self.candles = Candles(candles_kept)
         self.forecasts = Forecasts()
         self.fills = Fills(fills_kept)
@@ -77,6 +80,7 @@ class ReadModel:
         self.on_report: Callable[[str, bytes], None] | None = None
         """Called with each report's account and record, before the listener hears of it."""
         self._heads = HeadReader(codec)
+        self._book_heads = BookHeadReader(codec)
         self._trade_heads = TradeHeadReader(codec)
         self._behind = {feed.name for feed in FEEDS}
 
@@ -120,9 +124,8 @@ class ReadModel:
             self.listener.reported(account, value)
 
     def _fold_book(self, ticker: str, value: bytes) -> None:
-        # Only the newest book is ever decoded, but a stranger's bytes must not take its place.
-        self.codec.writer_of(BOOK.name, value)
-        self.market.note_book(ticker, value)
+        # Few of them are ever decoded; what turns out a stranger's then is forgotten.
+        self.market.books.note(ticker, self._book_heads.read(value), value)
         if self.listener is not None:
             self.listener.book_changed(ticker)
 

@@ -106,9 +106,9 @@ def test_the_model_keeps_the_newest_book_and_the_latest_trades() -> None:
     for number in range(3):
         feed_model(model, book(bid=100 * (number + 1)))
         feed_model(model, trade(number))
-    newest = model.market.book_of("AAPL")
+    newest = model.market.books.newest("AAPL")
     assert newest is not None
-    assert CODEC.decode(BOOK.name, newest).payload == book(bid=300)
+    assert CODEC.decode(BOOK.name, newest.value).payload == book(bid=300)
     kept = [CODEC.decode(TRADES.name, value).payload for value in model.market.trades_of("AAPL")]
     assert kept == [trade(1), trade(2)]
     assert model.market.tickers == ["AAPL"]
@@ -132,7 +132,7 @@ def test_a_strangers_record_changes_nothing(topic: str, value: bytes | None) -> 
         feed_model(model, payload)
     with pytest.raises(UndecodableError):
         model.fold(topic, b"AAPL", value)
-    assert model.market.book_of("AAPL")
+    assert model.market.has_book("AAPL")
     assert len(model.market.trades_of("AAPL")) == 1
     assert len(model.orders.live_of("alice")) == 1
     assert model.forecasts.of("AAPL") == [prediction()]
