@@ -100,7 +100,7 @@ def build_gateway(
         entry=entry,
         page=Page(settings.gateway_page_dir),
         drift=_drift_ledger(settings, telemetry),
-        status=_system_status(settings, telemetry),
+        status=_system_status(settings, model, telemetry),
         telemetry=telemetry,
     )
 
@@ -110,12 +110,21 @@ def _drift_ledger(settings: GatewaySettings, telemetry: Telemetry) -> DriftLedge
     return DriftLedger(_dsn_of(settings), settings.deployment, reads_max, telemetry)
 
 
-def _system_status(settings: GatewaySettings, telemetry: Telemetry) -> SystemStatus:
+def _system_status(
+    settings: GatewaySettings, model: ReadModel, telemetry: Telemetry
+) -> SystemStatus:
     stages = KafkaStages(
         settings.kafka_bootstrap, settings.topic_prefix, settings.gateway_status_wait_ms
     )
     age_s_max = settings.gateway_status_age_ms / _MS_PER_S
-    return SystemStatus(stages, _dsn_of(settings), settings.deployment, age_s_max, telemetry)
+    return SystemStatus(
+        stages,
+        _dsn_of(settings),
+        settings.deployment,
+        age_s_max,
+        telemetry,
+        lambda: model.beginning,
+    )
 
 
 def _dsn_of(settings: GatewaySettings) -> str | None:

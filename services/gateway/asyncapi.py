@@ -51,7 +51,8 @@ _UPDATES: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
 
 def describe_messages() -> dict[str, Any]:
     """The document, AsyncAPI 3.0."""
-    models = {model for shapes in _UPDATES.values() for model in shapes} | {Book, Order}
+    models: set[type[BaseModel]] = {Book, Order}
+    models.update(model for shapes in _UPDATES.values() for model in shapes)
     _, shapes = models_json_schema(
         [(model, "serialization") for model in sorted(models, key=lambda model: model.__name__)],
         ref_template=_SCHEMAS,
@@ -210,7 +211,7 @@ def _socket_messages() -> dict[str, Any]:
         if name in RESUMABLE:
             kinds |= {"resumed": _object({"after": number}, {}), "resync": kinds["snapshot"]}
         for kind, data in kinds.items():
-            head = {"type": {"const": kind}, "channel": {"const": name}} | of_ticker
+            head: dict[str, Any] = {"type": {"const": kind}, "channel": {"const": name}} | of_ticker
             is_numbered = kind == "update" or name == "book"
             head["sequence"] = number if is_numbered else {"const": 0}
             if (name, kind) == ("book", "update"):

@@ -1,9 +1,10 @@
 """Reads the feeds from Kafka into the read model.
 
-No consumer group: every gateway reads everything, from the start of `book` (compacted), of
-`executions` and of `controls`, and from some way before the end of `trades` and `predictions`. A
-thread fetches, since librdkafka waits best in one; the event loop folds, since all that it touches
-is the loop's.
+No consumer group: every gateway reads everything, from the start of `book` (compacted) and of
+`controls`, and from some way before the end of `trades` and `predictions`. `executions` is read on
+from what PostgreSQL has of it; where that can't be had, from where the topic begins. A thread
+fetches, since librdkafka waits best in one; the event loop folds, since all that it touches is the
+loop's.
 """
 
 import asyncio
@@ -16,11 +17,14 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from services.gateway import metrics
+from services.gateway.beginning import Bounds, ReportsBefore, find_beginning
 from services.gateway.core.read_model import FEEDS, ReadModel
+from services.gateway.core.recorded import Beginning, Recorded
 from services.runtime.errors import HistoryLostError, OperatingError, RetriableError
+from services.runtime.kafka_admin import connect_admin, describe_topics
 from services.runtime.telemetry import RECORD_AGE_SECONDS, RECORDS_UNDECODABLE, Telemetry
 from services.wire.codec import UndecodableError
-from services.wire.topics import BY_NAME, PREDICTIONS, TRADES
+from services.wire.topics import BY_NAME, EXECUTIONS, PREDICTIONS, TRADES
 
 BATCH_RECORDS_MAX: Final = 500
 """Folded in one go; some 2 ms of the event loop's time."""
@@ -41,6 +45,7 @@ class KafkaFeeds:
         prefix: the deployment's topic prefix.
         trades_tail: how many records of each partition of `trades` to read from before the start.
         on_failure: called on the event loop when reading can't go on; the process should end.
+        before: says what came before some offset of `executions`; None: nobody does.
     """
 
     def __init__(
@@ -51,7 +56,10 @@ class KafkaFeeds:
         trades_tail: int,
         telemetry: Telemetry,
         on_failure: Callable[[BaseException], None],
+        before: ReportsBefore | None = None,
     ) -> None:
+        self._bootstrap = bootstrap
+        self._before = before
         self._prefix = prefix
         self._model = model
         self._tails = {TRADES.name: trades_tail, PREDICTIONS.name: PREDICTIONS_TAIL}
@@ -62,6 +70,8 @@ class KafkaFeeds:
         self._warned_at = -_WARN_INTERVAL_S
         self._reading: set[tuple[str, int]] = set()
         """Partitions not yet read to where they ended."""
+        self._ends: dict[tuple[str, int], int] = {}
+        """Where they ended at the start."""
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -81,16 +91,25 @@ class KafkaFeeds:
         self._thread = Thread(target=self._serve, name="feeds", daemon=True)
 
     def start(self) -> None:
-        """Find where to begin, and begin. Blocks for some seconds at most.
+        """Find where to begin, and begin. Blocks while a database is asked, else some seconds.
+
+        The model is nobody else's meanwhile.
 
         Raises:
             RetriableError: the broker does not answer.
         """
         try:
-            self._consumer.assign(self._starts())
+            starts = self._starts()
+            beginning, recorded = self._move_reports(starts)
+            self._consumer.assign(starts)
         except KafkaException as error:
             cause = error.args[0].str()
             raise RetriableError(f"the feeds can't be read ({cause}); is Kafka up?") from error
+        self._telemetry.log.info(
+            "reports_begin", source=beginning.source, is_whole=beginning.is_whole,
+            reason=beginning.reason, offsets=dict(recorded.starts),
+        )  # fmt: skip
+        self._model.begin(beginning, recorded)
         self._thread.start()
 
     def close(self) -> None:
@@ -109,8 +128,29 @@ class KafkaFeeds:
                 tail = self._tails.get(feed.name)
                 place.offset = low if tail is None else max(low, high - tail)
                 starts.append(place)
+                self._ends[feed.name, partition] = high
                 self._reading.add((feed.name, partition))
         return starts
+
+    def _move_reports(self, starts: list[TopicPartition]) -> tuple[Beginning, Recorded]:
+        """Have `executions` begin where what came before is known."""
+        topic = self._prefix + EXECUTIONS.name
+        places = {place.partition: place for place in starts if place.topic == topic}
+        found = find_beginning(
+            {
+                partition: Bounds(place.offset, self._ends[EXECUTIONS.name, partition])
+                for partition, place in places.items()
+            },
+            self._before,
+            lambda: self._topic_id(topic),
+        )
+        for partition, place in places.items():
+            place.offset = found[1].starts[partition]
+        return found
+
+    def _topic_id(self, topic: str) -> str:
+        found = describe_topics(connect_admin(self._bootstrap), self._bootstrap, [topic])
+        return str(found[topic].topic_id)
 
     # --- on the thread
 

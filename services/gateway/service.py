@@ -21,6 +21,7 @@ from services.door.frames import FramedSocket
 from services.door.heads import HeadLimits, bounded_http
 from services.door.serving import QuietServer, run_loop
 from services.gateway.app import build_gateway, make_app
+from services.gateway.beginning import ReportsBefore
 from services.gateway.command_log import KafkaCommandLog
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.gateway.feeds import KafkaFeeds
@@ -29,6 +30,7 @@ from services.gateway.key_secret import read_server_secret
 from services.gateway.key_source import PostgresKeys
 from services.gateway.metrics import METRICS
 from services.gateway.parts import Gateway
+from services.gateway.recorded_reports import PostgresReports
 from services.gateway.session import SERVICE_RESTART
 from services.gateway.settings import GatewaySettings
 from services.runtime.cluster import hold_own_cluster
@@ -141,6 +143,7 @@ class Service:
             _trades_tail(settings),
             telemetry,
             self._fail,
+            self._reports_before(codec),
         )
         resources.push_async_callback(asyncio.to_thread, feeds.close)
         controls = self._log_of(CONTROLS, resources)
@@ -216,6 +219,19 @@ class Service:
             fills_kept=settings.gateway_fills_kept,
             resumable=settings.gateway_resumable,
             books_kept=settings.gateway_books_kept,
+        )
+
+    def _reports_before(self, codec: Codec) -> ReportsBefore | None:
+        settings = self._settings
+        if settings.pg_dsn is None:
+            return None
+        return PostgresReports(
+            settings.pg_dsn.get_secret_value(),
+            settings.deployment,
+            codec,
+            settings.gateway_reports_tail,
+            settings.gateway_recorded_timeout_ms,
+            self._telemetry,
         )
 
     def _hold_cluster(self) -> None:

@@ -47,6 +47,12 @@ class GatewaySettings(RoomSettings):
     """Most ended orders kept for GET /orders/{id}; live ones are never forgotten."""
     gateway_fills_kept: int = Field(default=100_000, ge=1)
     """Most fills kept for GET /fills, of all accounts together."""
+    gateway_reports_tail: int = Field(default=25_000, ge=0, le=10_000_000)
+    """Records of each partition of `executions` read at the start, where PostgreSQL says what came
+    before: for ended orders, fills and sockets that come back."""
+    gateway_recorded_timeout_ms: int = Field(default=60_000, ge=100)
+    """Longest wait for one answer about what came before; then the topic is read from where it
+    begins."""
     gateway_trades_kept: int = Field(default=100, ge=0, le=10_000)
     """Trades of each ticker that a new subscriber is shown."""
     gateway_resumable: int = Field(default=50_000, ge=0)

@@ -64,6 +64,17 @@ class Audit(Answer):
     last: LastAudit | None = Field(description="Null: unknown, or none was kept yet.")
 
 
+class ReadModel(Answer):
+    """Where this gateway's orders, positions and limits begin."""
+
+    source: Literal["database", "topic"] = Field(
+        description="database: from what PostgreSQL has, and `executions` from there on; topic:"
+        " from where Kafka's `executions` begins."
+    )
+    is_whole: bool = Field(description="Whether nothing that is older is missing.")
+    reason: str | None = Field(description="Why it is, or what could not be asked.")
+
+
 class ExchangeStatus(Answer):
     """Parts from different sources; each is known or unknown by itself."""
 
@@ -71,3 +82,4 @@ class ExchangeStatus(Answer):
     stages: Stages
     snapshots: Snapshots
     audit: Audit
+    read_model: ReadModel

@@ -13,6 +13,8 @@ import msgspec
 import psycopg
 from psycopg.rows import dict_row
 
+from services.gateway.beginning import NO_DATABASE
+from services.gateway.core.recorded import Beginning
 from services.gateway.problems import HttpReason, problem
 from services.gateway.stage_lag import GROUPS, RECORDED, Place, Reading, StageReader, behind
 from services.gateway.views import View
@@ -26,7 +28,6 @@ _FIRST_WAIT_S: Final = 15.0
 _NS_PER_US: Final = 1_000
 
 NO_KAFKA: Final = "Kafka does not answer"
-NO_DATABASE: Final = "this gateway runs without PostgreSQL (OUTCRY_PG_DSN)"
 DATABASE_AWAY: Final = "PostgreSQL does not answer"
 NO_TABLES: Final = "the database lacks a table; `outcry up` makes it"
 NOT_BEGUN: Final = "it has read nothing yet"
@@ -66,6 +67,7 @@ class SystemStatus:
         dsn: of PostgreSQL; None: there is none here.
         age_s_max: how old an answer may be before the sources are asked again.
         telemetry: is told why a source did not answer; who asks is not, since it may be anybody.
+        beginning: of this gateway's read model.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class SystemStatus:
         deployment: str,
         age_s_max: float,
         telemetry: Telemetry,
+        beginning: Callable[[], Beginning],
         *,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,6 +86,7 @@ class SystemStatus:
         self._deployment = deployment
         self._age_s_max = age_s_max
         self._telemetry = telemetry
+        self._beginning = beginning
         self._now_s = now_s
         self._asking = threading.Lock()
         self._said: View | None = None
@@ -117,6 +121,7 @@ class SystemStatus:
             "stages": _stages_view(self._ask_kafka(), recorded),
             "snapshots": _part("rooms", snapshots),
             "audit": _part("last", audits),
+            "read_model": msgspec.structs.asdict(self._beginning()),
         }
 
     def _ask_kafka(self) -> Reading | _Unknown:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from services.gateway import metrics
+from services.gateway.core.recorded import Beginning
 from services.gateway.stage_lag import GROUPS, RECORDED, Place, Reading, behind
 from services.gateway.status_models import ExchangeStatus
 from services.gateway.system_status import (
@@ -24,6 +25,7 @@ from services.wire.topics import ACCOUNTS, ORDERS
 from tests.support.drift_history import drift_database
 from tests.support.gateway_memory import make_client, make_gateway
 
+BEGINNING = Beginning("topic", is_whole=False, reason="planted: there is no database")
 TOPICS = (*GROUPS["ingest"], *RECORDED)
 
 
@@ -59,7 +61,9 @@ class Clock:
 def make_status(stages: Stages, dsn: str | None = None, clock: Clock | None = None) -> SystemStatus:
     telemetry = Telemetry("gateway", metrics=metrics.METRICS)
     now = clock or Clock()
-    return SystemStatus(stages, dsn, "default", 5.0, telemetry, now_s=lambda: now.seconds)
+    return SystemStatus(
+        stages, dsn, "default", 5.0, telemetry, lambda: BEGINNING, now_s=lambda: now.seconds
+    )
 
 
 def of_room(shown: dict[str, Any], room: str) -> dict[str, int | None]:

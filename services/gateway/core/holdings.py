@@ -4,6 +4,7 @@ import msgspec
 
 from services.domain.codes import EXEC_NEW, NO_ORDER, REJECTED
 from services.domain.ids import ticker_of
+from services.gateway.core.recorded import Recorded
 
 
 class TickerReports(msgspec.Struct, gc=False):
@@ -26,6 +27,14 @@ class Holdings:
 
     def __init__(self) -> None:
         self._accounts: dict[str, AccountReports] = {}
+
+    def begin(self, recorded: Recorded) -> None:
+        """Know what was said before the first report is folded."""
+        assert not self._accounts, "it has begun already"
+        for account, value in recorded.states:
+            self._of(account).state = value
+        for held in recorded.tickers:
+            self._of(held.account).tickers[held.ticker] = TickerReports(held.accepted, held.other)
 
     def note_state(self, account: str, value: bytes) -> None:
         """Fold an ACCOUNT_STATE."""

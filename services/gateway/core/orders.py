@@ -7,6 +7,7 @@ from services.domain.codes import LIVE_STATUSES, NO_ORDER
 from services.domain.commands import PlaceOrder
 from services.domain.ids import ticker_of
 from services.gateway.core.order_lists import OrderLists
+from services.gateway.core.recorded import Recorded
 from services.wire.topics import EXECUTIONS
 
 type LastWord = bytes | PlaceOrder
@@ -36,6 +37,15 @@ class OrderTable:
         self._submitted: OrderedDict[tuple[str, str], PlaceOrder] = OrderedDict()
         self._sequences: dict[str, int] = {}
         self.lists = OrderLists()
+
+    def begin(self, recorded: Recorded) -> None:
+        """Know what was live before the first report is folded."""
+        assert not self._sequences, "it has begun already"
+        self._sequences.update(recorded.sequences)
+        for order in recorded.orders:
+            live = self._live.setdefault(order.account, {})
+            live[order.order_id] = order.value
+            self.lists.note(order.account, order.first_sequence, order.order_id, order.status)
 
     def note_submitted(self, order_id: str, command: PlaceOrder) -> None:
         """A command is durable; unless it is known already, it is shown as PENDING_NEW."""

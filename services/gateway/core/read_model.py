@@ -14,6 +14,7 @@ from services.gateway.core.heads import ACCOUNT_STATE, HeadReader
 from services.gateway.core.holdings import Holdings
 from services.gateway.core.market import Market
 from services.gateway.core.orders import OrderTable
+from services.gateway.core.recorded import Beginning, Recorded
 from services.gateway.core.runs import Runs
 from services.gateway.core.trade_heads import TradeHeadReader
 from services.wire.codec import EMPTY_VALUE, MALFORMED_AVRO, Codec, UndecodableError
@@ -76,6 +77,7 @@ class ReadModel:
         self.holdings = Holdings()
         self.trade_runs = Runs(resumable)
         self.report_runs = Runs(resumable)
+        self.beginning = Beginning("topic", is_whole=True, reason=None)
         self.listener: Listener | None = None
         self.on_report: Callable[[str, bytes], None] | None = None
         """Called with each report's account and record, before the listener hears of it."""
@@ -83,6 +85,15 @@ class ReadModel:
         self._book_heads = BookHeadReader(codec)
         self._trade_heads = TradeHeadReader(codec)
         self._behind = {feed.name for feed in FEEDS}
+
+    def begin(self, beginning: Beginning, recorded: Recorded) -> None:
+        """Stand where `executions` had come to before the offsets `recorded.starts`.
+
+        Called once, before any report is folded; these then come from those offsets on.
+        """
+        self.beginning = beginning
+        self.orders.begin(recorded)
+        self.holdings.begin(recorded)
 
     def fold(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """Fold one record of a feed.

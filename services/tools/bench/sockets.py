@@ -1,8 +1,9 @@
 """`outcry bench sockets`: many readers of books that change often, and some who never read.
 
 The benchmark writes the changes to the topic `book` itself, at a steady rate over five tickers: no
-matcher makes them. A change's age on arrival counts from the moment before it was written, and so
-holds Kafka, the gateway's wait for more changes, and the clients' own slowness.
+matcher makes them, and each is of one level. A change's age on arrival counts from the moment
+before it was written, and so holds Kafka, the gateway's wait for more changes, and the clients' own
+slowness.
 """
 
 import subprocess
@@ -156,6 +157,14 @@ class BookWriter:
         self._thread = Thread(target=self._write, name="books", daemon=True)
         self._written = 0
         self._took_ms: list[float] = []
+        self._books = [
+            [
+                [Level(_PRICE + sign * n * _CENT, 1, 3) for n in range(1, _LEVELS + 1)]
+                for sign in (-1, 1)
+            ]
+            for _ in TICKERS
+        ]
+        """Bids and asks of each ticker."""
 
     def kafka_p99_ms(self) -> float:
         """How long Kafka took to have a change; to be asked once stopped."""
@@ -196,12 +205,7 @@ class BookWriter:
         place = number % len(TICKERS)
         ticker = TICKERS[place]
         origin = Origin(MATCHING, place, number, 0, number + 1, time.time_ns() // 1_000, 0)
-        bids, asks = (
-            tuple(
-                Level(_PRICE + sign * n * _CENT, 1 + number % 900, 3) for n in range(1, _LEVELS + 1)
-            )
-            for sign in (-1, 1)
-        )
+        bids, asks = self._change(place, number // len(TICKERS))
         book = BookDepth(ticker, codes.OPEN, _PRICE, bids, asks)
         value = self._codec.encode(BOOK.name, origin, book)
         began_s = time.perf_counter()
@@ -212,6 +216,14 @@ class BookWriter:
 
         self._producer.produce(_PREFIX + BOOK.name, value, ticker.encode(), place, delivered)
         self._written += 1
+
+    def _change(self, place: int, number: int) -> list[tuple[Level, ...]]:
+        """A ticker's sides after its next change."""
+        sides = self._books[place]
+        levels = sides[number % 2]
+        at = number // 2 % _LEVELS
+        levels[at] = msgspec.structs.replace(levels[at], quantity=1 + number % 900)
+        return [tuple(side) for side in sides]
 
 
 def sockets_table(report: SocketsReport) -> Table:
