@@ -6,6 +6,7 @@ What it heard is compared with the records of the topics themselves.
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from threading import Event, Thread
 from typing import Any, Final
 
@@ -55,6 +56,19 @@ def book_fault(heard: Sequence[View], recorded: Mapping[int, View]) -> str:
     return "" if heard else "no book was heard"
 
 
+def changed_book(book: View, message: Mapping[str, Any]) -> View:
+    """The book that an update makes of the one before."""
+    change = message["data"]
+    sides = {}
+    for name in ("bids", "asks"):
+        levels = {level["price"]: level for level in (*book[name], *change[name])}
+        left = [level for level in levels.values() if level["quantity"]]
+        sides[name] = sorted(
+            left, key=lambda level: Decimal(level["price"]), reverse=name == "bids"
+        )
+    return {**book, **change, **sides, "offset": message["sequence"]}
+
+
 class Follower:
     """Subscribes, and subscribes again from where it was, wherever it is let in.
 
@@ -102,6 +116,9 @@ class Follower:
                 await asyncio.sleep(_PAUSE_S)
                 return
             place = (message["channel"], message.get("ticker", self._account))
+            if place[0] == "book":
+                self.take_book(place, message)
+                continue
             if message["sequence"] != numbered.get(place, -1) + 1:
                 self.faults.append(f"{place}: message {message['sequence']} after {numbered}")
             numbered[place] = message["sequence"]
@@ -111,9 +128,21 @@ class Follower:
         asked: dict[str, Any] = {"op": "subscribe", "channel": place[0]}
         if place[0] != "executions":
             asked["ticker"] = place[1]
-        if place[0] in NUMBERS:
+        if place[0] in NUMBERS or self.heard[place]:
             asked["after"] = self.newest(place)
         await socket.send(json.dumps(asked))
+
+    def take_book(self, place: Place, message: dict[str, Any]) -> None:
+        """Hear a message about a ticker's book."""
+        heard = self.heard[place]
+        if message["type"] in ("snapshot", "resync"):
+            heard.append(message["data"])
+            return
+        stands_on = message["previous" if message["type"] == "update" else "sequence"]
+        if not heard or stands_on != heard[-1]["offset"]:
+            self.faults.append(f"{place}: {message['type']} of {stands_on}, which is not there")
+        elif message["type"] == "update":
+            heard.append(changed_book(heard[-1], message))
 
     def _take(self, place: Place, message: dict[str, Any]) -> None:
         match message["type"]:

@@ -163,7 +163,8 @@ def write_and_trim(infra: StackInfra, prefix: str, said: list[Reported]) -> list
         placed.append(one._replace(offset=offsets[one.partition]))
         offsets[one.partition] += 1
     cut = [KafkaPartition(topic, place, end // 2) for place, end in offsets.items() if end]
-    for future in connect_admin(infra.addresses.kafka_bootstrap).delete_records(cut).values():
+    admin = connect_admin(infra.addresses.kafka_bootstrap)
+    for future in admin.delete_records(cut).values():
         future.result(WAIT_S)
     return placed
 

@@ -16,6 +16,9 @@ from tests.support.gateway_memory import feed_model, make_gateway, origin
 
 AAPL: Final[Key] = ("book", "AAPL")
 
+type Sides = dict[str, dict[str, int]]
+"""Shares by price of each side."""
+
 SIDES: Final = st.dictionaries(st.integers(1, 12), st.integers(1, 3), max_size=10)
 STEPS: Final = st.lists(
     st.tuples(
@@ -40,7 +43,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.sequence: int | None = None
-        self.sides: dict[str, dict[str, int]] = {}
+        self.sides: Sides = {}
 
     def hear(self, message: dict[str, Any]) -> None:
         data = message["data"]
@@ -60,7 +63,7 @@ class Reader:
                     del levels[level["price"]]
 
 
-def sides_of(shown: dict[str, Any]) -> dict[str, dict[str, int]]:
+def sides_of(shown: dict[str, Any]) -> Sides:
     return {
         name: {level["price"]: level["quantity"] for level in shown[name]}
         for name in ("bids", "asks")
@@ -69,13 +72,15 @@ def sides_of(shown: dict[str, Any]) -> dict[str, dict[str, int]]:
 
 @given(STEPS, st.integers(1, 6))
 def test_snapshot_and_changes_are_the_book(steps: list[Any], kept: int) -> None:
-    asyncio.run(follow(steps, kept))
+    heard, newest = asyncio.run(follow(steps, kept))
+    assert heard == newest
 
 
-async def follow(steps: list[Any], kept: int) -> None:
+async def follow(steps: list[Any], kept: int) -> tuple[Sides, Sides]:
+    """What a reader has at the end, and the newest book; what it has meanwhile is held here."""
     gateway = make_gateway(gateway_books_kept=kept)
     reader, session = Reader(), Session("alice", 10)
-    books: dict[int, dict[str, dict[str, int]]] = {}
+    books: dict[int, Sides] = {}
     sequence = 10
     for number, (bids, asks, step, act) in enumerate(steps):
         way = -1 if act == "go back" else 1
@@ -95,12 +100,13 @@ async def follow(steps: list[Any], kept: int) -> None:
             newest = gateway.hub.newest_number(AAPL)
             after = reader.sequence if (reader.sequence or 0) <= (newest or 0) else None
             gateway.hub.subscribe(session, AAPL, after)
-        if act != "wait":
+        if act != "wait" or number == len(steps) - 1:
             while (message := session.next_message()) is not None:
                 reader.hear(orjson.loads(message))
                 assert reader.sequence is not None
                 assert reader.sides == books[reader.sequence]
             assert reader.sequence == sequence
+    return reader.sides, books[sequence]
 
 
 def test_a_level_that_is_not_told_as_gone_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

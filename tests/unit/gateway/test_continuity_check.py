@@ -52,6 +52,25 @@ def test_a_book_that_goes_back_or_never_was_is_found(heard: list[View], found: s
     assert book_fault(heard, {offset: books(offset)[0] for offset in (1, 5, 9)}) == found
 
 
+def test_a_change_of_a_book_that_is_not_there_is_found() -> None:
+    follower, place = Follower("alice", ["AAPL"], lambda: 0), ("book", "AAPL")
+    one, gone = {"price": "9.00", "quantity": 1}, {"price": "9.00", "quantity": 0}
+    two = {"price": "10.00", "quantity": 2}
+    first = {"offset": 3, "bids": [one], "asks": [], "status": "OPEN"}
+    follower.take_book(place, {"type": "snapshot", "sequence": 3, "data": first})
+    change = {"bids": [two], "asks": [], "status": "HALTED"}
+    update = {"type": "update", "sequence": 5, "previous": 3, "data": change}
+    follower.take_book(place, update)
+    follower.take_book(place, {"type": "resumed", "sequence": 5, "data": {"after": 5}})
+    last = {**update, "sequence": 6, "previous": 5, "data": {**change, "bids": [gone]}}
+    follower.take_book(place, last)
+    assert [book["bids"] for book in follower.heard[place]] == [[one], [two, one], [two]]
+    assert follower.heard[place][1] == {**first, **change, "bids": [two, one], "offset": 5}
+    assert follower.faults == []
+    follower.take_book(place, update)
+    assert follower.faults == ["('book', 'AAPL'): update of 3, which is not there"]
+
+
 def test_a_message_left_out_and_a_resync_are_faults() -> None:
     follower = Follower("alice", ["AAPL"], lambda: 0)
     told: list[dict[str, Any]] = [{"type": "update", "data": view} for view in series(1, 2)]
