@@ -43,16 +43,21 @@ checks.negative_data_rejection.enabled = false
 
 
 async def check_answers(
-    url: str, folder: Path, timeout_s: float, *options: str, examples: int = EXAMPLES
+    url: str,
+    folder: Path,
+    timeout_s: float,
+    *options: str,
+    examples: int = EXAMPLES,
+    header: str = "X-Outcry-Account: alice",
 ) -> tuple[int, str]:
     """Exit code and report of one run against the gateway served here; it leaves files in `folder`.
 
-    `options` are schemathesis's.
+    `options` are schemathesis's; `header` says who asks.
     """
     (folder / "schemathesis.toml").write_text(_SETTINGS)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json",
-        "--header", "X-Outcry-Account: alice",
+        "--header", header,
         "--seed", str(SEED), "--max-examples", str(examples), "--workers", "4",
         "--request-timeout", "60", "--no-color", *options,
         cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

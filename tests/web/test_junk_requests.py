@@ -7,15 +7,22 @@ import gc
 import os
 import random
 from collections import Counter
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import httpx
+import psutil
 
 from services.gateway.app import make_app
 from tests.support.gateway_keys import ALICE, OPERATOR, make_ring
 from tests.support.gateway_memory import HOST, MemoryCommandLog, book, feed, make_gateway
 
 KEYS_REFRESHED_EACH: Final = 200
+MIB: Final = 2**20
+RESIDENT_MIB_MAX: Final = 24
+"""More memory after the second half of requests than after the first: what the allocator keeps."""
+LEAK_BYTES: Final = 500_000
+"""Planted in each of a hundred requests."""
 REQUESTS: Final = int(os.environ.get("OUTCRY_JUNK_REQUESTS", "800"))
 PATHS: Final = (
     "/", "/orders", "/orders/batch", "/orders/cancel-all", "/orders/x/cancel", "/orders/%00",
@@ -54,7 +61,18 @@ def junk(draw: random.Random) -> httpx.Request:
     )
 
 
-async def test_junk_is_answered_without_a_server_error_and_leaves_nothing_behind() -> None:
+class Put(NamedTuple):
+    """What came of the second half of some requests; the first fills what fills once."""
+
+    statuses: Counter[int]
+    objects: int
+    """More that Python's collector knows."""
+    resident_mib: float
+    """More memory of the process: also what the collector does not know, as bytes."""
+
+
+async def put(requests: int, keep: Callable[[httpx.Request], None]) -> Put:
+    """Have a gateway answer so many; `keep` is called with each."""
     log = MemoryCommandLog()
     ring = await make_ring()
     gateway = make_gateway(log, ring=ring, gateway_access="keys", gateway_wait_max_ms=1)
@@ -62,9 +80,9 @@ async def test_junk_is_answered_without_a_server_error_and_leaves_nothing_behind
     statuses: Counter[int] = Counter()
     draw = random.Random(20_261_126)
     transport = httpx.ASGITransport(make_app(gateway))
-    objects = []
+    objects, resident = [], []
     for _ in range(2):
-        for number in range(REQUESTS // 2):
+        for number in range(requests // 2):
             if number % KEYS_REFRESHED_EACH == 0:
                 await ring.refresh()  # as the process does, lest the keys grow too old to count
             request = junk(draw)
@@ -73,8 +91,25 @@ async def test_junk_is_answered_without_a_server_error_and_leaves_nothing_behind
             statuses[response.status_code] += 1
             assert response.status_code < 500, (request, response.status_code)
             log.records.clear()
+            keep(request)
         gc.collect()
         objects.append(len(gc.get_objects()))
-    assert {200, 400, 401, 403, 404, 405, 413, 415, 421, 422} <= set(statuses), statuses
+        resident.append(psutil.Process().memory_info().rss / MIB)
+    return Put(statuses, objects[1] - objects[0], resident[1] - resident[0])
+
+
+async def test_junk_is_answered_without_a_server_error_and_leaves_nothing_behind() -> None:
+    found = await put(REQUESTS, lambda _: None)
+    assert {200, 400, 401, 403, 404, 405, 413, 415, 421, 422} <= set(found.statuses), found.statuses
     # Less than one object a request: what is left is what fills once, whoever asks.
-    assert objects[1] - objects[0] < REQUESTS // 2
+    assert found.objects < REQUESTS // 2
+    assert found.resident_mib < RESIDENT_MIB_MAX
+
+
+async def test_what_stays_of_requests_is_found_in_either_figure() -> None:
+    kept: list[object] = []
+    requests = await put(200, lambda request: kept.extend([request, {"of": request}]))
+    assert requests.objects >= 100
+    bodies = await put(200, lambda _: kept.append(bytearray(LEAK_BYTES)))
+    assert bodies.objects < 100
+    assert bodies.resident_mib > RESIDENT_MIB_MAX

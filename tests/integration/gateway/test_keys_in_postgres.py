@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from websockets.asyncio.client import connect
 
 from services.cli import main
-from services.gateway.core.keys import ApiKey
+from services.gateway.core.keys import SCOPES, ApiKey
 from services.gateway.key_secret import ensure_server_secret
 from services.gateway.key_source import PostgresKeys
 from services.gateway.metrics import METRICS
@@ -32,6 +32,7 @@ from services.runtime.errors import ConfigurationError, NoTablesError, Retriable
 from services.runtime.kafka_admin import create_topics
 from services.runtime.registry import register_schemas
 from services.runtime.telemetry import Telemetry
+from tests.support.described_api import EXAMPLES, check_answers
 from tests.support.gateway_keys import Owner
 from tests.support.gateway_memory import ORDER
 from tests.support.gateway_service import running
@@ -42,6 +43,7 @@ from tests.support.stack_fixture import StackInfra
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 WAIT_S: Final = 60
+KEYED_EXAMPLES: Final = max(EXAMPLES, 20)
 PAGE: Final = Path(__file__).parents[3] / "docs" / "security.md"
 
 
@@ -193,6 +195,24 @@ async def test_a_gateway_without_what_keys_need_says_so_and_does_not_start(
         )
         with pytest.raises(ConfigurationError, match=named):
             await service.run()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120 + 30 * KEYED_EXAMPLES)
+async def test_every_answer_to_who_may_everything_is_one_that_openapi_describes(
+    world: World, tmp_path: Path
+) -> None:
+    """With keys, on real topics; behind them no room runs, so what is waited for does not come."""
+    scopes = [option for scope in SCOPES for option in ("--scope", scope)]
+    made = await asyncio.to_thread(world.create, "--account", "alice", *scopes)
+    async with world.gateway() as service, client_of(service) as client:
+        await until(404, lambda: client.get("/account", headers=bearer(made)))
+        code, said = await check_answers(
+            f"http://127.0.0.1:{service.port}", tmp_path, 100 + 30 * KEYED_EXAMPLES,
+            "--phases", "examples,coverage,fuzzing",
+            examples=KEYED_EXAMPLES, header=f"Authorization: {bearer(made)['Authorization']}",
+        )  # fmt: skip
+    assert code == 0, said
 
 
 # --- what the database holds

@@ -169,6 +169,7 @@ def write_and_trim(infra: StackInfra, prefix: str, said: list[Reported]) -> list
     return placed
 
 
+@pytest.mark.long
 async def test_an_order_older_than_the_topic_is_listed_and_can_be_cancelled(
     dsn: str, stack_infra: StackInfra
 ) -> None:
