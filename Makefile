@@ -123,12 +123,13 @@ observe-test: setup ## Every room under load, and all that dashboards and alerts
 .PHONY: fuzz-api
 fuzz-api: setup ## Generated requests by the thousand, each answer held against OpenAPI (EXAMPLES=200 SEED=1)
 	@OUTCRY_API_EXAMPLES=$(or $(EXAMPLES),200) SEED=$(or $(SEED),1) \
-		$(VENV)/bin/pytest tests/integration/gateway/test_whole_path.py -k openapi
+		$(VENV)/bin/pytest tests/integration/gateway/test_whole_path.py \
+		tests/integration/gateway/test_keys_in_postgres.py -k openapi
 
 .PHONY: fuzz-junk
-fuzz-junk: setup ## Requests that no client means, all answered, memory flat (REQUESTS=100000)
+fuzz-junk: setup ## Requests and frames that no client means, all answered, memory flat (REQUESTS=100000)
 	@OUTCRY_JUNK_REQUESTS=$(or $(REQUESTS),100000) $(VENV)/bin/pytest tests/web/test_junk_requests.py \
-		--timeout=3600
+		tests/web/test_socket_frames.py --timeout=3600
 
 .PHONY: format
 format: setup ## Rewrite the code in the house's format
