@@ -107,14 +107,10 @@ class Stranger:
             writer.close()
 
 
-def settings() -> dict[str, int]:
-    return {"gateway_socket_message_bytes_max": MESSAGE_BYTES_MAX}
-
-
 @pytest.mark.parametrize("name", MALFORMED)
 async def test_a_malformed_frame_is_closed_with_its_code(name: str) -> None:
     data, code = MALFORMED[name]
-    gateway = make_gateway(**settings())
+    gateway = make_gateway(gateway_socket_message_bytes_max=MESSAGE_BYTES_MAX)
     async with serving(gateway) as service:
         said, closed_with = await Stranger(service).tell(data)
         await eventually(lambda: len(gateway.hub) == 0)
@@ -141,7 +137,7 @@ def junk(draw: random.Random) -> bytes:
 async def test_noise_is_answered_with_reasons_and_closed_with_codes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    gateway = make_gateway(**settings())
+    gateway = make_gateway(gateway_socket_message_bytes_max=MESSAGE_BYTES_MAX)
     feed(gateway, book())
     draw = random.Random(20_261_126)
     codes: set[int] = set()

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from services.gateway import metrics
+from services.gateway.beginning import NO_DATABASE
 from services.gateway.core.recorded import Beginning
 from services.gateway.stage_lag import GROUPS, RECORDED, Place, Reading, behind
 from services.gateway.status_models import ExchangeStatus
 from services.gateway.system_status import (
     DATABASE_AWAY,
-    NO_DATABASE,
     NO_KAFKA,
     NO_TABLES,
     NOT_BEGUN,
