@@ -17,7 +17,6 @@ from typing import Final
 import uvicorn
 
 from services.door import serving
-from services.door.frames import FramedSocket
 from services.door.heads import HeadLimits, bounded_http
 from services.door.serving import QuietServer, run_loop
 from services.gateway.app import build_gateway, make_app
@@ -25,6 +24,7 @@ from services.gateway.beginning import ReportsBefore
 from services.gateway.command_log import KafkaCommandLog
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.gateway.feeds import KafkaFeeds
+from services.gateway.frames import FramedSocket
 from services.gateway.key_ring import KeyRing, RingLimits
 from services.gateway.key_secret import read_server_secret
 from services.gateway.key_source import PostgresKeys

@@ -48,7 +48,7 @@ class Closing(msgspec.Struct, frozen=True):
 
 
 class Sink(Protocol):
-    """Where messages can go at once; `door.frames.FramedSocket` is one."""
+    """Where messages can go at once; `frames.FramedSocket` is one."""
 
     @property
     def has_room(self) -> bool: ...

@@ -40,10 +40,10 @@ import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from services.domain.reasons import Reason
-from services.door.frames import EXTENSION, FramedSocket
 from services.door.problems import ProblemError
 from services.gateway import metrics
 from services.gateway.core.read_model import ReadModel
+from services.gateway.frames import EXTENSION, FramedSocket
 from services.gateway.hub import Hub
 from services.gateway.problems import HttpReason, problem
 from services.gateway.session import CLOSING_CODES, OWN, Channel, Key, Session
