@@ -193,3 +193,69 @@ class Candles(msgspec.Struct, frozen=True):
 
 class ServerTime(msgspec.Struct, frozen=True):
     time_us: int
+
+
+class ControlTaken(msgspec.Struct, frozen=True):
+    """A control that is durable in `controls`."""
+
+    client_command_id: str
+
+
+# --- how the exchange is
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """One room and one topic that it reads."""
+
+    room: str
+    topic: str
+    behind: int | None
+    """About how many records it has yet to read; None: not known."""
+    reason: str | None
+
+
+class Stages(msgspec.Struct, frozen=True):
+    state: str
+    """known, or unknown: its source did not answer, and `reason` says which."""
+    reason: str | None
+    stages: list[Stage]
+
+
+class RoomSnapshots(msgspec.Struct, frozen=True):
+    room: str
+    partitions: int
+    newest_at_us: int
+    oldest_at_us: int
+
+
+class Snapshots(msgspec.Struct, frozen=True):
+    state: str
+    reason: str | None
+    rooms: list[RoomSnapshots]
+
+
+class LastAudit(msgspec.Struct, frozen=True):
+    audited_at_us: int
+    holds: bool
+    records: int
+    differences: int
+    from_snapshots: bool
+    digest: str
+    next_offsets: dict[str, list[int]]
+    first_difference: str
+
+
+class Audit(msgspec.Struct, frozen=True):
+    state: str
+    reason: str | None
+    last: LastAudit | None
+    """None: unknown, or none was kept yet."""
+
+
+class ExchangeStatus(msgspec.Struct, frozen=True):
+    """Parts from different sources; each is known or unknown by itself."""
+
+    asked_at_us: int
+    stages: Stages
+    snapshots: Snapshots
+    audit: Audit

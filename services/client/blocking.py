@@ -7,9 +7,13 @@ from typing import Self
 import httpx
 
 from services.client import answers, calls
+from services.client.admin import Admin
 from services.client.calls import Call, NewOrder, Price
 from services.client.errors import ClientError
+from services.client.keys import Key, Proof
 from services.client.sending import TIMEOUT_S, URL, Manner, failure_of, read
+from services.client.stream import Stream
+from services.client.talk import STREAM_TRIES
 
 
 class Client:
@@ -19,7 +23,8 @@ class Client:
         account: who trades; None: only the market is asked about.
         wait_s: how long a command waits for what becomes of it; None: until it is durable.
         tries: most times that a call is sent while the gateway is away or an outcome is unknown.
-        headers: sent with every request, as keys of access are.
+        key: `outcry_...`, which says whose account it is; a `SigningKey` signs instead.
+        headers: sent with every request beside these.
         transport: how requests travel; None: over the network.
     """
 
@@ -28,20 +33,24 @@ class Client:
         url: str = URL,
         account: str | None = None,
         *,
+        key: Key | None = None,
         wait_s: int | None = 2,
         tries: int = 3,
         timeout_s: float = TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        named = {} if account is None else {"X-Outcry-Account": account}
+        self._url = url
+        self._proof = Proof(account, key, headers)
         self._manner = Manner(wait_s, tries)
         self._http = httpx.Client(
             base_url=url,
-            headers=named | dict(headers or {}),
+            headers=self._proof.headers,
+            auth=self._proof.signer,
             timeout=timeout_s,
             transport=transport,
         )
+        self.admin = Admin(self._send)
 
     def close(self) -> None:
         self._http.close()
@@ -51,6 +60,14 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def stream(self, *, tries: int = STREAM_TRIES) -> Stream:
+        """A WebSocket of the same caller, to be used in a `with`.
+
+        Args:
+            tries: most attempts to connect, one after the other, before it gives up.
+        """
+        return Stream(self._url, self._proof, tries)
 
     # --- commands
 
@@ -126,6 +143,10 @@ class Client:
 
     def tickers(self) -> list[answers.Ticker]:
         return (self._send(calls.tickers())).tickers
+
+    def status(self) -> answers.ExchangeStatus:
+        """What the stages have yet to read, the newest snapshots, and the last audit."""
+        return self._send(calls.status())
 
     def server_time_us(self) -> int:
         """The gateway's clock, microseconds since the epoch."""

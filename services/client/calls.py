@@ -17,6 +17,8 @@ from services.client.errors import (
 )
 
 type Side = Literal["BUY", "SELL"]
+type TimeInForce = Literal["GTC", "IOC", "FOK"]
+type SelfTradePrevention = Literal["CANCEL_RESTING", "CANCEL_INCOMING", "NONE"]
 type Price = Decimal | str
 """Dollars a share; never a float, which would lose digits."""
 
@@ -36,10 +38,10 @@ class NewOrder(msgspec.Struct, frozen=True):
     side: Side
     quantity: int
     price: Price | None = None
-    time_in_force: Literal["GTC", "IOC", "FOK"] | None = None
+    time_in_force: TimeInForce | None = None
     """None: GTC with a price, IOC without."""
     post_only: bool = False
-    self_trade_prevention: Literal["CANCEL_RESTING", "CANCEL_INCOMING", "NONE"] = "CANCEL_RESTING"
+    self_trade_prevention: SelfTradePrevention = "CANCEL_RESTING"
     client_order_id: str = msgspec.field(default_factory=lambda: uuid4().hex)
 
     def document(self) -> dict[str, Any]:
@@ -170,6 +172,10 @@ def candles(ticker: str, interval: str, limit: int | None) -> Call[answers.Candl
 
 def tickers() -> Call[answers.Tickers]:
     return Call("GET", "/tickers", answers.Tickers)
+
+
+def status() -> Call[answers.ExchangeStatus]:
+    return Call("GET", "/status", answers.ExchangeStatus)
 
 
 def server_time() -> Call[answers.ServerTime]:

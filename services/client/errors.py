@@ -4,6 +4,7 @@ ClientError
 ├── RefusedError          the gateway or the exchange said no; carries the reason's word
 ├── UnavailableError      nothing was done; it may succeed later
 ├── OutcomeUnknownError   a command may or may not have been written: ask, or send it again
+├── EndedError            a gateway closed a stream for good: its key counts no more, say
 └── UnreachableError      no gateway answers, or what answers is none
 """
 
@@ -40,6 +41,10 @@ class OutcomeUnknownError(ClientError):
     def __init__(self, command_id: str, cause: str) -> None:
         super().__init__(f"{command_id}: {cause}")
         self.command_id = command_id
+
+
+class EndedError(ClientError):
+    """A gateway closed a stream, and would close it again."""
 
 
 class UnreachableError(ClientError):

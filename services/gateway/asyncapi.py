@@ -25,7 +25,7 @@ from services.gateway.models import (
 from services.gateway.session import OWN
 from services.gateway.socket_entry import AUTHENTICATE
 from services.gateway.socket_orders import CANCEL_ON_DISCONNECT, COMMANDS
-from services.gateway.sockets import CHANNELS, OPS, RESUMABLE
+from services.gateway.sockets import CHANNELS, KNOWN_OPS, OPS, RESUMABLE
 from services.wire.schemas import newest_schema
 from services.wire.topics import TOPICS, Topic
 
@@ -200,7 +200,13 @@ def _socket_messages() -> dict[str, Any]:
                 "reason": {"type": "string"},
                 "detail": {"type": "string"},
             },
-            {"id": {"type": "string"}, "errors": {"type": "array", "items": {"type": "object"}}},
+            {
+                "op": {"enum": list(KNOWN_OPS)},
+                "channel": channel,
+                "ticker": ticker,
+                "id": {"type": "string"},
+                "errors": {"type": "array", "items": {"type": "object"}},
+            },
         ),
         "heartbeat": _object({"type": {"const": "heartbeat"}, "time_us": {"type": "integer"}}, {}),
     }

@@ -3,8 +3,9 @@
 The client says {"op": "subscribe", "channel": "book", "ticker": "AAPL"} or "unsubscribe"; channels
 are book, trades, predictions, executions and positions (these two the caller's own, without a
 ticker). It is answered by a snapshot and then updates, by {"type": "unsubscribed", ...}, or by
-{"type": "error", "reason": ...}. Each message of a subscription has the next `sequence`, from 0;
-predictions and positions come whole each time, and to a slow reader only the newest.
+{"type": "error", "reason": ...}, which repeats op, channel, ticker and id of what it refuses. Each
+message of a subscription has the next `sequence`, from 0; predictions and positions come whole each
+time, and to a slow reader only the newest.
 A book's `sequence` is the log's own: the offset in `matching` after which it looked so. Its
 snapshot is whole; an update has the `previous` sequence, of the book to change, and the levels that
 differ, where quantity 0 says that a price is not among the ten best (any more). A slow reader is
@@ -39,6 +40,7 @@ from typing import Any, Final, Literal, cast
 import orjson
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from services.domain.ids import is_valid_id
 from services.domain.reasons import Reason
 from services.door.problems import ProblemError
 from services.gateway import metrics
@@ -137,6 +139,7 @@ class SocketDoor:
     def _hear(
         self, socket: WebSocket, session: Session, text: str | bytes, tasks: asyncio.TaskGroup
     ) -> None:
+        document: dict[str, Any] = {}
         try:
             self._entry.count(socket)
             document = _read(text)
@@ -151,7 +154,8 @@ class SocketDoor:
             op, key = self._parse(session, document)
             after = self._after(op, key, document)
         except ProblemError as refusal:
-            session.say({"type": "error", "reason": refusal.reason, "detail": refusal.detail})
+            said = {"type": "error", "reason": refusal.reason, "detail": refusal.detail}
+            session.say(said | _about(document))
             return
         if op == "unsubscribe":
             self._hub.unsubscribe(session, key)
@@ -246,6 +250,19 @@ def _read(text: str | bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise problem(HttpReason.INVALID_JSON, "JSON, but no object")
     return document
+
+
+def _about(document: dict[str, Any]) -> dict[str, str]:
+    """What of a refused message an error repeats, so that its sender knows which it was."""
+    op, channel = document.get("op"), document.get("channel")
+    found: dict[str, str] = {"op": op} if op in KNOWN_OPS else {}
+    if channel in CHANNELS:
+        found["channel"] = channel
+    for name in ("ticker", "id"):
+        value = document.get(name)
+        if found and isinstance(value, str) and is_valid_id(value):
+            found[name] = value
+    return found
 
 
 def _ticker_member(key: Key) -> dict[str, str]:

@@ -12,21 +12,41 @@ import msgspec
 import pytest
 
 from services.client import (
+    Admin,
+    AsyncAdmin,
     AsyncClient,
     Client,
+    NewAccount,
+    NewLimits,
     NewOrder,
     OutcomeUnknownError,
     RefusedError,
+    SigningKey,
     Taken,
     UnavailableError,
     UnreachableError,
     answers,
 )
+from services.client.keys import Signer
 from services.domain import codes
+from services.domain.controls import (
+    UNCHANGED,
+    Deposit,
+    Halt,
+    KillSwitch,
+    OpenAccount,
+    Resume,
+    SetLimits,
+    SetMark,
+)
 from services.domain.events import AccountState
 from services.domain.ids import make_order_id
-from services.gateway import models
+from services.gateway import admin_models, models, status_models
+from services.gateway.core.keys import SignedRequest, sign
+from services.wire.topics import CONTROLS
+from tests.support.gateway_keys import ALICE_SIGNS, OPERATOR, make_ring
 from tests.support.gateway_memory import (
+    CODEC,
     MemoryCommandLog,
     book,
     feed,
@@ -45,13 +65,19 @@ type Ask = Callable[..., Any]
 
 
 @asynccontextmanager
-async def client(url: str, *, is_async: bool, **options: Any) -> AsyncIterator[Ask]:  # noqa: ANN401
+async def client(
+    url: str,
+    *,
+    is_async: bool,
+    account: str | None = "alice",
+    **options: Any,  # noqa: ANN401
+) -> AsyncIterator[Ask]:
     """What to await for the answer to the call of this name, by either client."""
     if is_async:
-        async with AsyncClient(url, "alice", **options) as either:
+        async with AsyncClient(url, account, **options) as either:
             yield lambda name, *given, **named: getattr(either, name)(*given, **named)
         return
-    with Client(url, "alice", **options) as blocking:
+    with Client(url, account, **options) as blocking:
         yield lambda name, *given, **named: asyncio.to_thread(
             getattr(blocking, name), *given, **named
         )
@@ -92,17 +118,85 @@ async def test_every_call_reaches_its_path_and_its_answer_is_read(*, is_async: b
         assert (await ask("candles", "AAPL", "1s", limit=1)).candles[0].trades == 1
         assert [line.ticker for line in await ask("tickers")] == ["AAPL"]
         assert await ask("server_time_us") > 1_700_000_000_000_000
+        assert (await ask("status")).audit.state == "unknown"
+
+
+def calls_of(cls: type) -> dict[str, str]:
+    return {
+        name: str(inspect.signature(function).replace(return_annotation=None))
+        for name, function in vars(cls).items()
+        if inspect.isfunction(function) and not name.startswith("_")
+    }
 
 
 def test_both_clients_have_the_same_calls() -> None:
-    def calls(cls: type) -> dict[str, str]:
-        return {
-            name: str(inspect.signature(function).replace(return_annotation=None))
-            for name, function in vars(cls).items()
-            if inspect.isfunction(function) and not name.startswith("_")
-        }
+    assert calls_of(Client) == calls_of(AsyncClient)
 
-    assert calls(Client) == calls(AsyncClient)
+
+ADMIN_CALLS = [
+    ("halt", ("AAPL",), Halt("op-1", "AAPL")),
+    ("resume", ("AAPL",), Resume("op-1", "AAPL")),
+    ("set_mark", ("AAPL", "187.20"), SetMark("op-1", "AAPL", 1_872_000)),
+    ("kill", ("alice",), KillSwitch("op-1", "alice", engaged=True)),
+    ("lift_kill", ("alice",), KillSwitch("op-1", "alice", engaged=False)),
+    ("open_account", (NewAccount("carol", 10, Decimal(100), "200.50"),),
+     OpenAccount("op-1", "carol", 10, 1_000_000, 2_005_000, short_allowed=False)),
+    ("deposit", ("carol", "AAPL", -5), Deposit("op-1", "carol", "AAPL", -5)),
+    ("set_limits", (NewLimits("carol", position_max=0),),
+     SetLimits("op-1", "carol", "", 0, UNCHANGED, UNCHANGED, UNCHANGED)),
+]  # fmt: skip
+
+
+@KINDS
+async def test_an_operators_calls_become_controls_under_their_ids(*, is_async: bool) -> None:
+    controls = MemoryCommandLog()
+    gateway = make_gateway(controls=controls, ring=await make_ring())
+    async with serving(gateway) as service:
+        url = f"http://127.0.0.1:{service.port}"
+        for name, given, _ in ADMIN_CALLS:
+            if is_async:
+                async with AsyncClient(url, key=OPERATOR.key) as client:
+                    taken = await getattr(client.admin, name)(*given, command_id="op-1")
+            else:
+                with Client(url, key=OPERATOR.key) as client:
+                    call = getattr(client.admin, name)
+                    taken = await asyncio.to_thread(call, *given, command_id="op-1")
+            assert taken.client_command_id == "op-1"
+    written = [CODEC.decode(CONTROLS.name, value).payload for _, _, value in controls.records]
+    assert written == [control for _, _, control in ADMIN_CALLS]
+
+
+def test_both_kinds_of_operators_have_the_same_calls() -> None:
+    assert calls_of(Admin) == calls_of(AsyncAdmin)
+
+
+@KINDS
+async def test_signed_requests_are_taken_and_no_two_have_the_same_signature(
+    *, is_async: bool
+) -> None:
+    log = MemoryCommandLog()
+    gateway = make_gateway(log, ring=await make_ring(), gateway_access="keys")
+    feed(gateway, book(), report(order_id=ORDER_ID))
+    key = SigningKey(ALICE_SIGNS.kept.key_id, ALICE_SIGNS.signing)
+    async with serving(gateway) as service:
+        url = f"http://127.0.0.1:{service.port}"
+        options: dict[str, Any] = {"is_async": is_async, "wait_s": None, "key": key}
+        async with client(url, account=None, **options) as ask:
+            assert (await ask("place", ORDER)).order_id == ORDER_ID
+            for _ in range(20):
+                assert len((await ask("orders", status="LIVE", limit=5)).orders) == 1
+    assert [command.account for command in log.commands()] == ["alice"]
+    assert ALICE_SIGNS.signing not in repr(key)
+
+
+def test_signatures_of_one_moment_differ_and_one_of_something_else_is_refused() -> None:
+    signer = Signer(SigningKey("0" * 16, "secret"), wall_ms=lambda: 5)
+    one, other = signer.headers("GET", "/positions"), signer.headers("GET", "/positions")
+    assert (one["X-Outcry-Timestamp"], other["X-Outcry-Timestamp"]) == ("5", "6")
+    assert one["X-Outcry-Signature"] != other["X-Outcry-Signature"]
+    assert one["X-Outcry-Signature"] == sign(
+        "secret", SignedRequest("5", "GET", "/positions", "", "", b"")
+    )
 
 
 PAIRS = [
@@ -113,7 +207,11 @@ PAIRS = [
     (answers.TickerLimits, models.OwnLimits), (answers.Book, models.Book),
     (answers.Level, models.BookLevel), (answers.Ticker, models.TickerLine),
     (answers.Candle, models.Candle), (answers.Candles, models.Candles),
-    (answers.BatchResult, models.BatchItem),
+    (answers.BatchResult, models.BatchItem), (answers.ExchangeStatus, status_models.ExchangeStatus),
+    (answers.Stage, status_models.Stage), (answers.Stages, status_models.Stages),
+    (answers.Snapshots, status_models.Snapshots), (answers.Audit, status_models.Audit),
+    (answers.RoomSnapshots, status_models.RoomSnapshots),
+    (answers.LastAudit, status_models.LastAudit), (answers.ControlTaken, admin_models.ControlTaken),
 ]  # fmt: skip
 
 

@@ -1,0 +1,204 @@
+"""A WebSocket as an iterator that blocks."""
+
+import time
+from collections.abc import Iterator
+from threading import Event
+from types import TracebackType
+from typing import Final, Self
+from uuid import uuid4
+
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from services.client.calls import NewOrder, Price
+from services.client.errors import ClientError, EndedError, UnreachableError
+from services.client.keys import Proof
+from services.client.messages import Channel, Message
+from services.client.talk import Talk, closed, refused, socket_url
+
+OPEN_TIMEOUT_S: Final = 10.0
+MESSAGE_BYTES_MAX: Final = 16 * 2**20
+"""Longest message: an account's live orders come in one."""
+
+
+class Stream:
+    """One WebSocket: what is subscribed to comes as messages, and commands go the same way.
+
+    A connection that breaks is made again, and every subscription with it: trades and executions
+    go on after the last one that was received, or say by `resync` that something is missing. Used
+    by one thread at a time. Made by `Client.stream`; enter it to connect.
+    """
+
+    def __init__(self, url: str, proof: Proof, tries: int) -> None:
+        self._url = socket_url(url)
+        self._proof = proof
+        self._talk = Talk(tries)
+        self._socket: ClientConnection | None = None
+        self._left = Event()
+
+    def __enter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            ClientError: it could not be done, however often.
+        """
+        while self._socket is None:
+            self._dial(None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave; who receives then is told by EndedError, an iteration ends."""
+        self._left.set()
+        if self._socket is not None:
+            self._socket.close()
+
+    # --- subscriptions
+
+    def subscribe(
+        self, channel: Channel, ticker: str | None = None, *, after: int | None = None
+    ) -> None:
+        """Hear a channel from now on; a snapshot comes first.
+
+        No ticker for executions and positions, which are the caller's own. `after` is, of trades
+        and executions, the number of the last one known: those after it come.
+        """
+        self._talk.subscribe(channel, ticker, after)
+        self._flush()
+
+    def unsubscribe(self, channel: Channel, ticker: str | None = None) -> None:
+        self._talk.unsubscribe(channel, ticker)
+        self._flush()
+
+    # --- commands; each returns the id by which CommandTaken, CommandRefused or CommandUnknown
+    #     answers, and raises UnreachableError, with nothing sent, while there is no connection
+
+    def place(self, order: NewOrder) -> str:
+        return self._sent(self._talk.place(order))
+
+    def cancel(self, order_id: str, command_id: str | None = None) -> str:
+        command_id = command_id or uuid4().hex
+        body = {"client_command_id": command_id}
+        return self._sent(self._talk.command("cancel", command_id, body, order_id))
+
+    def reduce(self, order_id: str, quantity: int, command_id: str | None = None) -> str:
+        """Lower an order's total quantity, filled part included."""
+        command_id = command_id or uuid4().hex
+        body = {"client_command_id": command_id, "quantity": quantity}
+        return self._sent(self._talk.command("reduce", command_id, body, order_id))
+
+    def replace(
+        self, order_id: str, price: Price, quantity: int, command_id: str | None = None
+    ) -> str:
+        """Change an order's price and total quantity, filled part included."""
+        command_id = command_id or uuid4().hex
+        return self._sent(self._talk.replace(order_id, price, quantity, command_id))
+
+    def cancel_all(self, ticker: str | None = None, command_id: str | None = None) -> str:
+        command_id = command_id or uuid4().hex
+        body = {"client_command_id": command_id} | ({} if ticker is None else {"ticker": ticker})
+        return self._sent(self._talk.command("cancel_all", command_id, body))
+
+    def cancel_on_disconnect(self, *, enabled: bool = True) -> None:
+        """Whether the account's open orders are cancelled when this connection ends, however."""
+        self._talk.cancel_on_disconnect(enabled=enabled)
+        self._flush()
+
+    # --- messages
+
+    def __iter__(self) -> Iterator[Message]:
+        """Every message, until the stream is closed. Raises as `receive`."""
+        while not self._left.is_set():
+            message = self.receive()
+            if message is not None:
+                yield message
+
+    def receive(self, timeout_s: float | None = None) -> Message | None:
+        """The next message; None: none came in time, or the stream was closed meanwhile.
+
+        Raises:
+            RefusedError: the gateway lets this caller in no more.
+            EndedError: it closed the stream for good, or the caller did before.
+            UnreachableError: it can't be reached, however often.
+        """
+        if self._left.is_set():
+            raise EndedError("the stream is closed")
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            message = self._talk.next()
+            if message is not None:
+                return message
+            if self._left.is_set():
+                return None
+            if self._socket is None:
+                self._dial(until_s)
+            else:
+                self._listen(self._socket, until_s)
+            if until_s is not None and time.monotonic() >= until_s:
+                return self._talk.next()
+
+    def _listen(self, socket: ClientConnection, until_s: float | None) -> None:
+        self._flush()
+        try:
+            text = socket.recv(self._talk.wait_s(time.monotonic(), until_s))
+            self._talk.hear(text, time.monotonic())
+        except TimeoutError:
+            return
+        except ConnectionClosed as ended:
+            frame = ended.rcvd
+            cause = closed(None, "") if frame is None else closed(frame.code, frame.reason)
+            self._lose(socket, cause)
+        except UnreachableError as failure:
+            self._lose(socket, failure)
+
+    def _lose(self, socket: ClientConnection, failure: ClientError) -> None:
+        self._socket = None
+        socket.close()
+        if not self._left.is_set():
+            self._talk.lost(failure, time.monotonic())
+
+    def _dial(self, until_s: float | None) -> None:
+        """Try once to connect, at its time; or return when the time is up."""
+        wait_s = self._talk.dial_at_s - time.monotonic()
+        if until_s is not None and self._talk.dial_at_s > until_s:
+            time.sleep(max(0.0, until_s - time.monotonic()))
+            return
+        time.sleep(max(0.0, wait_s))
+        failure: ClientError
+        try:
+            # Entered, as the library asks for; left by closing it.
+            self._socket = connect(
+                self._url,
+                additional_headers=self._proof.of_handshake(),
+                open_timeout=OPEN_TIMEOUT_S,
+                max_size=MESSAGE_BYTES_MAX,
+            ).__enter__()
+        except InvalidStatus as answer:
+            failure = refused(answer.response.status_code, bytes(answer.response.body or b""))
+        except (OSError, TimeoutError, WebSocketException) as error:
+            failure = UnreachableError(f"no gateway answers ({error}); is it up?")
+        else:
+            self._talk.connected()
+            self._flush()
+            return
+        self._talk.lost(failure, time.monotonic())
+
+    def _sent(self, name: str) -> str:
+        self._flush()
+        return name
+
+    def _flush(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            for text in self._talk.outgoing(time.monotonic()):
+                self._socket.send(text, text=True)
+        except ConnectionClosed:
+            return  # who receives hears of it, and of what went with it
