@@ -25,7 +25,8 @@ from services.gateway.key_ring import KeyRing
 from services.gateway.problems import HttpReason, problem
 from services.gateway.rates import RateLimits, Rates
 from services.gateway.settings import GatewaySettings
-from services.gateway.signatures import CHALLENGE, SignatureLog
+from services.gateway.shared_signatures import SharedSignatures
+from services.gateway.signatures import CHALLENGE, MemorySignatures, SignatureLog
 
 KEY_HEADER: Final = "X-Outcry-Key"
 TIMESTAMP_HEADER: Final = "X-Outcry-Timestamp"
@@ -88,11 +89,14 @@ class Access:
                 settings.gateway_rate_window_s,
                 settings.gateway_rate_of_address_max,
                 settings.gateway_rate_of_key_max,
-            )
+            ).shared_by(settings.gateway_processes)
         )
         self._wall_ms = wall_ms
+        file = settings.gateway_signatures_file
         self._signatures = SignatureLog(
-            settings.gateway_signature_window_ms, settings.gateway_signatures_max
+            settings.gateway_signature_window_ms,
+            settings.gateway_signatures_max,
+            MemorySignatures() if file is None else SharedSignatures(file),
         )
 
     def by_key(self, key: str) -> Caller:

@@ -1,8 +1,8 @@
 """How often one address, or one key, may ask.
 
-Fixed windows, counted by the library `limits` in this process: with several gateways each counts
-for itself. The answer's headers are those of the IETF's draft on rate limit fields
-(draft-ietf-httpapi-ratelimit-headers).
+Fixed windows, counted by the library `limits` in this process: of several gateways each counts for
+itself, up to its part of the limit. The answer's headers are those of the IETF's draft on rate
+limit fields (draft-ietf-httpapi-ratelimit-headers).
 """
 
 import time
@@ -33,6 +33,14 @@ class RateLimits(msgspec.Struct, frozen=True):
     window_s: int
     of_address_max: int
     of_key_max: int
+
+    def shared_by(self, processes: int) -> "RateLimits":
+        """One process's part, rounded down, and never none."""
+        return RateLimits(
+            self.window_s,
+            self.of_address_max and max(1, self.of_address_max // processes),
+            self.of_key_max and max(1, self.of_key_max // processes),
+        )
 
 
 class Standing(msgspec.Struct, frozen=True):

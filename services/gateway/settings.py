@@ -30,6 +30,11 @@ class GatewaySettings(RoomSettings):
     """0: any free one."""
     gateway_port_shared: bool = False
     """Whether several gateways listen on this port, and the kernel deals connections out."""
+    gateway_processes: int = Field(default=1, ge=1, le=64)
+    """How many gateways share the limits of addresses and keys: each takes so large a part."""
+    gateway_signatures_file: Path | None = None
+    """Where the gateways of one host remember together which signed requests were taken; unset:
+    each remembers its own."""
     gateway_requests_max: int = Field(default=1_000, ge=1)
     """Most HTTP requests under way; more are told to come back."""
     gateway_body_bytes_max: int = Field(default=16_384, ge=256)
@@ -102,7 +107,8 @@ class GatewaySettings(RoomSettings):
     """Most signatures remembered, so that none is taken twice."""
     gateway_rate_window_s: int = Field(default=10, ge=1, le=3_600)
     gateway_rate_of_address_max: int = Field(default=20_000, ge=0)
-    """Most requests and WebSocket messages of one address in a window; 0: any number."""
+    """Most requests and WebSocket messages of one address in a window, at all `gateway_processes`
+    together; 0: any number."""
     gateway_rate_of_key_max: int = Field(default=10_000, ge=0)
     """The same of one key."""
 

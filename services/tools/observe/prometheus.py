@@ -21,7 +21,7 @@ import msgspec
 from services.tools.stack.errors import StackError
 from services.tools.stack.fetch import INFRA_DIRECTORY
 from services.tools.stack.plan import Plan
-from services.tools.stack.rooms import ROOMS, STANDBY_SUFFIX
+from services.tools.stack.rooms import ROOMS, STANDBY_SUFFIX, gateway_name
 from services.tools.stack.settings import HOST, PORT_OFFSETS
 from services.tools.stack.status import run_directory
 
@@ -48,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def metrics_ports(plan: Plan) -> dict[str, int]:
-    """Where each process of the plan's rooms shows its metrics, standbys under their own name."""
+    """Where each process of the plan's rooms shows its metrics, each under a name of its own."""
     ports = {}
     for row in ROOMS:
         if row.name in plan.rooms:
@@ -56,6 +56,10 @@ def metrics_ports(plan: Plan) -> dict[str, int]:
             if plan.standby and row.standby_port:
                 standby = row.name + STANDBY_SUFFIX
                 ports[standby] = plan.port_base + PORT_OFFSETS[row.standby_port]
+    if "gateway" in plan.rooms:
+        for number in range(2, plan.gateways + 1):
+            name = gateway_name(number)
+            ports[name] = plan.port_base + PORT_OFFSETS[name]
     return ports
 
 

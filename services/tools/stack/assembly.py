@@ -3,7 +3,14 @@
 from services.tools.stack.components import Component
 from services.tools.stack.plan import Plan
 from services.tools.stack.programs import kafka, postgres, registry
-from services.tools.stack.rooms import ROOMS, prepare, require_libraries, room, standby
+from services.tools.stack.rooms import (
+    ROOMS,
+    more_gateways,
+    prepare,
+    require_libraries,
+    room,
+    standby,
+)
 
 
 def components_of(plan: Plan) -> tuple[Component, ...]:
@@ -19,7 +26,7 @@ def components_of(plan: Plan) -> tuple[Component, ...]:
         require_libraries(row)
     rooms = tuple(room(plan, row) for row in rows)
     twice = tuple(standby(plan, row) for row in rows if plan.standby and row.standby_port)
-    return (*infra, prepare(plan), *rooms, *twice)
+    return (*infra, prepare(plan), *rooms, *more_gateways(plan), *twice)
 
 
 def ports_of(plan: Plan) -> dict[str, int]:

@@ -46,6 +46,15 @@ def up(
             help="Run risk and matcher twice, to take over in under a second [OUTCRY_STANDBY].",
         ),
     ] = False,
+    gateways: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=8,
+            help="Processes of the gateway, on one port [OUTCRY_GATEWAYS, else 1].",
+            show_default=False,
+        ),
+    ] = 0,
     fetch_only: Annotated[
         bool, typer.Option("--fetch-only", help="Download what is missing and start nothing.")
     ] = False,
@@ -58,6 +67,8 @@ def up(
         settings = _settings()
         if standby:
             settings = settings.model_copy(update={"standby": True})
+        if gateways:
+            settings = settings.model_copy(update={"gateways": gateways})
         stack = _stack(settings, rooms)
         display = Display()
         try:

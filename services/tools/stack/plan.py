@@ -38,6 +38,8 @@ class Plan(msgspec.Struct, frozen=True):
     """What API keys are hashed with; empty: a file in `home`."""
     gateway_access: str = "open"
     """As in `StackSettings`."""
+    gateways: int = 1
+    """As in `StackSettings`."""
     standby: bool = False
     """Run each room that has a standby twice."""
     kafka_compiler: str = "full"
@@ -67,6 +69,7 @@ def stack_plan(settings: StackSettings, rooms: tuple[str, ...]) -> Plan:
         frozen_timeout_s=settings.frozen_timeout_s,
         keys_secret_file=str(settings.keys_secret_file),
         gateway_access=settings.gateway_access,
+        gateways=settings.gateways,
         standby=settings.standby,
         kafka_compiler=settings.kafka_compiler,
     )

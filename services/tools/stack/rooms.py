@@ -40,6 +40,9 @@ class Room(msgspec.Struct, frozen=True):
 STANDBY_SUFFIX: Final = "-standby"
 """Of the name of a room's second process, a component of its own."""
 
+SIGNATURES_FILE_NAME: Final = "signatures.sqlite"
+"""Where gateways on one port remember together which signed requests were taken."""
+
 INSTANCE: Final = "0"
 """Of each room that the supervisor runs."""
 
@@ -148,8 +151,7 @@ def room(plan: Plan, row: Room) -> Component:
     if row.name == "gateway":
         port = plan.port_base + PORT_OFFSETS["gateway"]
         ports = {"gateway": port} | ports
-        env |= {"OUTCRY_GATEWAY_HOST": HOST, "OUTCRY_GATEWAY_PORT": str(port)}
-        env |= {"OUTCRY_GATEWAY_ACCESS": plan.gateway_access}
+        env |= _gateway_environment(plan, port)
     if row.name == "inference":
         port = plan.port_base + PORT_OFFSETS["predict"]
         ports = {"inference": port} | ports
@@ -173,6 +175,50 @@ def room(plan: Plan, row: Room) -> Component:
         after=row.after,
         on_death=fence(_kafka_port(plan), ids) if ids else None,
     )
+
+
+def _gateway_environment(plan: Plan, port: int) -> dict[str, str]:
+    env = {
+        "OUTCRY_GATEWAY_HOST": HOST,
+        "OUTCRY_GATEWAY_PORT": str(port),
+        "OUTCRY_GATEWAY_ACCESS": plan.gateway_access,
+    }
+    if plan.gateways == 1:
+        return env
+    return env | {
+        "OUTCRY_GATEWAY_PORT_SHARED": "1",
+        "OUTCRY_GATEWAY_PROCESSES": str(plan.gateways),
+        "OUTCRY_GATEWAY_SIGNATURES_FILE": str(run_directory(plan.home_path) / SIGNATURES_FILE_NAME),
+    }
+
+
+def more_gateways(plan: Plan) -> tuple[Component, ...]:
+    """The gateways beside the first, on its port: each an instance of its own."""
+    if "gateway" not in plan.rooms:
+        return ()
+    row = next(row for row in ROOMS if row.name == "gateway")
+    first = room(plan, row)
+    found = []
+    for number in range(2, plan.gateways + 1):
+        name = gateway_name(number)
+        metrics_port = plan.port_base + PORT_OFFSETS[name]
+        env = {"OUTCRY_METRICS_PORT": str(metrics_port), "OUTCRY_INSTANCE": str(number - 1)}
+        found.append(
+            replace(
+                first,
+                name=name,
+                env={**first.env, **env},
+                ready=http_ok(metrics_port, "/ready"),
+                answers=http_ok(metrics_port, "/health"),
+                ports={f"{name} metrics": metrics_port},
+            )
+        )
+    return tuple(found)
+
+
+def gateway_name(number: int) -> str:
+    """What the component of this gateway is called, counted from 1."""
+    return "gateway" if number == 1 else f"gateway-{number}"
 
 
 def _kafka_port(plan: Plan) -> int:

@@ -24,6 +24,13 @@ PORT_OFFSETS: Final = MappingProxyType(
         "inference": 20,
         "drift": 21,
         "stack-metrics": 22,
+        "gateway-2": 23,
+        "gateway-3": 24,
+        "gateway-4": 25,
+        "gateway-5": 26,
+        "gateway-6": 27,
+        "gateway-7": 28,
+        "gateway-8": 29,
         "postgres": 54,
         "gateway": 80,
         "registry": 81,
@@ -36,6 +43,9 @@ PORT_OFFSETS: Final = MappingProxyType(
 """Each port is OUTCRY_PORT_BASE plus one of these; a room's own name is its metrics port."""
 
 KEYS_FILE_NAME: Final = "keys.secret"
+
+GATEWAYS_MAX: Final = 8
+"""As many have a port for their metrics."""
 
 PORT_SPAN: Final = 100
 """Bases at least this far apart never meet."""
@@ -72,6 +82,8 @@ class StackSettings(BaseSettings):
     differs in that nothing is its default there but `keys`."""
     gateway_keys_secret_file: AbsolutePath | None = None
     """What API keys are hashed with; unset: a file in `home`, made by the first `up`."""
+    gateways: int = Field(default=1, ge=1, le=GATEWAYS_MAX)
+    """Processes of the gateway, which listen on one port; each does what one core can."""
     standby: bool = False
     """Run risk and matcher twice: the second process takes the snapshots and takes over at once."""
 

@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 import pytest
 
+from services.gateway.settings import GatewaySettings
 from services.runtime.telemetry import Telemetry, TelemetryServer
 from services.tools.stack.assembly import components_of
 from services.tools.stack.components import Component, start_layers
@@ -17,6 +18,7 @@ from services.tools.stack.rooms import (
     ROOMS,
     TRADING_ROOMS,
     Room,
+    more_gateways,
     prepare,
     require_libraries,
     room,
@@ -166,3 +168,32 @@ def test_layers_follow_what_is_needed_and_forget_what_is_not_there() -> None:
 def test_components_that_wait_for_each_other_are_a_bug() -> None:
     with pytest.raises(AssertionError, match="circle"):
         start_layers((_component("a", needs=("b",)), _component("b", after=("a",))))
+
+
+def test_further_gateways_listen_on_the_same_port_and_share_limits_and_signatures(
+    tmp_path: Path,
+) -> None:
+    settings = StackSettings(home=tmp_path, port_base=19000, gateways=3)
+    plan = stack_plan(settings, ("gateway",))
+    first, *others = [room(plan, ROOMS[-1]), *more_gateways(plan)]
+    assert [one.name for one in (first, *others)] == ["gateway", "gateway-2", "gateway-3"]
+    envs = [one.env for one in (first, *others)]
+    for name in ("OUTCRY_GATEWAY_PORT", "OUTCRY_GATEWAY_SIGNATURES_FILE"):
+        assert len({env[name] for env in envs}) == 1
+    for name in ("OUTCRY_METRICS_PORT", "OUTCRY_INSTANCE"):
+        assert len({env[name] for env in envs}) == 3
+    assert {env["OUTCRY_GATEWAY_PROCESSES"] for env in envs} == {"3"}
+    told = GatewaySettings.model_validate({
+        name.removeprefix("OUTCRY_").lower(): value
+        for name, value in envs[1].items()
+        if name.startswith("OUTCRY_") and name != "OUTCRY_METRICS_PORT"
+    })  # fmt: skip
+    assert (told.gateway_port_shared, told.gateway_processes) == (True, 3)
+    assert len({port for one in (first, *others) for port in one.ports.values()}) == 4
+
+
+def test_one_gateway_has_its_port_for_itself(tmp_path: Path) -> None:
+    plan = stack_plan(StackSettings(home=tmp_path), ("gateway",))
+    assert more_gateways(plan) == ()
+    assert "OUTCRY_GATEWAY_PORT_SHARED" not in room(plan, ROOMS[-1]).env
+    assert more_gateways(stack_plan(StackSettings(home=tmp_path, gateways=2), ("risk",))) == ()
