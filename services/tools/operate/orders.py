@@ -1,4 +1,8 @@
-"""`outcry order place | cancel | show`: trade from a terminal."""
+"""`outcry order place | cancel | show`: trade from a terminal.
+
+At the log itself, as who runs the exchange can; with `--gateway` through a gateway, as anybody who
+has a key.
+"""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +13,31 @@ from services.tools.operate import options
 from services.tools.operate.options import AsJson, CommandId, TimeoutS
 
 if TYPE_CHECKING:
+    from services.domain.commands import PlaceOrder
     from services.tools.operate.connect import Deployment
     from services.tools.operate.journey import Hop
     from services.tools.operate.ledger import OrderLife
 
 order = typer.Typer(help="Orders: place one, cancel it, see all that happened to it.")
 
-_AccountOption = Annotated[str, typer.Option("--account", help="Whose order it is.")]
+_AccountOption = Annotated[
+    str,
+    typer.Option(
+        "--account",
+        help="Whose order it is; of a gateway's caller the key says it.",
+        show_default=False,
+    ),
+]
+_Gateway = Annotated[
+    str,
+    typer.Option(
+        "--gateway",
+        metavar="URL",
+        help="Ask this gateway instead of the log, with the key of OUTCRY_KEY (or, signed, of"
+        " OUTCRY_KEY_ID and OUTCRY_SIGNING_SECRET).",
+        show_default=False,
+    ),
+]
 _Side = Annotated[int, typer.Argument(metavar="BUY|SELL", parser=options.parser(options.read_side))]
 _LimitPrice = Annotated[
     int | None,
@@ -53,7 +75,8 @@ def place(  # noqa: PLR0913 - a command's options
     quantity: options.Quantity,
     price: _LimitPrice = None,
     *,
-    account: _AccountOption,
+    account: _AccountOption = "",
+    gateway: _Gateway = "",
     time_in_force: _TimeInForce = None,
     post_only: Annotated[bool, typer.Option("--post-only", help="Never take, only rest.")] = False,
     self_trade_prevention: _SelfTradePrevention = None,
@@ -66,10 +89,6 @@ def place(  # noqa: PLR0913 - a command's options
     """Place an order and print what became of it at once."""
     from services.domain.commands import PlaceOrder
     from services.tools.operate.ask import make_command_id
-    from services.tools.operate.connect import open_exchange, open_log, read_deployment
-    from services.tools.operate.genesis import partition_of, require_genesis
-    from services.tools.operate.questions import place_question
-    from services.tools.operate.settle import settle
 
     if time_in_force is None:
         time_in_force = codes.GTC if price else codes.IOC
@@ -87,9 +106,29 @@ def place(  # noqa: PLR0913 - a command's options
         quantity=quantity,
         self_trade_prevention=self_trade_prevention,
     )
+    if gateway:
+        _place_at(gateway, command, timeout_s, as_json=as_json)
+    else:
+        _place_in_log(command, timeout_s, as_json=as_json)
+
+
+def _place_at(gateway: str, command: "PlaceOrder", timeout_s: float, *, as_json: bool) -> None:
+    from services.tools.operate import over_http
+
+    with over_http.at_gateway(gateway, command.account, timeout_s) as client:
+        over_http.place(client, over_http.new_order(command), as_json=as_json)
+
+
+def _place_in_log(command: "PlaceOrder", timeout_s: float, *, as_json: bool) -> None:
+    from services.tools.operate.connect import open_exchange, open_log, read_deployment
+    from services.tools.operate.genesis import partition_of, require_genesis
+    from services.tools.operate.questions import place_question
+    from services.tools.operate.settle import settle
+
+    _require_account(command.account)
     deployment = read_deployment()
     with open_exchange(deployment) as exchange, open_log(deployment) as log:
-        partition = partition_of(require_genesis(log, exchange.codec), ticker)
+        partition = partition_of(require_genesis(log, exchange.codec), command.ticker)
         settle(exchange, place_question(command, partition), timeout_s, as_json=as_json)
 
 
@@ -97,21 +136,31 @@ def place(  # noqa: PLR0913 - a command's options
 def cancel(
     order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
     *,
-    account: _AccountOption,
+    account: _AccountOption = "",
+    gateway: _Gateway = "",
     client_command_id: CommandId = "",
     timeout_s: TimeoutS = options.TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
     """Cancel what remains of an order."""
+    from services.tools.operate.ask import make_command_id
+
+    command_id = client_command_id or make_command_id()
+    if gateway:
+        from services.tools.operate import over_http
+
+        with over_http.at_gateway(gateway, account, timeout_s) as client:
+            over_http.cancel(client, order_id, command_id, as_json=as_json)
+        return
     from services.domain.commands import CancelOrder
     from services.domain.ids import ticker_of
-    from services.tools.operate.ask import make_command_id
     from services.tools.operate.connect import open_exchange, open_log, read_deployment
     from services.tools.operate.genesis import partition_of, require_genesis
     from services.tools.operate.questions import cancel_question
     from services.tools.operate.settle import settle
 
-    command = CancelOrder(account, client_command_id or make_command_id(), order_id)
+    _require_account(account)
+    command = CancelOrder(account, command_id, order_id)
     deployment = read_deployment()
     with open_exchange(deployment) as exchange, open_log(deployment) as log:
         genesis = require_genesis(log, exchange.codec)
@@ -121,9 +170,22 @@ def cancel(
 
 @order.command()
 def show(
-    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")], *, as_json: AsJson = False
+    order_id: Annotated[str, typer.Argument(metavar="ORDER_ID")],
+    *,
+    account: _AccountOption = "",
+    gateway: _Gateway = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Show an order's submission, reports and trades, and its way through the log with times."""
+    """Show an order's submission, reports and trades, and its way through the log with times.
+
+    A gateway tells its present state alone.
+    """
+    if gateway:
+        from services.tools.operate import over_http
+
+        with over_http.at_gateway(gateway, account, options.TIMEOUT_S) as client:
+            over_http.show(client, order_id, as_json=as_json)
+        return
     from services.tools.operate.connect import open_database, read_deployment
     from services.tools.operate.ledger import read_order
     from services.tools.operate.present import print_hops, print_json, print_order
@@ -139,6 +201,12 @@ def show(
     else:
         print_order(life)
         print_hops(hops)
+
+
+def _require_account(account: str) -> None:
+    """Of who writes to the log itself nobody else says whose order it is."""
+    if not account:
+        raise typer.BadParameter("say whose order it is", param_hint="--account")
 
 
 def _read_hops(deployment: "Deployment", life: "OrderLife") -> "list[Hop]":

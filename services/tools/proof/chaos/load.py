@@ -8,8 +8,6 @@ Protocol: one word a line on standard input (`pause`, `resume`, `stop`), one lin
 answer to each, and one at the start.
 """
 
-import http.client
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
+from services.client import Client, ClientError, NewOrder, RefusedError
 from services.runtime.registry import load_codec
 from services.tools.market.population import OPENING_CENTS
 from services.tools.market.publish import encode
@@ -133,14 +132,19 @@ class RestClient:
     """One order after the other by POST, each until the gateway takes it. A thread of its own."""
 
     def __init__(self, order: LoadOrder, acks: AckWriter, count: LoadCount) -> None:
-        self._address = order.gateway
+        self._gateway = Client(
+            f"http://{order.gateway}",
+            REST_ACCOUNT,
+            wait_s=None,
+            tries=1,  # it is sent again here, and counted
+            timeout_s=_REST_TIMEOUT_S,
+        )
         self._gap_s = 1 / order.rest_rate_per_s
         self._acks = acks
         self._count = count
         self._number = 0
         # Runs with one home continue under fresh ids, or their orders would be answers to old ones.
         self._run = f"{time.time_ns() // 1_000_000:x}"
-        self._connection: http.client.HTTPConnection | None = None
         self.running = Event()
         self.idle = Event()
         self.idle.set()
@@ -163,40 +167,28 @@ class RestClient:
         ticker = _TICKERS[number % len(_TICKERS)]
         is_buy = number // len(_TICKERS) % 2 == 0
         cents = OPENING_CENTS[ticker] * (101 if is_buy else 99) // 100
-        body: dict[str, object] = {
-            "client_order_id": command_id,
-            "ticker": ticker,
-            "side": "BUY" if is_buy else "SELL",
-            "order_type": "LIMIT",
-            "time_in_force": "GTC" if number % _RESTING == 0 else "IOC",
-            "price": f"{cents // 100}.{cents % 100:02}",
-            "quantity": 1,
-        }
-        while (status := self._post(body)) != http.HTTPStatus.ACCEPTED:
-            if status in (0, http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.GATEWAY_TIMEOUT):
+        order = NewOrder(
+            ticker,
+            "BUY" if is_buy else "SELL",
+            1,
+            f"{cents // 100}.{cents % 100:02}",
+            time_in_force="GTC" if number % _RESTING == 0 else "IOC",
+            client_order_id=command_id,
+        )
+        while True:
+            try:
+                self._gateway.place(order)
+            except RefusedError as refusal:
+                self._count.rest_refused += 1
+                self._count.rest_refusal = f"{refusal.problem.status} for {command_id}"
+                return
+            except ClientError:
                 self._count.rest_repeated += 1
                 time.sleep(_REST_PAUSE_S)
-                continue
-            self._count.rest_refused += 1
-            self._count.rest_refusal = f"{status} for {command_id}"
-            return
+            else:
+                break
         self._acks.write(Ack(0, NO_OFFSET, "", REST_ACCOUNT, command_id, time.time()))
         self._count.rest_accepted += 1
-
-    def _post(self, body: dict[str, object]) -> int:
-        """The status of the answer; 0: there was none."""
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection(self._address, timeout=_REST_TIMEOUT_S)
-        headers = {"Content-Type": "application/json", "X-Outcry-Account": REST_ACCOUNT}
-        try:
-            self._connection.request("POST", "/orders", json.dumps(body), headers)
-            answer = self._connection.getresponse()
-            answer.read()
-        except (OSError, http.client.HTTPException):
-            self._connection.close()
-            self._connection = None
-            return 0
-        return answer.status
 
 
 def _listen(words: "SimpleQueue[str]") -> None:
