@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from services.domain import codes
 from services.domain.controls import SetMark
 from services.domain.genesis import TICKERS
+from services.gateway.key_secret import ensure_server_secret
 from services.gateway.service import Service
 from services.gateway.settings import GatewaySettings
 from tests.support.chromium import Tab, browsing
@@ -38,6 +40,7 @@ LONG_WAIT_S: Final = 150
 """For a gateway to start, where no core is free."""
 ROOT: Final = Path(__file__).parents[3]
 SHIPPED_PORT: Final = 19_080
+OUTCRY: Final = Path(sys.executable).with_name("outcry")
 
 
 @pytest.fixture(scope="module")
@@ -230,21 +233,28 @@ async def test_a_batch_is_as_many_orders_and_the_same_ones_when_it_is_sent_again
     ]
 
 
-def examples_of_readme(language: str, port: int) -> list[str]:
+def examples_of_readme(
+    language: str, port: int, heading: str = "Over REST and WebSocket"
+) -> list[str]:
     """The fenced blocks of one language under the heading, told where this gateway is."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n### Over REST and WebSocket\n")[2].partition("\n### ")[0]
+    section = text.partition(f"\n### {heading}\n")[2].partition("\n### ")[0]
     found = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
     assert all(f":{SHIPPED_PORT}" in block for block in found)
     return [block.replace(f":{SHIPPED_PORT}", f":{port}") for block in found]
 
 
-async def run(*command: str) -> str:
+async def run(*command: str, typed: str = "", **environment: str) -> str:
     """What a program prints; it must succeed."""
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await asyncio.wait_for(process.communicate(), WAIT_S)
+    said, _ = await asyncio.wait_for(process.communicate(typed.encode()), LONG_WAIT_S)
     assert process.returncode == 0, said.decode()
     return said.decode()
 
@@ -263,6 +273,40 @@ async def test_the_python_example_of_the_readme_runs_as_written(service: Service
     lines = (await run(sys.executable, "-c", block)).splitlines()
     assert lines[0].endswith(" NEW")
     assert lines[1] == "PRICE_OUTSIDE_COLLAR"
+
+
+async def test_the_examples_with_keys_of_the_readme_run_as_written(
+    path: TradingPath, tmp_path: Path
+) -> None:
+    secret_file = tmp_path / "keys.secret"
+    ensure_server_secret(secret_file)
+    here = {
+        "OUTCRY_HOME": str(tmp_path),
+        "OUTCRY_PG_DSN": path.addresses.pg_dsn,
+        "OUTCRY_TOPIC_PREFIX": PREFIX,
+    }
+    created = ("keys", "create", "--account", "alice", "--scope", "read", "--scope", "trade")
+    key = json.loads(await run(str(OUTCRY), *created, "--json", **here))["key"]
+    settings = GatewaySettings(
+        kafka_bootstrap=path.addresses.kafka_bootstrap,
+        registry_url=path.addresses.registry_url,
+        topic_prefix=PREFIX,
+        pg_dsn=SecretStr(path.addresses.pg_dsn),
+        gateway_port=0,
+        gateway_keys_secret_file=secret_file,
+        gateway_wait_max_ms=60_000,
+    )
+    async with running(settings) as service:
+        (block,) = examples_of_readme("sh", service.port, "With keys")
+        script = f'set -e\noutcry() {{ "{OUTCRY}" "$@"; }}\n{block}'
+        said = await run("bash", "-c", script, typed=f"{key}\n", **here)
+        (block,) = examples_of_readme("python", service.port, "With keys")
+        lines = (await run(sys.executable, "-c", block, OUTCRY_KEY=key)).splitlines()
+    assert '"account":"alice"' in said
+    assert "\nNEW " in said
+    assert '"client_command_id":"a-4"' in said
+    assert key.split("_")[1] in said
+    assert [line.partition(" ")[2] for line in lines] == ["is durable", "NEW"]
 
 
 @pytest.mark.long
