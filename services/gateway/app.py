@@ -1,7 +1,7 @@
 """The ASGI application: routes, problems for whatever goes wrong, and its own description."""
 
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -49,6 +49,9 @@ from services.gateway.verdicts import Verdicts
 from services.gateway.viewer import Viewer
 from services.runtime.telemetry import Telemetry
 
+if TYPE_CHECKING:
+    from services.gateway.command_traces import CommandTraces
+
 TITLE: Final = "Outcry"
 VERSION: Final = "1"
 DESCRIPTION: Final = f"""Orders in, books and trades out.
@@ -78,13 +81,14 @@ def build_gateway(
     *,
     controls: CommandLog,
     ring: KeyRing | None,
+    traces: "CommandTraces | None" = None,
 ) -> Gateway:
     """Wire the parts that requests work with; `log` is of `orders`, no ring: no keys."""
     viewer = Viewer(model, telemetry)
     hub = Hub(viewer, telemetry, settings.gateway_newest_interval_ms / _MS_PER_S)
     access = Access(settings, ring)
     entry = SocketEntry(settings, access, hub)
-    desk = Desk(model.codec, log, model, telemetry, settings.gateway_commands_max)
+    desk = Desk(model.codec, log, model, telemetry, settings.gateway_commands_max, traces)
     orders = SocketOrders(desk, entry, settings.gateway_socket_commands_max, telemetry)
     return Gateway(
         settings=settings,
@@ -102,6 +106,7 @@ def build_gateway(
         drift=_drift_ledger(settings, telemetry),
         status=_system_status(settings, model, telemetry),
         telemetry=telemetry,
+        trace_layer=None if traces is None else traces.layer,
     )
 
 
@@ -163,6 +168,8 @@ def make_app(gateway: Gateway) -> FastAPI:
     app.add_middleware(
         AccessLayer, access=gateway.access, settings=settings, telemetry=gateway.telemetry
     )
+    if gateway.trace_layer is not None:
+        app.add_middleware(gateway.trace_layer)
     app.add_middleware(Guard, plan=plan, watch=TelemetryWatch(gateway.telemetry, _METRICS))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app

@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from services.gateway.ports import LogUnavailableError, OutcomeUnknownError
 from services.runtime.errors import FatalError, OperatingError, RetriableError
 from services.runtime.telemetry import Telemetry
+from services.runtime.traces import HEADER
 
 # Codes after which the broker holds nothing of the record; of all others it may.
 _NOTHING_WRITTEN: Final = frozenset(
@@ -98,7 +99,9 @@ class KafkaCommandLog:
     def available(self) -> bool:
         return self._available
 
-    async def append(self, partition: int, key: bytes, value: bytes) -> None:
+    async def append(
+        self, partition: int, key: bytes, value: bytes, traceparent: bytes | None = None
+    ) -> None:
         """Write one record; returns once all in-sync replicas have it."""
         if not self._available:
             raise LogUnavailableError("no Kafka broker answers")
@@ -111,7 +114,13 @@ class KafkaCommandLog:
                 self._loop.call_soon_threadsafe(self._settle, future, error)
 
         try:
-            self._producer.produce(self._topic, value, key, partition, on_delivery)
+            if traceparent is None:
+                self._producer.produce(self._topic, value, key, partition, on_delivery)
+            else:
+                headers = [(HEADER, traceparent)]
+                self._producer.produce(
+                    self._topic, value, key, partition, on_delivery, headers=headers
+                )
         except BufferError as error:
             raise LogUnavailableError("too many commands wait for the log") from error
         except KafkaException as error:

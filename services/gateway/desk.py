@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Final
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
 from zlib import crc32
 
 from structlog.contextvars import bind_contextvars
@@ -50,6 +51,13 @@ def command_id_of(command: ClientCommand) -> str:
     return command.client_command_id
 
 
+class Traces(Protocol):
+    """What the desk tells of its work, where traces are wanted (command_traces.py)."""
+
+    def writing(self, order_id: str) -> AbstractContextManager[bytes | None]:
+        """While a command is on its way to the log; gives the header to write beside it."""
+
+
 class Desk:
     """Takes commands in HTTP's name. Called from the event loop."""
 
@@ -60,12 +68,14 @@ class Desk:
         model: ReadModel,
         telemetry: Telemetry,
         commands_max: int,
+        traces: Traces | None = None,
     ) -> None:
         self._codec = codec
         self._log = log
         self._model = model
         self._telemetry = telemetry
         self._commands_max = commands_max
+        self._traces = traces
         self._under_way: dict[bytes, asyncio.Future[ProblemError | None] | None] = {}
         """Commands on their way to the log, as written; who sent the same meanwhile waits for the
         future, where anyone did."""
@@ -130,7 +140,11 @@ class Desk:
             key = ticker_of(order_id)
         begun = time.perf_counter()
         try:
-            await self._log.append(orders_partition(key), key.encode(), value)
+            if self._traces is None:
+                await self._log.append(orders_partition(key), key.encode(), value)
+            else:
+                with self._traces.writing(order_id) as header:
+                    await self._log.append(orders_partition(key), key.encode(), value, header)
         except LogUnavailableError as error:
             raise problem(
                 HttpReason.LOG_UNAVAILABLE, f"nothing was written ({error}); send it again"

@@ -1,10 +1,12 @@
 """What requests work with, and how a route gets at it."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 from fastapi import Depends
 from starlette.requests import Request
+from starlette.types import ASGIApp
 
 from services.gateway.access import Access
 from services.gateway.control_desk import ControlDesk
@@ -41,6 +43,8 @@ class Gateway(msgspec.Struct, frozen=True):
     drift: DriftLedger
     status: SystemStatus
     telemetry: Telemetry
+    trace_layer: Callable[[ASGIApp], ASGIApp] | None = None
+    """Middleware around the routes, where traces are wanted."""
 
 
 async def _gateway_of(request: Request) -> Gateway:

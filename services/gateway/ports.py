@@ -14,8 +14,12 @@ class OutcomeUnknownError(Exception):
 class CommandLog(Protocol):
     """The `orders` topic as a place to put commands."""
 
-    async def append(self, partition: int, key: bytes, value: bytes) -> None:
+    async def append(
+        self, partition: int, key: bytes, value: bytes, traceparent: bytes | None = None
+    ) -> None:
         """Write one record; returns only once all in-sync replicas have it.
+
+        `traceparent` stands beside it as a header, and is no part of it.
 
         Returns or raises within the adapter's time limit.
 

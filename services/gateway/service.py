@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
@@ -48,8 +48,12 @@ from services.runtime.room import (
 from services.runtime.settings import read_settings
 from services.runtime.snapshots import open_postgres
 from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.traces import missing
 from services.wire.codec import Codec
 from services.wire.topics import CONTROLS, ORDERS, TICKER_PARTITIONS, Topic
+
+if TYPE_CHECKING:
+    from services.gateway.command_traces import CommandTraces
 
 ROOM: Final = "gateway"
 _READINESS_INTERVAL_S: Final = 0.25
@@ -128,6 +132,7 @@ class Service:
         if settings.gateway_access == "open":
             telemetry.log.warning("access_open", host=settings.gateway_host)
         serve_metrics(settings, telemetry, resources.callback)
+        traces = self._traces(resources)
         ring = self._ring(resources)  # first: what it refuses needs nobody else to be seen
         if await self._persist(partial(_truly, self._hold_cluster)) is None:
             return None
@@ -147,7 +152,9 @@ class Service:
         )
         resources.push_async_callback(asyncio.to_thread, feeds.close)
         controls = self._log_of(CONTROLS, resources)
-        gateway = build_gateway(settings, model, log, telemetry, controls=controls, ring=ring)
+        gateway = build_gateway(
+            settings, model, log, telemetry, controls=controls, ring=ring, traces=traces
+        )
         for start in (log.start, controls.start, feeds.start):
             if await self._persist(partial(_truly, start)) is None:
                 return None
@@ -166,6 +173,30 @@ class Service:
         )
         resources.push_async_callback(asyncio.to_thread, log.close)
         return log
+
+    def _traces(self, resources: AsyncExitStack) -> "CommandTraces | None":
+        """Traces of commands; None: nobody wants them.
+
+        Raises:
+            ConfigurationError: they are wanted, and OpenTelemetry is not installed.
+        """
+        settings = self._settings
+        if settings.traces_endpoint is None:
+            return None
+        try:
+            # Heavy, and not everywhere installed.
+            from services.gateway.command_traces import CommandTraces  # noqa: PLC0415
+            from services.runtime import spans  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            raise missing(error) from error
+        target = spans.exporter(settings.traces_endpoint)
+        provider = spans.make_provider(
+            ROOM, settings.instance, target, settings.gateway_traces_ratio
+        )
+        traces = CommandTraces(provider)
+        resources.push_async_callback(asyncio.to_thread, traces.close)
+        self._telemetry.log.info("traces", endpoint=settings.traces_endpoint)
+        return traces
 
     def _ring(self, resources: AsyncExitStack) -> KeyRing | None:
         """The keys; None where access is open and there is no database of them.

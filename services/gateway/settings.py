@@ -35,6 +35,9 @@ class GatewaySettings(RoomSettings):
     gateway_signatures_file: Path | None = None
     """Where the gateways of one host remember together which signed requests were taken; unset:
     each remembers its own."""
+    gateway_traces_ratio: float = Field(default=1.0, ge=0, le=1)
+    """Share of the commands without a trace of their own that begin one, where traces are wanted
+    (`OUTCRY_TRACES_ENDPOINT`)."""
     gateway_requests_max: int = Field(default=1_000, ge=1)
     """Most HTTP requests under way; more are told to come back."""
     gateway_body_bytes_max: int = Field(default=16_384, ge=256)

@@ -25,6 +25,7 @@ from services.runtime.kafka_admin import connect_admin
 from services.runtime.kafka_decided import await_decided
 from services.runtime.kafka_faults import error_of, read_fault, write_fault
 from services.runtime.ports import Batch, Outgoing, Record, TopicPartition
+from services.runtime.traces import HEADER, HEADER_BYTES
 
 SESSION_TIMEOUT_MS: Final = 6_000
 TRANSACTION_TIMEOUT_MS: Final = 3_000
@@ -54,6 +55,8 @@ class KafkaConnection(msgspec.Struct, frozen=True):
     """Put before every topic, group and transactional id."""
     on_client_error: Callable[[str], None] = lambda _: None
     """Told what librdkafka says about connections; it mends them itself."""
+    has_traces: bool = False
+    """Whether records are read with the headers of their traces."""
 
     def client_config(self) -> dict[str, Any]:
         """What every client is told."""
@@ -113,6 +116,7 @@ class KafkaConsumer:
             }
         )
         self._on_client_error = connection.on_client_error
+        self._to_record = to_traced_record if connection.has_traces else to_record
         self._assignments = 0
         self._owned: list[TopicPartition] | None = None
         self._plain_names: dict[str, str] = {}
@@ -178,7 +182,7 @@ class KafkaConsumer:
                 self._on_client_error(str(fault))
                 passing = fault
                 continue
-            records.append(to_record(message, self._plain_names))
+            records.append(self._to_record(message, self._plain_names))
         if passing is not None and not records:
             raise passing
         return records
@@ -241,6 +245,15 @@ def known_ends(
             if end >= 0:
                 ends[at] = end
     return ends
+
+
+def to_traced_record(message: Message, plain_names: Mapping[str, str]) -> Record:
+    """As `to_record`, with the header of its trace, if it has one of that length."""
+    record = to_record(message, plain_names)
+    for name, value in message.headers() or ():
+        if name == HEADER and isinstance(value, bytes) and len(value) == HEADER_BYTES:
+            return msgspec.structs.replace(record, traceparent=value)
+    return record
 
 
 def to_record(message: Message, plain_names: Mapping[str, str]) -> Record:
@@ -367,7 +380,7 @@ class KafkaProducer:
             if topic is None:
                 topic = self._full_names[record.topic] = prefix + record.topic
             try:
-                producer.produce(topic, record.value, record.key, record.partition)
+                _produce(producer, topic, record)
             except BufferError:
                 self._send_when_drained(producer, topic, record)
             except KafkaException as error:
@@ -378,7 +391,7 @@ class KafkaProducer:
         while time.monotonic() < give_up_at_s:
             producer.poll(_QUEUE_FULL_PAUSE_S)
             try:
-                producer.produce(topic, record.value, record.key, record.partition)
+                _produce(producer, topic, record)
             except BufferError:
                 continue
             except KafkaException as error:
@@ -447,6 +460,14 @@ class KafkaProducer:
     def _transaction(self) -> Producer:
         assert self._open is not None, "begin first"
         return self._open
+
+
+def _produce(producer: Producer, topic: str, record: Outgoing) -> None:
+    if record.traceparent is None:
+        producer.produce(topic, record.value, record.key, record.partition)
+        return
+    headers = [(HEADER, record.traceparent)]
+    producer.produce(topic, record.value, record.key, record.partition, headers=headers)
 
 
 def _initialise(producer: Producer) -> None:

@@ -9,7 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
 from services.runtime.errors import ConfigurationError, HistoryLostError, RetriableError
-from services.runtime.kafka import KafkaConnection, to_record
+from services.runtime.kafka import KafkaConnection, to_record, to_traced_record
 from services.runtime.kafka_admin import connect_admin, describe_topics
 from services.runtime.kafka_faults import PARTITION_EOF, error_of, read_fault
 from services.runtime.ports import Record, TopicPartition
@@ -65,6 +65,7 @@ class KafkaReader:
 
     def _chunks(self, partition: TopicPartition, end: int) -> Iterator[list[Record]]:
         plain_names = {self._connection.prefix + partition.topic: partition.topic}
+        make_record = to_traced_record if self._connection.has_traces else to_record
         heard_at_s = time.monotonic()
         while True:
             chunk: list[Record] = []
@@ -80,7 +81,7 @@ class KafkaReader:
                 offset = found.offset()
                 assert offset is not None
                 if error is None and offset < end:
-                    chunk.append(to_record(found, plain_names))
+                    chunk.append(make_record(found, plain_names))
                 elif error is None or (error.code() == PARTITION_EOF and offset >= end):
                     ended = True
                     break

@@ -52,6 +52,7 @@ from services.runtime.telemetry import (
     TRANSACTION_SECONDS,
     Telemetry,
 )
+from services.runtime.traces import RoomTraces
 
 BACKOFF_S_MIN: Final = 0.05
 BACKOFF_S_MAX: Final = 5.0
@@ -113,6 +114,8 @@ class LoopPorts[Token]:
     By default nothing is looked for."""
     is_followed: Callable[[], bool] = lambda: False
     """Whether another process takes this room's snapshots now, so that this one needs no pause."""
+    traces: RoomTraces | None = None
+    """None: no record has a trace."""
 
 
 @dataclass
@@ -244,6 +247,9 @@ class Loop[Token]:
         orders, say), and a transaction has no time for more than so many outputs.
         """
         started_s = self._pacer.now_s()
+        traces = self._ports.traces
+        if traces is not None:
+            traces.begin()
         session.producer.begin()
         # 2-4. Decode, fold, encode.
         records, offsets, outgoing = self._fold(batch.records, start)
@@ -252,6 +258,8 @@ class Loop[Token]:
         session.producer.send(outgoing)
         # 6. Offsets into the transaction, 7. commit.
         self._commit(session, offsets, batch.token)
+        if traces is not None:
+            traces.committed()
         self._telemetry.observe(FOLD_SECONDS, folded_s - started_s)
         self._telemetry.observe(TRANSACTION_SECONDS, self._pacer.now_s() - started_s)
         self._count(records, offsets, outgoing)
@@ -288,12 +296,14 @@ class Loop[Token]:
         """The records folded, of each partition the next offset to read, and all outputs."""
         outgoing: list[Outgoing] = []
         offsets: dict[tuple[str, int], int] = {}
+        traces = self._ports.traces
         end = start
         while end < len(records) and len(outgoing) < self._plan.outputs_max:
             record = records[end]
             place = (record.topic, record.partition)
             offsets[place] = record.offset + 1
-            outgoing.extend(self._owned[place].fold.handle(record))
+            said = self._owned[place].fold.handle(record)
+            outgoing.extend(said if traces is None else traces.carry(record, said))
             end += 1
         for place in offsets:
             outgoing.extend(self._owned[place].fold.at_batch_end())

@@ -167,7 +167,13 @@ class MemoryLog:
         stamp_ms = now_ms if topic.log_append_time or timestamp_ms is None else timestamp_ms
         offset = len(entries)
         record = Record(
-            outgoing.topic, outgoing.partition, offset, stamp_ms, outgoing.key, outgoing.value
+            outgoing.topic,
+            outgoing.partition,
+            offset,
+            stamp_ms,
+            outgoing.key,
+            outgoing.value,
+            outgoing.traceparent,
         )
         entries.append(_Entry(record, transaction))
         return offset

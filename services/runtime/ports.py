@@ -30,6 +30,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """What the log says: LogAppendTime or the producer's CreateTime, ms since the epoch."""
     key: bytes | None
     value: bytes | None
+    traceparent: bytes | None = None
+    """The header of a trace, where the adapter reads it (traces.py); no fold may look at it."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +42,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     partition: int
     key: bytes | None
     value: bytes
+    traceparent: bytes | None = None
+    """As in `Record`; set by the loop alone."""
 
 
 class Batch[Token](msgspec.Struct, frozen=True, gc=False):

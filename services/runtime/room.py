@@ -38,6 +38,7 @@ from services.runtime.telemetry import (
     TelemetryServer,
     configure_logging,
 )
+from services.runtime.traces import RoomTraces, open_room_traces
 from services.wire.codec import UndecodableError
 from services.wire.topics import TOPICS, Topic
 
@@ -218,6 +219,7 @@ def connect(settings: RoomSettings, telemetry: Telemetry) -> KafkaConnection:
         settings.kafka_bootstrap,
         settings.topic_prefix,
         on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
+        has_traces=settings.traces_endpoint is not None,
     )
 
 
@@ -231,6 +233,7 @@ class _Parts:
     plan: LoopPlan
     restorer: Restorer
     offer: Callable[[Snapshot], None] | None
+    traces: RoomTraces | None
 
 
 def _run(room: _Room, parts: _Parts, resources: ExitStack) -> None:
@@ -275,6 +278,7 @@ def _make_loop(
         parts.offer,
         partial(past_markers, parts.reader),
         is_followed,
+        parts.traces,
     )
     return Loop(parts.plan, ports, parts.factory, room.telemetry, room.pacer)
 
@@ -299,6 +303,10 @@ def _make_follower(room: _Room, parts: _Parts) -> Follower:
 
 def _assemble(room: _Room, resources: ExitStack) -> _Parts:
     settings, telemetry = room.settings, room.telemetry
+    traces = open_room_traces(room.name, settings)
+    if traces is not None:
+        resources.callback(traces.close)
+        telemetry.log.info("traces", endpoint=settings.traces_endpoint)
     serve_metrics(settings, telemetry, resources.callback)
     store = room.open_store(settings) if room.open_store else None
     pacer = room.pacer
@@ -323,7 +331,7 @@ def _assemble(room: _Room, resources: ExitStack) -> _Parts:
         snapshot_interval_s=settings.snapshot_interval_s,
     )
     restorer = Restorer(room.name, factory, reader, store, telemetry, room.pacer)
-    return _Parts(connection, reader, factory, plan, restorer, offer)
+    return _Parts(connection, reader, factory, plan, restorer, offer, traces)
 
 
 def _offer_to(

@@ -47,6 +47,9 @@ class RoomSettings(BaseSettings):
     standby_lock: Path | None = None
     """A file that the processes of one instance share: who locks it works, who waits for it follows
     and takes the snapshots. Local disk, one host. Unset: no standby."""
+    traces_endpoint: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Where spans are sent, by OTLP over HTTP, the path (usually /v1/traces) included; unset: no
+    traces, and no header is read."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @property

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import msgspec
@@ -25,6 +25,9 @@ from services.runtime.telemetry import Telemetry
 from services.wire.codec import Codec, local_codec
 from services.wire.messages import Payload
 from services.wire.topics import BOOK, CONTROLS, EXECUTIONS, ORDERS, PREDICTIONS, TRADES
+
+if TYPE_CHECKING:
+    from services.gateway.command_traces import CommandTraces
 
 _BOOK_OFFSETS: Final = count(7)
 """The matcher's books rise."""
@@ -47,16 +50,20 @@ class MemoryCommandLog:
 
     def __init__(self) -> None:
         self.records: list[tuple[int, bytes, bytes]] = []
+        self.traces: list[bytes | None] = []
         self.available = True
         self.failure: Exception | None = None
         self.open = asyncio.Event()
         self.open.set()
 
-    async def append(self, partition: int, key: bytes, value: bytes) -> None:
+    async def append(
+        self, partition: int, key: bytes, value: bytes, traceparent: bytes | None = None
+    ) -> None:
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
         self.records.append((partition, key, value))
+        self.traces.append(traceparent)
 
     def commands(self) -> list[Any]:
         return [CODEC.decode(ORDERS.name, value).payload for _, _, value in self.records]
@@ -79,6 +86,7 @@ def make_gateway(
     *,
     controls: MemoryCommandLog | None = None,
     ring: KeyRing | None = None,
+    traces: "CommandTraces | None" = None,
     **changes: Any,  # noqa: ANN401
 ) -> Gateway:
     """A gateway on memory whose feeds are empty and read to their end."""
@@ -103,6 +111,7 @@ def make_gateway(
         telemetry,
         controls=controls or MemoryCommandLog(),
         ring=ring,
+        traces=traces,
     )
 
 

@@ -31,6 +31,7 @@ from services.runtime.ports import (
 )
 from services.runtime.restore import Restorer, past_markers
 from services.runtime.telemetry import Telemetry
+from services.runtime.traces import RoomTraces
 from services.tools.proof.vopr.taps import Step, TappedConsumer, TappedFolds, TappedProducer, When
 
 PARTITIONS: Final = 2
@@ -174,6 +175,7 @@ class House:
         snapshots: Snapshots | None = None,
         keep: Callable[[Snapshot], None] | None = None,
         is_followed: Callable[[], bool] = lambda: False,
+        traces: RoomTraces | None = None,
     ) -> Loop[GroupToken]:
         """A process of the room, as it starts."""
         faults = faults or Faults()
@@ -204,6 +206,7 @@ class House:
             keep or store.put,
             partial(past_markers, self.reader),
             is_followed,
+            traces,
         )
         return Loop(plan, ports, factory, self.telemetry, self.pacer)
 

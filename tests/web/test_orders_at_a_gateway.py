@@ -53,8 +53,10 @@ class AnsweredLog(MemoryCommandLog):
 
     gateway: Gateway
 
-    async def append(self, partition: int, key: bytes, value: bytes) -> None:
-        await super().append(partition, key, value)
+    async def append(
+        self, partition: int, key: bytes, value: bytes, traceparent: bytes | None = None
+    ) -> None:
+        await super().append(partition, key, value, traceparent)
         command = self.commands()[-1]
         is_new = isinstance(command, PlaceOrder)
         told = report(

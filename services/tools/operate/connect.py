@@ -100,7 +100,9 @@ def open_log(deployment: Deployment) -> Iterator["LogReader"]:
     from services.runtime.patient_log import PatientLog
 
     require_listening("Kafka", deployment.bootstrap)
-    log = PatientLog(KafkaReader(KafkaConnection(deployment.bootstrap, deployment.prefix)))
+    log = PatientLog(
+        KafkaReader(KafkaConnection(deployment.bootstrap, deployment.prefix, has_traces=True))
+    )
     try:
         yield log
     finally:

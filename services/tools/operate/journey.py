@@ -13,6 +13,7 @@ import msgspec
 from services.domain import origin
 from services.runtime.errors import HistoryLostError
 from services.runtime.ports import LogReader, Record, TopicPartition
+from services.runtime.traces import trace_id_of
 from services.wire.codec import Codec, UndecodableError
 from services.wire.topics import ORIGIN_NUMBERS
 
@@ -56,6 +57,8 @@ class Hop(msgspec.Struct, frozen=True):
     """Since the first record of the way that is still there."""
     since_cause_ms: int | None
     """Since the record that caused it; clocks of different machines may make it negative."""
+    trace_id: str = ""
+    """Of the trace that it belongs to; empty: of none."""
 
     @property
     def place(self) -> Place:
@@ -138,6 +141,7 @@ def _hop(place: Place, one: _Found, times: dict[Place, int], first_ms: int) -> H
         time_ms=time_ms,
         since_first_ms=None if time_ms is None else time_ms - first_ms,
         since_cause_ms=None if time_ms is None or cause_ms is None else time_ms - cause_ms,
+        trace_id="" if one.record is None else trace_id_of(one.record.traceparent),
     )
 
 

@@ -165,6 +165,8 @@ def print_hops(hops: "Sequence[Hop]") -> None:
     """The records of an order's way, in order of time, with the time each took."""
     if not hops:
         return
+    for trace_id in dict.fromkeys(hop.trace_id for hop in hops if hop.trace_id):
+        sys.stdout.write(f"trace {trace_id}\n")
     sys.stdout.write("its way through the log\n")
     print_table(
         ("written", "ms", "after its cause, ms", "what", "by", "where"),
