@@ -139,7 +139,9 @@ class KafkaWorld:
         self._made: list[KafkaConsumer | KafkaProducer | KafkaReader] = []
         self._topics: set[str] = set()
         self.client_errors: list[str] = []
-        self.connection = KafkaConnection(bootstrap, self.prefix, self.client_errors.append)
+        self.connection = KafkaConnection(
+            bootstrap, self.prefix, self.client_errors.append, has_traces=True
+        )
 
     def topic(self, name: str, partitions: int = 1, *, log_append_time: bool = True) -> None:
         kind = "LogAppendTime" if log_append_time else "CreateTime"

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.tools.bench.tracing_command import bench_tracing
+
 if TYPE_CHECKING:
     from services.tools.bench.pipeline import PipelineReport
 
@@ -14,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure, with the spread and a ref
 
 def register(parent: typer.Typer) -> None:
     """Add `bench` to the command line."""
+    app.command("tracing")(bench_tracing)
     parent.add_typer(app, name="bench")
 
 

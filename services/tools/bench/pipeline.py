@@ -103,6 +103,8 @@ class PipelineOrder(msgspec.Struct, frozen=True):
     throughput_commands: int
     memory_commands: int
     memory_rate_per_s: int
+    trace_every: int = 0
+    """One of so many commands has a trace; 0: none has."""
 
 
 def run_pipeline_bench(order: PipelineOrder, say: Say) -> PipelineReport:
@@ -115,14 +117,8 @@ def run_pipeline_bench(order: PipelineOrder, say: Say) -> PipelineReport:
     genesis = default_genesis("bench")
     genesis = msgspec.structs.replace(genesis, remember_ended_us=REMEMBER_US)
     with open_bench(order.home, BENCH_ROOMS, genesis, order.seed) as bench:
-        say("warming up")
-        at = _warm_up(bench, order.seed)
-        say(f"latency at {order.latency_rate_per_s}/s")
-        latency = _measure_latency(bench, order, at)
-        at += order.latency_commands
-        say(f"throughput at {order.offered_per_s}/s offered")
-        throughput = _measure_throughput(bench, order, at)
-        at += order.throughput_commands
+        latency, throughput = measure_flow(bench, order, say)
+        at = _WARM_UP + order.latency_commands + order.throughput_commands
         memory: Sequence[Memory] = ()
         if order.memory_commands:
             say(f"memory over {order.memory_commands} commands")
@@ -132,6 +128,16 @@ def run_pipeline_bench(order: PipelineOrder, say: Say) -> PipelineReport:
     return PipelineReport(reference, latency, throughput, tuple(memory), order.memory_commands)
 
 
+def measure_flow(bench: Bench, order: PipelineOrder, say: Say) -> tuple[Latency, Throughput]:
+    """Latency and throughput of a fresh deployment, after a warm-up. Blocks for minutes."""
+    say("warming up")
+    at = _warm_up(bench, order.seed)
+    say(f"latency at {order.latency_rate_per_s}/s")
+    latency = _measure_latency(bench, order, at)
+    say(f"throughput at {order.offered_per_s}/s offered")
+    return latency, _measure_throughput(bench, order, at + order.latency_commands)
+
+
 def _warm_up(bench: Bench, seed: int) -> int:
     _run_load(bench, seed, 0, _WARM_UP, 500, keep=False)
     return _WARM_UP
@@ -139,7 +145,15 @@ def _warm_up(bench: Bench, seed: int) -> int:
 
 def _measure_latency(bench: Bench, order: PipelineOrder, first: int) -> Latency:
     rate = order.latency_rate_per_s
-    reader, result = _run_load(bench, order.seed, first, order.latency_commands, rate, keep=True)
+    reader, result = _run_load(
+        bench,
+        order.seed,
+        first,
+        order.latency_commands,
+        rate,
+        keep=True,
+        trace_every=order.trace_every,
+    )
     answered = reader.first_answers(bench.codec)
     wanted = _command_ids(order.seed, first, order.latency_commands)
     _require_all_answered(wanted, answered)
@@ -162,7 +176,13 @@ def _measure_latency(bench: Bench, order: PipelineOrder, first: int) -> Latency:
 def _measure_throughput(bench: Bench, order: PipelineOrder, first: int) -> Throughput:
     before = bench.cpu_seconds()
     reader, result = _run_load(
-        bench, order.seed, first, order.throughput_commands, order.offered_per_s, keep=True
+        bench,
+        order.seed,
+        first,
+        order.throughput_commands,
+        order.offered_per_s,
+        keep=True,
+        trace_every=order.trace_every,
     )
     spent = {name: s - before.get(name, 0.0) for name, s in bench.cpu_seconds().items()}
     answered = reader.first_answers(bench.codec)
@@ -211,9 +231,16 @@ def _measure_memory(bench: Bench, order: PipelineOrder, first: int) -> list[Memo
 
 
 def _run_load(
-    bench: Bench, seed: int, first: int, records: int, rate_per_s: int, *, keep: bool
+    bench: Bench,
+    seed: int,
+    first: int,
+    records: int,
+    rate_per_s: int,
+    *,
+    keep: bool,
+    trace_every: int = 0,
 ) -> tuple[AnswerReader, LoadResult]:
-    process = _start_load(bench, seed, first, records, rate_per_s)
+    process = _start_load(bench, seed, first, records, rate_per_s, trace_every)
     reader = AnswerReader(bench.addresses.kafka_bootstrap, bench.prefix, keep=keep)
     try:
         _go(process)
@@ -226,7 +253,7 @@ def _run_load(
 
 
 def _start_load(
-    bench: Bench, seed: int, first: int, records: int, rate_per_s: int
+    bench: Bench, seed: int, first: int, records: int, rate_per_s: int, trace_every: int = 0
 ) -> subprocess.Popen[str]:
     order = LoadOrder(
         bootstrap=bench.addresses.kafka_bootstrap,
@@ -236,6 +263,7 @@ def _start_load(
         first=first,
         records=records,
         rate_per_s=rate_per_s,
+        trace_every=trace_every,
     )
     process = subprocess.Popen(
         [

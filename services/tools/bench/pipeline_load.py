@@ -7,6 +7,7 @@ line on standard input, and ends with one line of JSON.
 
 import sys
 import time
+from collections.abc import Callable
 from itertools import chain, islice
 from typing import Final
 
@@ -31,6 +32,8 @@ class LoadOrder(msgspec.Struct, frozen=True):
     """Skip so many records of the crowd's stream: an earlier load published them."""
     records: int
     rate_per_s: int
+    trace_every: int = 0
+    """The first of so many has a trace of its own; 0: none has."""
 
 
 class LoadResult(msgspec.Struct, frozen=True):
@@ -51,10 +54,23 @@ def publish_load(order: LoadOrder) -> None:
     print("ready", flush=True)  # noqa: T201 - the protocol with the parent process
     sys.stdin.readline()
     t0_s = time.time()
-    published = publish(publisher, codec, chain(ahead, stream), order.rate_per_s)
+    trace_of = trace_maker(order.trace_every)
+    published = publish(publisher, codec, chain(ahead, stream), order.rate_per_s, trace_of=trace_of)
     late_us = published.lateness.max_us if published.lateness is not None else 0
     result = LoadResult(t0_s, late_us / 1_000)
     print(msgspec.json.encode(result).decode(), flush=True)  # noqa: T201 - the same
+
+
+def trace_maker(every: int) -> Callable[[int], bytes | None]:
+    """What gives the record of a place the header of its trace."""
+    if not every:
+        return lambda _: None
+    return lambda place: _header(place) if place % every == 0 else None
+
+
+def _header(place: int) -> bytes:
+    # Told apart by the place, and never zero; what else the digits are, nobody cares.
+    return b"00-%032x-%016x-01" % (place + 1, place + 1)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ once what is due and says how late it was. A slow exchange shows as latency, nev
 import time
 from array import array
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from confluent_kafka import KafkaError, Producer
 
 from services.runtime.errors import RetriableError
+from services.runtime.traces import HEADER
 from services.tools.market.simulator import Outbound
 from services.wire.codec import Codec
 from services.wire.topics import CONTROLS, ORDERS
@@ -86,21 +87,25 @@ class Publisher:
             }
         )
 
-    def send(self, key: str, value: bytes, partition: int | None = None) -> None:
+    def send(
+        self,
+        key: str,
+        value: bytes,
+        partition: int | None = None,
+        traceparent: bytes | None = None,
+    ) -> None:
         """Hand one record for `orders` over; blocks while the local queue is full.
 
         Without a partition the library's default partitioner chooses one by the key.
         """
+        more: dict[str, Any] = {} if partition is None else {"partition": partition}
+        if traceparent is not None:
+            more["headers"] = [(HEADER, traceparent)]
         while True:
             try:
-                if partition is None:
-                    self._producer.produce(
-                        self._orders, value, key.encode(), on_delivery=self._confirm
-                    )
-                else:
-                    self._producer.produce(
-                        self._orders, value, key.encode(), partition, on_delivery=self._confirm
-                    )
+                self._producer.produce(
+                    self._orders, value, key.encode(), on_delivery=self._confirm, **more
+                )
             except BufferError:
                 self._producer.poll(_WAIT_MAX_S)
             else:
@@ -151,10 +156,12 @@ def publish(
     outbounds: Iterable[Outbound],
     rate: float,
     progress: Progress = lambda _sent: None,
+    trace_of: Callable[[int], bytes | None] = lambda _sent: None,
 ) -> Published:
     """Send a stream at `rate` records a second (0: as fast as the library takes them).
 
-    Each command's event time is its intended time. Blocks until all is confirmed.
+    Each command's event time is its intended time; `trace_of` gives the header of a trace to the
+    record of each place. Blocks until all is confirmed.
 
     Raises:
         RetriableError: some records were not confirmed.
@@ -172,7 +179,8 @@ def publish(
             late_us.append(_wait_until(publisher, start_ns + intended_ns))
         else:
             intended_ns = time.monotonic_ns() - start_ns
-        publisher.send(outbound.key, encode(codec, outbound, start_us + intended_ns // _NS_PER_US))
+        value = encode(codec, outbound, start_us + intended_ns // _NS_PER_US)
+        publisher.send(outbound.key, value, traceparent=trace_of(sent))
         sent += 1
         by_kind[outbound.kind] = by_kind.get(outbound.kind, 0) + 1
         dead_letters += outbound.is_junk

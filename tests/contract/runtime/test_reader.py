@@ -3,7 +3,7 @@
 import pytest
 
 from services.runtime.errors import HistoryLostError
-from services.runtime.ports import TopicPartition
+from services.runtime.ports import Outgoing, TopicPartition
 from tests.support.log_worlds import Member, World, ends_at, outgoing, poll_until, read_range
 
 OUT = TopicPartition("out", 0)
@@ -121,3 +121,21 @@ def test_a_reader_left_in_the_middle_reads_another_range(world: World) -> None:
     assert first[0].value == b"x"
     other = TopicPartition("other", 0)
     assert [r.value for r in read_range(reader, other, 0, 1)] == [b"y"]
+
+
+def test_the_header_of_a_trace_travels_beside_the_record_and_only_with_its_own(
+    world: World,
+) -> None:
+    header = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    world.topic("out")
+    member = Member(world, ["out"])
+    producer = world.producer()
+    producer.initialise()
+    producer.begin()
+    producer.send([Outgoing("out", 0, b"k", b"1", header), Outgoing("out", 0, b"k", b"2")])
+    producer.commit()
+    poll_until(lambda: len(member.records) == 2, [member])
+    reader = world.reader()
+    assert ends_at(reader, OUT, 3)
+    for found in (member.records, read_range(reader, OUT, 0, 3)):
+        assert [(one.value, one.traceparent) for one in found] == [(b"1", header), (b"2", None)]
