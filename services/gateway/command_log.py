@@ -117,7 +117,7 @@ class KafkaCommandLog:
             if traceparent is None:
                 self._producer.produce(self._topic, value, key, partition, on_delivery)
             else:
-                headers = [(HEADER, traceparent)]
+                headers: dict[str, str | bytes | None] = {HEADER: traceparent}
                 self._producer.produce(
                     self._topic, value, key, partition, on_delivery, headers=headers
                 )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
@@ -250,8 +250,9 @@ def known_ends(
 def to_traced_record(message: Message, plain_names: Mapping[str, str]) -> Record:
     """As `to_record`, with the header of its trace, if it has one of that length."""
     record = to_record(message, plain_names)
-    for name, value in message.headers() or ():
-        if name == HEADER and isinstance(value, bytes) and len(value) == HEADER_BYTES:
+    found = cast("list[tuple[str, bytes | None]] | None", message.headers())
+    for name, value in found or ():
+        if name == HEADER and value is not None and len(value) == HEADER_BYTES:
             return msgspec.structs.replace(record, traceparent=value)
     return record
 
@@ -466,7 +467,7 @@ def _produce(producer: Producer, topic: str, record: Outgoing) -> None:
     if record.traceparent is None:
         producer.produce(topic, record.value, record.key, record.partition)
         return
-    headers = [(HEADER, record.traceparent)]
+    headers: dict[str, str | bytes | None] = {HEADER: record.traceparent}
     producer.produce(topic, record.value, record.key, record.partition, headers=headers)
 
 
