@@ -47,14 +47,14 @@ def up(
         ),
     ] = False,
     gateways: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             max=8,
             help="Processes of the gateway, on one port [OUTCRY_GATEWAYS, else 1].",
             show_default=False,
         ),
-    ] = 0,
+    ] = None,
     fetch_only: Annotated[
         bool, typer.Option("--fetch-only", help="Download what is missing and start nothing.")
     ] = False,
@@ -67,7 +67,7 @@ def up(
         settings = _settings()
         if standby:
             settings = settings.model_copy(update={"standby": True})
-        if gateways:
+        if gateways is not None:
             settings = settings.model_copy(update={"gateways": gateways})
         stack = _stack(settings, rooms)
         display = Display()
