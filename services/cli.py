@@ -47,6 +47,7 @@ _EXTRAS: Final = {
     "sklearn": "trainer",
     "sqlalchemy": "models",
     "threadpoolctl": "trainer",
+    "websockets": "tools",
     "xgboost": "models",
 }
 """Which part of the product brings a library that a room alone does not need."""

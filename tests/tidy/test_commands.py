@@ -17,7 +17,7 @@ PLANTED_PAGES: list[tuple[Lint, str]] = [
     (wrong_commands, "Run `outcry simulate --seed seven`."),
     (wrong_commands, "Run `outcry order place | nosuch`."),
     (wrong_commands, "Run `outcry up\n--nosuch`."),
-    (wrong_commands, "```sh\noutcry order place AAPL BUY 100\n```"),
+    (wrong_commands, "```sh\noutcry order place AAPL BUY\n```"),
     (wrong_commands, "```sh\nOUTCRY_HOME=x .venv/bin/outcry up --nosuch   # a remark\n```"),
     (wrong_commands, "```sh\necho x | outcry dlq --nosuch\n```"),
     (wrong_commands, "```sh\noutcry accounts open alice \\\n  --nosuch 1\n```"),

@@ -18,6 +18,8 @@ from tests.tidy.tree import ROOT
 # What every installation has; all other packages are parts with extras of their own.
 GROUND = {"domain", "featuresets", "wire", "runtime"}
 PARTS = sorted({file.parent.name for file in ROOT.glob("services/*/__init__.py")} - GROUND)
+# Imported only where traces are wanted; what they need is the extra `tracing`.
+TRACING = {"services.runtime.spans", "services.gateway.command_traces"}
 COUNT_SCHEMAS = """
 import services
 from services.wire.schemas import load_schemas
@@ -75,8 +77,26 @@ def test_an_import_that_is_not_promised_is_found() -> None:
     assert "fastavro" in imported_distributions("services.wire") - (promised(set()) - {"fastavro"})
 
 
+def test_what_only_traces_need_is_reached_where_they_are_opened_and_nowhere_else() -> None:
+    openers = {"services.runtime.traces", "services.gateway.service"}
+    whole = build()
+    for module in TRACING:
+        assert whole.find_modules_that_directly_import(module) <= openers | TRACING
+    extra = promised({"tracing"}) - promised(set())
+    assert extra and all(name.startswith("opentelemetry-") for name in extra)  # noqa: PT018
+    importers = whole.find_modules_that_directly_import("opentelemetry")
+    assert importers == TRACING
+
+
 @cache
 def graph() -> grimp.ImportGraph:
+    found = build()
+    for module in TRACING:
+        found.remove_module(module)
+    return found
+
+
+def build() -> grimp.ImportGraph:
     return grimp.build_graph(
         "services",
         include_external_packages=True,

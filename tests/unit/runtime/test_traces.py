@@ -1,5 +1,7 @@
 """How a room carries traces: past its fold, beside its records, and out of no replay's way."""
 
+import subprocess
+import sys
 from typing import Final
 
 import pytest
@@ -128,3 +130,29 @@ def test_a_collector_that_is_away_holds_nobody_up() -> None:
 def test_without_an_address_nobody_asks_for_traces() -> None:
     settings = RoomSettings(kafka_bootstrap="127.0.0.1:1", registry_url="http://127.0.0.1:1")
     assert open_room_traces("sums", settings) is None
+
+
+WITHOUT_OPENTELEMETRY: Final = """
+import sys
+sys.modules["opentelemetry.sdk"] = sys.modules["opentelemetry.exporter"] = None
+from services.gateway.service import Service
+from services.matcher.service import make_folds
+from services.runtime.errors import ConfigurationError
+from services.runtime.settings import RoomSettings
+from services.runtime.traces import open_room_traces
+told = {"kafka_bootstrap": "127.0.0.1:1", "registry_url": "http://127.0.0.1:1"}
+assert open_room_traces("matcher", RoomSettings(**told)) is None
+try:
+    open_room_traces("matcher", RoomSettings(**told, traces_endpoint="http://127.0.0.1:1"))
+except ConfigurationError as error:
+    print(error)
+"""
+
+
+def test_a_room_without_opentelemetry_runs_and_says_what_is_missing_where_traces_are_wanted() -> (
+    None
+):
+    said = subprocess.run(
+        [sys.executable, "-c", WITHOUT_OPENTELEMETRY], check=True, capture_output=True, text=True
+    ).stdout
+    assert "pip install 'outcry[tracing]'" in said
