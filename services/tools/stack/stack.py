@@ -225,6 +225,7 @@ class RoomSet(Stack):
         port_base: int | None = None,
         *,
         standby: bool = False,
+        gateways: int = 1,
     ) -> None:
         name = topic_prefix.strip(".-")
         if not name:
@@ -243,6 +244,7 @@ class RoomSet(Stack):
                 rooms=rooms,
                 frozen_timeout_s=settings.frozen_timeout_s,
                 standby=standby,
+                gateways=gateways,
             )
         )
 

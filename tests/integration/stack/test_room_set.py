@@ -1,18 +1,23 @@
 """Second sets of rooms, and who holds a stack: on the session's infrastructure."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import msgspec
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from services.client import SigningKey
+from services.client.keys import Signer
 from services.tools.stack.errors import StackError, StartError
 from services.tools.stack.identity import is_alive
+from services.tools.stack.settings import PORT_OFFSETS
 from services.tools.stack.stack import RoomSet, Stack
 from services.tools.stack.status import State, read_live_status
 from tests.support.stack_fixture import StackInfra
@@ -97,3 +102,47 @@ def test_the_preparation_makes_topics_schemas_and_tables(stack_infra: StackInfra
         ).fetchone()
     assert tables is not None
     assert tables[0] > 0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_gateways_on_one_port_all_answer_and_take_a_signed_request_once_together(
+    stack_infra: StackInfra,
+) -> None:
+    prefix = "gateways."
+    with RoomSet(stack_infra.settings, prefix, ("gateway",), gateways=2) as rooms:
+        plan = rooms.plan
+        url = f"http://127.0.0.1:{plan.port_base + PORT_OFFSETS['gateway']}"
+        told = os.environ | {
+            "OUTCRY_HOME": plan.home,
+            "OUTCRY_PG_DSN": plan.addresses.pg_dsn,
+            "OUTCRY_TOPIC_PREFIX": prefix,
+        }
+        outcry = str(Path(sys.executable).with_name("outcry"))
+        create = [outcry, "keys", "create", "--account", "alice", "--scope", "read", "--json"]
+        said = subprocess.run(create, env=told, check=True, capture_output=True, text=True).stdout
+        made = json.loads(said)
+        signer = Signer(SigningKey(made["key_id"], made["signing_secret"]))
+
+        def ask(headers: dict[str, str]) -> str:
+            """What a gateway says over a connection of its own."""
+            answer = httpx.get(f"{url}/account", headers=headers, timeout=60)
+            return str(answer.json().get("reason"))
+
+        def both_know_the_key() -> bool:
+            return {ask(signer.headers("GET", "/account")) for _ in range(20)} == {
+                "UNKNOWN_ACCOUNT"
+            }
+
+        wait_until(both_know_the_key, "the key to be known")
+        again = signer.headers("GET", "/account")
+        reasons = [ask(again) for _ in range(20)]
+        policy = httpx.get(f"{url}/time", timeout=60).headers["RateLimit-Policy"]
+        counts = [
+            httpx.get(f"http://127.0.0.1:{plan.port_base + PORT_OFFSETS[name]}/metrics", timeout=60)
+            for name in ("gateway-metrics", "gateway-2")
+        ]
+    assert reasons == ["UNKNOWN_ACCOUNT", *["SIGNATURE_REUSED"] * 19]
+    assert policy == '"address";q=10000;w=10'
+    for one in counts:
+        assert "outcry_gateway_requests_total{" in one.text
