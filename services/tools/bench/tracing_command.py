@@ -14,7 +14,7 @@ def bench_tracing(
     latency_rate: Annotated[int, typer.Option(min=1, help="Commands a second.")] = 300,
     latency_commands: Annotated[int, typer.Option(min=300)] = 3_000,
     offered: Annotated[int, typer.Option(min=1, help="Commands a second, open-loop.")] = 5_000,
-    commands: Annotated[int, typer.Option(min=5_000, help="Of the throughput load.")] = 40_000,
+    commands: Annotated[int, typer.Option(min=20_000, help="Of the throughput load.")] = 40_000,
     json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """What traces cost the rooms: off, for one command in a hundred, for each, in turn."""
