@@ -20,6 +20,7 @@ from rich.table import Table
 from services.domain.genesis import default_genesis
 from services.runtime.ports import TopicPartition
 from services.tools.bench.deployment import Bench, open_bench
+from services.tools.bench.frame import Say
 from services.tools.market.publish import Publisher, publish
 from services.tools.market.simulator import Crowd
 from services.tools.operate.connect import Deployment
@@ -38,8 +39,6 @@ from services.tools.proof.audit_run import (
 
 _ROOMS = ("ingest", "risk", "matcher", "recorder")
 _QUIET_TIMEOUT_S = 600.0
-
-type Say = Callable[[str], None]
 
 
 class Rate(msgspec.Struct, frozen=True):

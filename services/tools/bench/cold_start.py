@@ -6,7 +6,7 @@ room's partitions with the runtime's own `Restorer`, from real Kafka or real Pos
 
 import multiprocessing
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +30,7 @@ from services.runtime.room import ProcessPacer
 from services.runtime.snapshots import PostgresSnapshots
 from services.runtime.telemetry import Telemetry, configure_logging
 from services.tools.bench.cold_start_log import STATEFUL, CommittedLog
+from services.tools.bench.frame import Say
 from services.tools.stack.deployment import create_topics, migrate_database
 from services.tools.stack.plan import Addresses
 from services.tools.stack.portcheck import find_free_base
@@ -44,7 +45,6 @@ _SESSION_TIMEOUT_S: Final = 120
 _MIB: Final = 1024 * 1024
 PROJECTED_COMMANDS: Final = (1_000_000, 10_000_000, 100_000_000)
 
-type Say = Callable[[str], None]
 type Source = Literal["log", "archive", "snapshot"]
 
 

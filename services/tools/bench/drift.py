@@ -1,12 +1,12 @@
 """`outcry bench drift`: a reference calibrated and a window judged, each try in its own process."""
 
 import os
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from rich.table import Table
 
+from services.tools.bench.frame import Say
 from services.tools.bench.tries import Spread, cell_of, spread_of, try_apart
 
 _TRY_TIMEOUT_S: Final = 1_800
@@ -41,7 +41,7 @@ def run_drift_bench(
     window_s: int,
     seed: int,
     repeats: int,
-    tell: Callable[[str], None],
+    tell: Say,
 ) -> DriftFigures:
     """Do it so many times.
 

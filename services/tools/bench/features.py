@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from rich.table import Table
 from services.featuresets.microstructure_v1 import MICROSTRUCTURE_V1
 from services.tools.bench.feature_flow import save_trades
 from services.tools.bench.feature_worker import WAYS
+from services.tools.bench.frame import Say
 from services.tools.vectorfold.made_trades import make_trades
 
 TOLERANCE_UNITS: Final = 2
@@ -81,7 +82,7 @@ def run_features_bench(
     mean_gap_ms: int,
     seed: int,
     repeats: int,
-    tell: Callable[[str], None],
+    tell: Say,
 ) -> FeatureFigures:
     """Time every way so many times. Some seconds a way and repeat for each million trades.
 

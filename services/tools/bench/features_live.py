@@ -14,7 +14,7 @@ runs faster than the clock, so that there are more rows than five a second to me
 import random
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import quantiles
 from typing import Final
@@ -29,6 +29,7 @@ from services.domain.genesis import default_genesis
 from services.domain.origin import Origin
 from services.tools.bench.answers import AnswerReader
 from services.tools.bench.deployment import Bench, open_bench
+from services.tools.bench.frame import Say
 from services.tools.bench.freshness import Freshness, Poller, freshness
 from services.wire.codec import Codec
 from services.wire.topics import FEATURES, TRADES
@@ -45,7 +46,6 @@ _IDLE_S: Final = 3.0
 _TIMEOUT_S: Final = 600.0
 _ANSWER_WAIT_S: Final = 30.0
 
-type Say = Callable[[str], None]
 type Place = tuple[int, int]
 """Partition and offset of a trade."""
 

@@ -12,7 +12,7 @@ No room reads the orders meanwhile: what they cost is told by `outcry bench pipe
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 from rich.table import Table
 
+from services.tools.bench.frame import Say
 from services.tools.bench.gateway_load import Kind, LoadOrder, LoadResult
 from services.tools.bench.servers import Server, free_port, started, wait_until_ok
 from services.tools.bench.tries import Spread, cell_of, spread_of, try_apart
@@ -41,8 +42,6 @@ BARE: Final = "bare"
 OURS: Final = "ours"
 THEIRS: Final = "theirs"
 PEER: Final = "matching_engine"
-
-type Say = Callable[[str], None]
 
 
 class GatewayOrder(msgspec.Struct, frozen=True):
@@ -179,7 +178,7 @@ def _theirs(home: Path) -> Iterator[Server]:
 def gateway_table(report: GatewayReport) -> Table:
     """For people."""
     table = Table(
-        "way", "answers/s [least, most]", "p50 [least, most]", "its processor time an answer",
+        "way", "answers/s (least, most)", "p50 (least, most)", "its processor time an answer",
         "failed", title="bench gateway",
     )  # fmt: skip
     for way in report.ways:

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from services.featuresets import SETS
 from services.models.vector import inputs_of
+from services.tools.bench.frame import Say
 from services.tools.bench.inference_load import OK, Ask, Line, Load, offer
 from services.tools.bench.inference_stage import (
     FEATURE_SET,
@@ -45,8 +46,6 @@ from services.tools.stack.stack import running_stack
 _PREFIX: Final = "bench."
 _BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _WARM_UP_S: Final = 3.0
-
-type Say = Callable[[str], None]
 
 
 class InferenceOrder(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from rich.table import Table
 
 from services.featuresets.microstructure_v1 import MICROSTRUCTURE_V1
+from services.tools.bench.frame import Say
 from services.tools.bench.join_lake import JoinLake, make_labels, make_lake
 from services.tools.bench.join_worker import FEAST_TTL, WAYS, load_table, save_table
 
@@ -88,7 +89,7 @@ class _Failed(Exception):  # noqa: N818 - an outcome of a way, told beside the o
     pass
 
 
-def run_join_bench(order: JoinOrder, tell: Callable[[str], None]) -> JoinFigures:
+def run_join_bench(order: JoinOrder, tell: Say) -> JoinFigures:
     """Make the lake, which takes a minute for some ten million rows, and time every way.
 
     Raises:

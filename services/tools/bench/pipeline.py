@@ -12,17 +12,19 @@ On a stack of its own with fresh topics, in one run:
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import quantiles
 from typing import Final
 
 import msgspec
+from rich.table import Table
 
 from services.domain.genesis import default_genesis
 from services.tools.bench.answers import AnswerReader
 from services.tools.bench.deployment import Bench, open_bench
+from services.tools.bench.frame import Say
 from services.tools.bench.log_reference import LogReference, measure_log
 from services.tools.bench.pipeline_load import LoadOrder, LoadResult
 from services.tools.market.simulator import Crowd
@@ -36,8 +38,6 @@ _SLICES: Final = 10
 _IDLE_S: Final = 3.0
 _TIMEOUT_S: Final = 1_800.0
 _SAMPLE_S: Final = 5.0
-
-type Say = Callable[[str], None]
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -313,3 +313,35 @@ def _command_ids(seed: int, first: int, records: int) -> dict[str, int]:
 def _require_all_answered(wanted: Mapping[str, int], answered: Mapping[str, float]) -> None:
     missing = [command_id for command_id in wanted if command_id not in answered]
     assert not missing, f"{len(missing)} commands stayed unanswered, first {missing[:3]}"
+
+
+def pipeline_table(report: PipelineReport) -> Table:
+    """The figures for people."""
+    table = Table("figure", "value", "spread", title="bench pipeline")
+    latency, throughput, reference = report.latency, report.throughput, report.reference
+    table.add_row(
+        f"order to execution at {latency.rate_per_s}/s, p50",
+        f"{latency.p50_ms:.1f} ms",
+        f"p95 {latency.p95_ms:.1f}, p99 {latency.p99_ms:.1f}, max {latency.max_ms:.1f} ms"
+        f" ({latency.commands:,} commands, generator late by {latency.lateness_max_ms:.1f})",
+    )
+    table.add_row(
+        f"commands answered, {throughput.offered_per_s:,}/s offered",
+        f"{throughput.steady_per_s:,.0f}/s",
+        f"tenths {throughput.min_per_s:,.0f} to {throughput.max_per_s:,.0f},"
+        f" first to last {throughput.whole_per_s:,.0f}/s ({throughput.commands:,} commands)",
+    )
+    for name, cpu_us in sorted(throughput.cpu_us_per_command.items()):
+        table.add_row(f"CPU of {name}", f"{cpu_us:.0f} us/command", "")
+    for room in report.memory:
+        table.add_row(
+            f"memory of {room.room} over {report.memory_commands:,} commands",
+            f"{room.end_mib:.0f} MiB",
+            f"half-way {room.half_mib:.0f}, max {room.max_mib:.0f}, growth {room.growth:+.1%}",
+        )
+    table.add_row(
+        "reference: the log alone, one partition",
+        f"{reference.median_per_s:,.0f}/s",
+        f"{reference.min_per_s:,.0f} to {reference.max_per_s:,.0f} ({reference.records:,} records)",
+    )
+    return table

@@ -17,6 +17,7 @@ from services.domain import origin
 from services.matcher.core import MatcherCore
 from services.risk.core import RiskCore
 from services.runtime.restore import hash_state
+from services.tools.bench.frame import Say
 from services.tools.bench.full_rooms import Inbox, account_commands, matching_commands
 from services.wire.codec import Decoded
 from services.wire.messages import Payload
@@ -52,7 +53,7 @@ class SnapshotFigures(msgspec.Struct, frozen=True):
 
 
 def run_snapshots_bench(
-    sizes: Sequence[int], repeats: int, say: Callable[[str], None] = lambda _line: None
+    sizes: Sequence[int], repeats: int, say: Say = lambda _line: None
 ) -> list[SnapshotFigures]:
     """Fill, dump and load each room at each size. A million orders take a minute and 3 GB.
 

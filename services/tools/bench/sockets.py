@@ -9,7 +9,7 @@ slowness.
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -24,6 +24,7 @@ from services.domain.events import BookDepth, Level
 from services.domain.genesis import TICKERS
 from services.domain.origin import MATCHING, Origin
 from services.runtime.registry import load_codec
+from services.tools.bench.frame import Say
 from services.tools.bench.gateway import gateway
 from services.tools.bench.servers import Server
 from services.tools.bench.sockets_load import SocketsOrder, SocketsResult
@@ -44,8 +45,6 @@ _SETTLE_S: Final = 2.0
 _ANSWER_S: Final = 120.0
 _PRICE: Final = 1_870_000
 _CENT: Final = 100
-
-type Say = Callable[[str], None]
 
 
 class SocketsPlan(msgspec.Struct, frozen=True):

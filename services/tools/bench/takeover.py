@@ -27,6 +27,7 @@ from services.domain import origin
 from services.domain.commands import CancelOrder
 from services.domain.ids import make_order_id
 from services.runtime.registry import load_codec
+from services.tools.bench.frame import Say
 from services.tools.bench.full_rooms import (
     Inbox,
     account_commands,
@@ -43,8 +44,6 @@ from services.wire.codec import Codec
 from services.wire.messages import Payload
 
 type RoomName = Literal["matcher", "risk"]
-type Say = Callable[[str], None]
-
 _BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _PROBE_S: Final = 0.005
 _ANSWER_WAIT_S: Final = 60.0

@@ -7,13 +7,13 @@ before the clock starts.
 
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from rich.table import Table
 
+from services.tools.bench.frame import Say
 from services.tools.bench.training_lake import make_lake
 from services.tools.bench.tries import Spread, cell_of, spread_of, try_apart
 
@@ -57,7 +57,7 @@ def run_training_bench(
     seed: int,
     budget: int,
     repeats: int,
-    tell: Callable[[str], None],
+    tell: Say,
 ) -> TrainingFigures:
     """Time both ways so many times.
 
