@@ -66,7 +66,7 @@ def test_a_wheel_carries_the_code_and_none_of_the_tests(installed: Path) -> None
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_installs_alone_with_its_extra(part: str) -> None:
-    of_tools = {"stack", "tools", "online", "models", "trainer", "drift"}
+    of_tools = {"bench", "stack", "tools", "online", "models", "trainer", "drift"}
     extras = of_tools if part == "tools" else {part}
     missing = imported_distributions(f"services.{part}") - promised(extras)
     assert not missing, f"not in pyproject.toml's extra {' or '.join(sorted(extras))}: {missing}"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from services.tools.bench import model_commands
+from services.tools.bench import model_commands, more_commands
 from services.tools.bench.frame import Json, Repeats, Seed, measure, numbers
 from services.tools.bench.tracing_command import bench_tracing
 
@@ -14,6 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure, with the spread and a ref
 def register(parent: typer.Typer) -> None:
     """Add `bench` to the command line."""
     app.command("tracing")(bench_tracing)
+    more_commands.register(app)
     model_commands.register(app)
     parent.add_typer(app, name="bench")
 

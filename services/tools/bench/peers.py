@@ -1,0 +1,166 @@
+"""`outcry bench peers`: others beside us, on the same flow, in one run on one machine.
+
+Matching in one process, the log alone, orders over HTTP, and predictions over HTTP. Who lacks a
+guarantee that ours has is told so in its row: a faster row that keeps less is no better one.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from rich.table import Table
+
+from services.runtime.registry import load_codec
+from services.tools.bench.frame import Say
+from services.tools.bench.gateway import BARE, OURS, THEIRS, GatewayOrder, run_gateway_bench
+from services.tools.bench.inference import (
+    OURS_SLOWLY,
+    REFERENCE,
+    InferenceOrder,
+    run_inference_bench,
+)
+from services.tools.bench.log_reference import measure_log
+from services.tools.bench.peer_log import measure_perf_tools
+from services.tools.bench.peer_matchers import compare_matchers
+from services.tools.bench.tries import Spread
+from services.tools.stack.deployment import register_schemas
+from services.tools.stack.portcheck import find_free_base
+from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.stack import running_stack
+
+_BASES: Final = range(24_000, 32_000, PORT_SPAN)
+_PREFIX: Final = "bench."
+_RECORD_BYTES: Final = 100
+"""About what a command of the crowd has in Avro."""
+
+MATCHING: Final = "matching, in one process"
+LOG: Final = "the log alone, one partition, acks=all"
+ORDERS: Final = "orders over HTTP, durable"
+PREDICTIONS: Final = "predictions over HTTP"
+TASKS: Final = {"matching": MATCHING, "log": LOG, "orders": ORDERS, "predictions": PREDICTIONS}
+
+_LACKS: Final = {
+    BARE: "everything but the body's shape: writes nothing, no keys, no limits",
+    OURS: "",
+    THEIRS: "risk limits, keys, ids under which an order sent again is the same one; it fsyncs,"
+    " which Kafka here does not",
+    OURS_SLOWLY: "",
+    REFERENCE: "how old features may be, refusals by name, a model taken over while it serves,"
+    " a record of what was said",
+}
+
+
+class PeerRow(msgspec.Struct, frozen=True):
+    """One figure of one of them."""
+
+    task: str
+    who: str
+    figure: Spread | None
+    """None: it is not installed."""
+    unit: str
+    lacks: str
+    """Of what ours does in the same place."""
+
+
+class PeersOrder(msgspec.Struct, frozen=True):
+    """What to run."""
+
+    home: Path
+    seed: int
+    tasks: tuple[str, ...]
+    """Of `TASKS`, by their short names."""
+    repeats: int = 3
+    orders: int = 30_000
+    """Of the matching engines' flow."""
+    records: int = 200_000
+    """Of the perf tools."""
+    seconds: float = 10.0
+    """Of each way over HTTP, in each repeat."""
+
+
+def run_peers_bench(order: PeersOrder, say: Say) -> list[PeerRow]:
+    """One task after the other; blocks for minutes, and starts a stack for each but matching.
+
+    Raises:
+        StackError: a stack or a tool of Kafka's fails.
+        RuntimeError: two engines trade differently.
+    """
+    steps = {
+        "matching": _matching, "log": _log, "orders": _orders, "predictions": _predictions
+    }  # fmt: skip
+    rows: list[PeerRow] = []
+    for name in order.tasks:
+        say(TASKS[name])
+        home = order.home / name
+        home.mkdir()
+        rows += steps[name](msgspec.structs.replace(order, home=home), say)
+    return rows
+
+
+def _matching(order: PeersOrder, _say: Say) -> Iterator[PeerRow]:
+    found = compare_matchers(order.orders, order.seed, order.repeats)
+    for row in found.rows:
+        yield PeerRow(MATCHING, row.name, row.commands_per_s, "commands/s of a core", row.lacks)
+
+
+def _log(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
+    settings = StackSettings(home=order.home / "stack", port_base=find_free_base(_BASES))
+    with running_stack(settings, rooms=()) as stack:
+        register_schemas(stack.addresses, _PREFIX)
+        bootstrap = stack.addresses.kafka_bootstrap
+        codec = load_codec(stack.addresses.registry_url)
+        ours = measure_log(bootstrap, codec, order.seed)
+        say("Kafka's own tools")
+        theirs = measure_perf_tools(
+            settings, bootstrap, order.records, _RECORD_BYTES, order.repeats
+        )
+    both = Spread(ours.median_per_s, ours.min_per_s, ours.max_per_s)
+    lacks = "folds, limits, transactions, a record in PostgreSQL"
+    unit = f"records/s of {_RECORD_BYTES} bytes"
+    yield PeerRow(LOG, "our client, written and read", both, "records/s", lacks)
+    yield PeerRow(LOG, "kafka-producer-perf-test", theirs.written_per_s, unit, lacks)
+    yield PeerRow(LOG, "kafka-producer-perf-test, 99th", theirs.written_p99_ms, "ms", lacks)
+    yield PeerRow(LOG, "kafka-consumer-perf-test", theirs.read_per_s, unit, lacks)
+
+
+def _orders(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
+    found = run_gateway_bench(
+        GatewayOrder(order.home, order.repeats, order.seconds, steady_seconds=order.seconds), say
+    )
+    names = {BARE: "a bare FastAPI route", OURS: "POST /orders", THEIRS: "matching-engine's server"}
+    for key, name in names.items():
+        way = found.way(key)
+        yield PeerRow(ORDERS, name, way and way.answered_per_s, "answers/s", _LACKS[key])
+        if way is not None:
+            yield PeerRow(ORDERS, name, way.p50_ms, "ms at the median", _LACKS[key])
+
+
+def _predictions(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
+    found = run_inference_bench(InferenceOrder(order.home, seconds=order.seconds, reloads=1), say)
+    for key, name in ((OURS_SLOWLY, "POST /predict"), (REFERENCE, REFERENCE)):
+        load = found.load(key)
+        assert load is not None
+        for which, value in (("50th", load.p50_ms), ("99th", load.p99_ms)):
+            unit = f"ms, {which}, at {load.rate_per_s}/s"
+            yield PeerRow(PREDICTIONS, name, Spread(value, value, value), unit, _LACKS[key])
+
+
+def peers_table(rows: Iterable[PeerRow]) -> Table:
+    """For people."""
+    table = Table(
+        "task", "who", "median (least, most)", "unit", "what it lacks", title="bench peers",
+        show_lines=True,
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(row.task, row.who, spell(row.figure), row.unit, row.lacks or "nothing")
+    return table
+
+
+def spell(figure: Spread | None) -> str:
+    """A figure with its spread, as tables show it."""
+    if figure is None:
+        return "not installed"
+    digits = 0 if figure.median >= 100 else 1 if figure.median >= 10 else 2
+    spelled = [f"{value:,.{digits}f}" for value in (figure.median, figure.low, figure.high)]
+    return spelled[0] if figure.low == figure.high else "{} [{}, {}]".format(*spelled)
