@@ -13,7 +13,7 @@ from services.tools.market.admit import admit_crowd
 from services.tools.operate.exchange import KafkaExchange
 from services.tools.operate.steps import begin
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
-from services.tools.stack.plan import Addresses
+from services.tools.stack.plan import Addresses, Plan
 from services.tools.stack.portcheck import find_free_base
 from services.tools.stack.settings import PORT_SPAN, StackSettings
 from services.tools.stack.stack import RoomSet, Stack, running_stack
@@ -28,11 +28,12 @@ class Bench:
     """What the measurements need of a running deployment."""
 
     def __init__(self, stack: Stack, rooms: RoomSet, codec: Codec) -> None:
-        self.prefix = _PREFIX
+        self.prefix = rooms.plan.topic_prefix
         self.addresses: Addresses = stack.addresses
         self.codec = codec
         self.rooms_home: Path = rooms.home
         """Where the lake and the online store are."""
+        self.plan: Plan = rooms.plan
         self._stacks: tuple[Stack, ...] = (stack, rooms)
 
     def cpu_seconds(self) -> Mapping[str, float]:
@@ -85,17 +86,37 @@ def open_bench(home: Path, rooms: tuple[str, ...], genesis: Genesis, seed: int) 
         StackError: something does not start.
     """
     settings = StackSettings(home=home, port_base=find_free_base(_BASES), topic_prefix="")
-    with running_stack(settings, rooms=()) as stack:
-        addresses = stack.addresses
-        create_topics(addresses, _PREFIX)
-        register_schemas(addresses, _PREFIX)
-        migrate_database(addresses, _PREFIX)
-        begin(addresses, _PREFIX, genesis)
-        codec = load_codec(addresses.registry_url)
-        with (
-            RoomSet(settings, _PREFIX, rooms) as room_set,
-            KafkaExchange(addresses.kafka_bootstrap, _PREFIX, codec) as exchange,
-        ):
-            assert isinstance(room_set, RoomSet)
-            admit_crowd(exchange, seed)
-            yield Bench(stack, room_set, codec)
+    with (
+        running_stack(settings, rooms=()) as stack,
+        open_rooms(stack, settings, _PREFIX, rooms, genesis, seed) as bench,
+    ):
+        yield bench
+
+
+@contextmanager
+def open_rooms(
+    stack: Stack,
+    settings: StackSettings,
+    prefix: str,
+    rooms: tuple[str, ...],
+    genesis: Genesis,
+    seed: int,
+) -> Iterator[Bench]:
+    """The rooms of one deployment on infrastructure that runs, as `open_bench`.
+
+    Raises:
+        StackError: something does not start.
+    """
+    addresses = stack.addresses
+    create_topics(addresses, prefix)
+    register_schemas(addresses, prefix)
+    migrate_database(addresses, prefix)
+    begin(addresses, prefix, genesis)
+    codec = load_codec(addresses.registry_url)
+    with (
+        RoomSet(settings, prefix, rooms) as room_set,
+        KafkaExchange(addresses.kafka_bootstrap, prefix, codec) as exchange,
+    ):
+        assert isinstance(room_set, RoomSet)
+        admit_crowd(exchange, seed)
+        yield Bench(stack, room_set, codec)

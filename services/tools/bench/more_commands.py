@@ -1,10 +1,11 @@
 """`outcry bench ...`: how the exchange grows, breaks and compares, and everything in one run."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.tools.bench.frame import Json, Repeats, Seed, measure
+from services.tools.bench.frame import Json, Repeats, Seed, measure, numbers
 
 Quick = Annotated[bool, typer.Option("--quick", help="Smaller and shorter, for a first look.")]
 
@@ -14,6 +15,10 @@ def register(app: typer.Typer) -> None:
     app.command("stages")(bench_stages)
     app.command("scaling")(bench_scaling)
     app.command("peers")(bench_peers)
+    app.command("rates")(bench_rates)
+    app.command("metrics")(bench_metrics)
+    app.command("saturation")(bench_saturation)
+    app.command("all")(bench_all)
 
 
 def bench_stages(
@@ -86,3 +91,95 @@ def bench_peers(
         ),
         peers_table, json=json,
     )  # fmt: skip
+
+
+def bench_rates(
+    *,
+    rates: Annotated[
+        str, typer.Option(help="Commands a second, separated by commas.")
+    ] = "50,100,300,600,1200",
+    seconds: Annotated[float, typer.Option(min=1, help="Of each rate.")] = 20.0,
+    seed: Seed = 7,
+    json: Json = False,
+) -> None:
+    """Order to execution by rate, open-loop: percentiles from when each command was due."""
+    from services.tools.bench.rates import rates_table, run_rates_bench
+
+    wanted = numbers("--rates", rates)
+    if min(wanted) < 1:
+        raise typer.BadParameter("--rates: at least 1 a second")
+    measure(
+        lambda home, say: run_rates_bench(home, wanted, seconds, seed, say), rates_table, json=json
+    )
+
+
+def bench_metrics(
+    *,
+    commands: Annotated[int, typer.Option(min=1_000, help="Of each load.")] = 60_000,
+    offered: Annotated[int, typer.Option(min=1, help="Commands a second, open-loop.")] = 5_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Of loads with metrics, and without.")] = 3,
+    seed: Seed = 7,
+    json: Json = False,
+) -> None:
+    """What a scrape takes of each room under load, and what counting costs: with and without."""
+    from services.tools.bench.metrics_cost import MetricsOrder, metrics_tables, run_metrics_bench
+
+    measure(
+        lambda home, say: run_metrics_bench(
+            MetricsOrder(home, seed, commands, offered, rounds), say
+        ),
+        metrics_tables, json=json,
+    )  # fmt: skip
+
+
+def bench_saturation(
+    *,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Of the load that is too much.")] = 5.0,
+    times: Annotated[float, typer.Option(min=1, help="Of what is taken at saturation.")] = 2.0,
+    find_seconds: Annotated[
+        float, typer.Option(min=2, help="Of each load before it: calm, and at saturation.")
+    ] = 15.0,
+    json: Json = False,
+) -> None:
+    """Twice what the exchange bears, for minutes; exit code 1 if anything is lost, or it lasts."""
+    from services.tools.bench.saturation import (
+        SaturationOrder,
+        run_saturation_bench,
+        saturation_table,
+    )
+
+    report = measure(
+        lambda home, say: run_saturation_bench(
+            SaturationOrder(home, minutes * 60, times, find_seconds), say
+        ),
+        saturation_table, json=json,
+    )  # fmt: skip
+    raise typer.Exit(0 if report.is_sound else 1)
+
+
+def bench_all(
+    *,
+    quick: Quick = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this benchmark; may be repeated.")
+    ] = None,
+    results: Annotated[
+        Path, typer.Option(help="Folder for benchmarks-run.json and the page drawn from it.")
+    ] = Path("results"),
+) -> None:
+    """Every benchmark of the exchange, each in its own process, and one page of what they found."""
+    from rich.console import Console
+
+    from services.tools.bench.run_all import ENTRIES, JSON_NAME, PAGE_NAME, run_all
+    from services.tools.bench.run_page import write_page
+
+    names = [entry.name for entry in ENTRIES]
+    for name in only or ():
+        if name not in names:
+            raise typer.BadParameter(f"--only: {name!r} is none of {', '.join(names)}")
+    results.mkdir(parents=True, exist_ok=True)
+    progress = Console(stderr=True, highlight=False)
+    run = run_all(quick=quick, only=only or (), folder=results, say=progress.print)
+    write_page(results / JSON_NAME, results / PAGE_NAME)
+    progress.print(f"{results / PAGE_NAME} is drawn from {results / JSON_NAME}")
+    raise typer.Exit(1 if any(found.error for found in run.found) else 0)

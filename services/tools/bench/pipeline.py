@@ -131,31 +131,33 @@ def run_pipeline_bench(order: PipelineOrder, say: Say) -> PipelineReport:
 def measure_flow(bench: Bench, order: PipelineOrder, say: Say) -> tuple[Latency, Throughput]:
     """Latency and throughput of a fresh deployment, after a warm-up. Blocks for minutes."""
     say("warming up")
-    at = _warm_up(bench, order.seed)
+    at = warm_up(bench, order.seed)
     say(f"latency at {order.latency_rate_per_s}/s")
-    latency = _measure_latency(bench, order, at)
+    commands, rate = order.latency_commands, order.latency_rate_per_s
+    latency = measure_latency(bench, order.seed, at, commands, rate, order.trace_every)
     say(f"throughput at {order.offered_per_s}/s offered")
     return latency, _measure_throughput(bench, order, at + order.latency_commands)
 
 
-def _warm_up(bench: Bench, seed: int) -> int:
-    _run_load(bench, seed, 0, _WARM_UP, 500, keep=False)
+def warm_up(bench: Bench, seed: int) -> int:
+    """Some seconds of load; how many records of the crowd's stream that took."""
+    run_load(bench, seed, 0, _WARM_UP, 500, keep=False)
     return _WARM_UP
 
 
-def _measure_latency(bench: Bench, order: PipelineOrder, first: int) -> Latency:
-    rate = order.latency_rate_per_s
-    reader, result = _run_load(
-        bench,
-        order.seed,
-        first,
-        order.latency_commands,
-        rate,
-        keep=True,
-        trace_every=order.trace_every,
+def measure_latency(
+    bench: Bench, seed: int, first: int, commands: int, rate: int, trace_every: int = 0
+) -> Latency:
+    """Answers of a part of the crowd's stream, at a rate a second, from when each was due.
+
+    Raises:
+        AssertionError: a command stayed unanswered.
+    """
+    reader, result = run_load(
+        bench, seed, first, commands, rate, keep=True, trace_every=trace_every
     )
     answered = reader.first_answers(bench.codec)
-    wanted = _command_ids(order.seed, first, order.latency_commands)
+    wanted = _command_ids(seed, first, commands)
     _require_all_answered(wanted, answered)
     delays = [
         (answered[command_id] - (result.t0_s + place / rate)) * 1_000
@@ -175,7 +177,7 @@ def _measure_latency(bench: Bench, order: PipelineOrder, first: int) -> Latency:
 
 def _measure_throughput(bench: Bench, order: PipelineOrder, first: int) -> Throughput:
     before = bench.cpu_seconds()
-    reader, result = _run_load(
+    reader, result = run_load(
         bench,
         order.seed,
         first,
@@ -230,7 +232,7 @@ def _measure_memory(bench: Bench, order: PipelineOrder, first: int) -> list[Memo
     ]
 
 
-def _run_load(
+def run_load(
     bench: Bench,
     seed: int,
     first: int,
@@ -240,6 +242,17 @@ def _run_load(
     keep: bool,
     trace_every: int = 0,
 ) -> tuple[AnswerReader, LoadResult]:
+    """Publish a part of the crowd's stream open-loop, and wait until the answers have stopped.
+
+    Args:
+        bench: what is loaded.
+        seed: of the crowd.
+        first: skip so many records of its stream.
+        records: publish so many.
+        rate_per_s: at times fixed beforehand.
+        keep: whether the reader has the answers afterwards.
+        trace_every: begin a trace with each so manieth command; 0: with none.
+    """
     process = _start_load(bench, seed, first, records, rate_per_s, trace_every)
     reader = AnswerReader(bench.addresses.kafka_bootstrap, bench.prefix, keep=keep)
     try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import orjson
 from rich.console import Console
@@ -17,6 +18,7 @@ from services.tools.bench.gateway_load import (
 )
 from services.tools.bench.sockets_load import Ear
 from services.tools.bench.tries import Spread
+from services.tools.proof.chaos.acks import AckReader
 
 
 @asynccontextmanager
@@ -76,6 +78,31 @@ async def test_a_server_that_is_gone_fails_and_ends_the_load() -> None:
                 task.cancel()
         found = await asyncio.wait_for(load, 20)
     assert found.failed == 4
+
+
+async def test_who_waits_too_long_is_given_up_and_never_sent(tmp_path: Path) -> None:
+    # 4 lines of 50 ms each answer 80 a second; twice as many come, and wait for 100 ms at most.
+    acks = tmp_path / "acks"
+    async with server(wait_s=0.05, fails_every=7) as port:
+        found = await offer(LoadOrder(port, "ours", "r", 4, 1, 160, patience_s=0.1, acks=str(acks)))
+    assert found.given_up > 20
+    assert found.requests + found.given_up == 160
+    assert found.statuses == {"202": found.requests - found.failed, "503": found.failed}
+    promised = list(AckReader(acks).fresh())
+    assert len(promised) == found.requests - found.failed > 0
+    assert {ack.account for ack in promised} == {"alice"}
+    assert len({ack.command_id for ack in promised}) == len(promised)
+
+
+async def test_a_server_that_is_gone_ends_a_steady_load_too() -> None:
+    async with server() as port:
+        load = asyncio.create_task(offer(order(port, rate=50, seconds=1)))
+        await asyncio.sleep(0.2)
+        for task in asyncio.all_tasks():
+            if "answer" in repr(task.get_coro()):
+                task.cancel()
+        found = await asyncio.wait_for(load, 20)
+    assert found.statuses["0"] == 4
 
 
 def test_every_order_has_an_id_of_its_own_and_prices_that_rest() -> None:

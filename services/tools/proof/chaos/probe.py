@@ -149,6 +149,23 @@ class Probe:
         moments = [since_s, *sorted(heard), until_s]
         return max(late - early for early, late in pairwise(moments))
 
+    def delays(self, since_s: float, until_s: float) -> list[tuple[float, float]]:
+        """Of each trade: when its order was sent, and after how many seconds it was readable.
+
+        Those sent between two moments (Unix time), of the last 20,000 trades.
+        """
+        with self._lock:
+            heard = list(self._trades)
+        return [
+            (sent_s, heard_s - sent_s) for sent_s, heard_s in heard if since_s <= sent_s < until_s
+        ]
+
+    def heard(self, since_s: float, until_s: float) -> list[float]:
+        """The delays, in seconds, of trades that became readable between two moments."""
+        with self._lock:
+            heard = list(self._trades)
+        return [heard_s - sent_s for sent_s, heard_s in heard if since_s <= heard_s < until_s]
+
     def _first(self, kept: Heard, since_s: float, timeout_s: float, what: str) -> float:
         give_up_at_s = time.time() + timeout_s
         while True:

@@ -1,0 +1,103 @@
+"""`outcry bench all`: what it keeps of each benchmark, and the page that is drawn from it."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.table import Table
+
+from services.tools.bench import run_all as module
+from services.tools.bench.log_reference import LogReference
+from services.tools.bench.pipeline import Latency, PipelineReport, Throughput
+from services.tools.bench.run_all import ENTRIES, JSON_NAME, Entry, Found, Machine, Run, run_all
+from services.tools.bench.run_page import _SHOWN, draw_page, limit_of, markdown_of, write_page
+from services.tools.bench.stages import StageCost
+from services.tools.bench.tries import Spread
+from tests.tidy.command_lints import parse
+
+MACHINE = Machine("a processor", 2, 24.0, "Linux", {"Python": "3.13.0"})
+ONE = Spread(1.0, 1.0, 1.0)
+STAGES = msgspec.Raw(msgspec.json.encode([StageCost("risk", ONE, ONE, ONE, 2.5, 300.0)]))
+
+
+def pipeline() -> PipelineReport:
+    return PipelineReport(
+        LogReference(1, 1.0, 1.0, 1.0),
+        Latency(300, 1_000, 50.0, 80.0, 90.0, 100.0, 1.0),
+        Throughput(5_000, 20_000, 4_000.0, 3_900.0, 4_100.0, 3_800.0,
+                   {"kafka": 100.0, "risk": 80.0, "matcher": 20.0}),
+        (),
+        0,
+    )  # fmt: skip
+
+
+def run_of(*found: Found) -> Run:
+    return Run("2026-11-26 21:00", "abc1234", True, MACHINE, list(found))
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_every_entry_is_a_command_that_exists_and_has_a_table(entry: Entry) -> None:
+    assert entry.name in _SHOWN
+    for options in (entry.quick, entry.full):
+        parse(["bench", entry.name, *options])
+
+
+def test_what_a_benchmark_prints_is_kept_and_one_that_fails_keeps_its_cause(
+    tmp_path: Path,
+) -> None:
+    entries = (
+        Entry("stages", "costs", ("--commands", "50", "--repeats", "1"), (), 100),
+        Entry("no-such", "nothing", (), (), 100),
+    )
+    said: list[str] = []
+    run = run_all(quick=True, only=(), folder=tmp_path, say=said.append, entries=entries)
+    assert [one.command for one in run.found] == [
+        "outcry bench stages --commands 50 --repeats 1",
+        "outcry bench no-such",
+    ]
+    assert [bool(one.error) for one in run.found] == [False, True]
+    assert said[-1].startswith("no-such failed: ")
+    kept = msgspec.json.decode((tmp_path / JSON_NAME).read_bytes(), type=Run)
+    assert [one.name for one in kept.found] == ["stages", "no-such"]
+    write_page(tmp_path / JSON_NAME, tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "| ingest | " in page
+    assert "It failed: " in page
+
+
+def test_only_what_was_asked_for_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        module, "_one", lambda entry, _options, command: Found(entry.name, command, 1, 1, STAGES)
+    )
+    run = run_all(quick=False, only=["stages"], folder=tmp_path, say=lambda _line: None)
+    assert [one.name for one in run.found] == ["stages"]
+
+
+def test_the_page_says_machine_commands_and_figures() -> None:
+    page = draw_page(run_of(Found("stages", "outcry bench stages", 12.0, 1.5, STAGES)))
+    assert page.startswith("# A run of all benchmarks\n")
+    assert "a processor, 2 cores, 24 GiB, Linux; Python 3.13.0." in page
+    assert "`outcry bench stages`, 12 s; load average 1.5 as it began." in page
+    assert "| risk | 1.0 (1.0, 1.0) |" in page.replace("[", "(").replace("]", ")")
+    assert "## Where the limit is" not in page
+
+
+def test_the_limit_is_computed_from_each_process_share() -> None:
+    raw = msgspec.Raw(msgspec.json.encode(pipeline()))
+    limit = limit_of(run_of(Found("pipeline", "outcry bench pipeline", 60.0, 1.0, raw)))
+    assert "A command costs 200 us of processor time: kafka 100 us, risk 80 us" in limit
+    assert "2 cores bear at most 10,000/s, the largest part is kafka (50%)" in limit
+    assert "risk, whose one takes 12,500/s" in limit
+    assert limit_of(run_of(Found("pipeline", "x", 1.0, 1.0, msgspec.Raw(b"null"), "it died"))) == ""
+
+
+def test_a_table_for_terminals_becomes_one_of_markdown() -> None:
+    table = Table("a", "b|c", caption="said\nso")
+    table.add_row("1", "2\n3")
+    assert markdown_of(table) == "| a | b\\|c |\n| --- | --- |\n| 1 | 2 3 |\n\nsaid so."
+
+
+def test_figures_of_another_shape_are_refused() -> None:
+    old = Found("stages", "outcry bench stages", 1.0, 1.0, msgspec.Raw(b'[{"stage":"risk"}]'))
+    with pytest.raises(msgspec.ValidationError, match="decode_us"):
+        draw_page(run_of(old))
