@@ -136,12 +136,25 @@ format: setup ## Rewrite the code in the house's format
 	@$(VENV)/bin/ruff check --quiet --fix-only .
 	@$(VENV)/bin/ruff format .
 
+.PHONY: soak
+soak: setup ## Hours of load with a kill every few minutes, figures flat at the end (HOURS=4 SEED=1)
+	@$(OUTCRY) soak --hours $(or $(HOURS),4) --seed $(or $(SEED),1)
+
 ##@ Figures
 
 .PHONY: bench
 bench: setup ## Measure the matcher alone, then the whole pipeline
 	@$(OUTCRY) bench matcher-core
 	@$(OUTCRY) bench pipeline
+
+.PHONY: bench-all
+bench-all: setup ## Every benchmark of the exchange, and one page of what they found (QUICK=1)
+	@$(OUTCRY) bench all $(if $(QUICK),--quick)
+
+.PHONY: load
+load: setup ## Load the running stack, or one of its own (SCENARIO=rest USERS=20 RATE=50 DURATION=60 OWN=1)
+	@$(OUTCRY) load $(or $(SCENARIO),rest) --users $(or $(USERS),20) --rate $(or $(RATE),50) \
+		--duration $(or $(DURATION),60) $(if $(OWN),--own)
 
 ##@ Upkeep
 

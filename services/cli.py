@@ -25,6 +25,7 @@ from services.tools.operate import commands as operate
 from services.tools.operate.errors import OperateError
 from services.tools.pipeline import commands as pipeline
 from services.tools.proof import commands as proof
+from services.tools.soak import commands as soak
 from services.tools.stack import commands as stack
 from services.tools.stack.errors import StackError
 
@@ -68,7 +69,7 @@ def outcry() -> None:
 
 for tool in (
     stack, demo, operate, market, history, features, learning, training, models, pipeline,
-    drift, proof, ledger, observe, bench,
+    drift, proof, soak, ledger, observe, bench,
 ):  # fmt: skip
     tool.register(app)
 

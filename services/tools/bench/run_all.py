@@ -108,7 +108,7 @@ ENTRIES: Final = (
         "snapshots", "The pause of a snapshot", ("--sizes", "1000,10000", "--repeats", "3"), (), 900
     ),
     Entry(
-        "sockets", "Books over the WebSocket", ("--clients", "50", "--silent", "5", "--seconds", "5"),
+        "sockets", "Books over the WebSocket", ("--clients", "50", "--silent", "5"),
         ("--seconds", "30"), 900,
     ),
     Entry(

@@ -43,6 +43,8 @@ _CALM_S: Final = 3.0
 """For so long, that is, at a stretch."""
 _WATCH_S: Final = 180.0
 """How long the return is waited for."""
+_WARM_MS: Final = 1_000.0
+"""Rooms that have just started are warm once trades come within so many milliseconds."""
 _MIB: Final = 1024 * 1024
 
 
@@ -127,7 +129,8 @@ def run_saturation_bench(order: SaturationOrder, say: Say) -> SaturationReport:
 
 def _run(order: SaturationOrder, site: Site, probe: Probe, say: Say) -> SaturationReport:
     probe.resume()
-    probe.trade_after(time.time(), _WATCH_S)
+    say("warming up")
+    _await_calm(probe, time.time(), _WARM_MS / _NORMAL, say)
     say(f"calm, for {order.find_seconds:g} s")
     calm_since_s = time.time()
     calm = _load(order, site, "calm", order.find_seconds, 20)

@@ -1,0 +1,1 @@
+"""Scenarios for locust. `outcry load rest` runs one, and so does `make load SCENARIO=rest`."""
