@@ -12,10 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from services.featuresets import SETS
 from services.featuresets.tables import features_table
 from services.gateway.app import describe, make_app
 from services.gateway.asyncapi import describe_messages
+from services.tools.bench.run_all import JSON_NAME, PAGE_NAME, Run
+from services.tools.bench.run_page import draw_page
 from services.tools.history.rules import draw_rules
 from services.tools.observe.catalogue import draw_labels, draw_metrics
 from services.tools.observe.dashboards import DASHBOARDS, dashboard_json
@@ -56,7 +60,17 @@ def _document(described: dict[str, Any]) -> str:
     return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 
 
+RUN: Final = ROOT / "docs" / JSON_NAME
+"""What `outcry bench all` found, where somebody has put it."""
+
+
+def draw_run(file: Path = RUN) -> str:
+    """The page of that run."""
+    return draw_page(msgspec.json.decode(file.read_bytes(), type=Run))
+
+
 FILES: Final[Mapping[str, Callable[[], str]]] = {
+    **({f"docs/{PAGE_NAME}": draw_run} if RUN.exists() else {}),
     "docs/openapi.json": _openapi,
     "docs/asyncapi.json": _asyncapi,
     **{

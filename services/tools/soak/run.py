@@ -96,7 +96,7 @@ def run_soak(order: SoakOrder, say: Say) -> SoakReport:
         for fault in readers.faults:
             run.fault(fault)
         heard, returned = readers.heard, readers.returns
-        run.settle_all()
+        _settle_all(run)
     report = _report(order, run.account, sampler.samples, marks, rooms)
     report.trades_read, report.readers_returned = heard, returned
     if not heard:
@@ -124,6 +124,14 @@ def _soak(order: SoakOrder, run: Run, sampler: Sampler, say: Say) -> list[Mark]:
         run.fault(str(error))
     say(f"{len(marks)} kills in {sampler.now_s() / 60:.0f} minutes")
     return marks
+
+
+def _settle_all(run: Run) -> None:
+    """Everything from the beginning; that it can't be read is a fault like any other."""
+    try:
+        run.settle_all()
+    except (OperateError, OperatingError) as error:
+        run.fault(str(error))
 
 
 def kills(order: SoakOrder) -> Iterator[tuple[float, str]]:
