@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final
 
-from gevent import sleep
 from locust import FastHttpUser
 from locust.exception import StopUser
 
@@ -78,11 +77,11 @@ class PacedUser(FastHttpUser):
         """
         due_s = self.due_s
         self.due_s += self.gap_s
-        sleep(max(0.0, due_s - time.time()))
+        # Locust has made this one wait for its own user alone.
+        time.sleep(max(0.0, due_s - time.time()))
         headers = {"X-Outcry-Account": self.account}
-        sent = {"json": dict(body)} if body is not None else {}
         with self.client.request(
-            method, path, name=name, headers=headers, catch_response=True, **sent
+            method, path, name=name, headers=headers, catch_response=True, json=body
         ) as answer:
             if fine(answer.status_code):
                 answer.success()

@@ -1,7 +1,7 @@
 """Orders over REST: placed, looked at, reduced, replaced, cancelled; books and positions read."""
 
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from locust import task
 
@@ -67,6 +67,7 @@ class Trader(PacedUser):
         if not self.mine:
             return self.place()
         order_id = self.random.choice(self.mine)
+        change: dict[str, Any]
         if self.random.random() < 0.5:
             what, change = "reduce", {"quantity": 50}
         else:

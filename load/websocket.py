@@ -4,7 +4,6 @@ import json
 import time
 from typing import Final
 
-from gevent import sleep
 from locust import User, task
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
@@ -25,7 +24,7 @@ class Reader(User):
 
     def on_start(self) -> None:
         self.ticker = _TICKERS[next(self._numbers) % len(_TICKERS)]
-        self.address = self.host.replace("http://", "ws://", 1) + "/ws"
+        self.address = (self.host or "").replace("http://", "ws://", 1) + "/ws"
 
     @task
     def read(self) -> None:
@@ -39,7 +38,7 @@ class Reader(User):
                 self._listen(socket)
         except (OSError, WebSocketException) as error:
             self._tell("cut off", 0.0, 0, error)
-            sleep(_BACK_S)
+            time.sleep(_BACK_S)
 
     def _listen(self, socket: ClientConnection) -> None:
         while True:

@@ -1,8 +1,10 @@
 """A fresh stack and deployment to measure, with the simulated crowd let in."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import psutil
@@ -22,6 +24,15 @@ from services.wire.codec import Codec
 _PREFIX: Final = "bench."
 _BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _MIB: Final = 1024 * 1024
+
+
+def free_base() -> int:
+    """A free range of ports; not the first, which all who begin at this moment would choose.
+
+    Raises:
+        PortTakenError: there is none.
+    """
+    return find_free_base(Random(os.getpid()).sample(_BASES, len(_BASES)))
 
 
 class Bench:
@@ -85,7 +96,7 @@ def open_bench(home: Path, rooms: tuple[str, ...], genesis: Genesis, seed: int) 
     Raises:
         StackError: something does not start.
     """
-    settings = StackSettings(home=home, port_base=find_free_base(_BASES), topic_prefix="")
+    settings = StackSettings(home=home, port_base=free_base(), topic_prefix="")
     with (
         running_stack(settings, rooms=()) as stack,
         open_rooms(stack, settings, _PREFIX, rooms, genesis, seed) as bench,

@@ -23,6 +23,7 @@ from rich.table import Table
 
 from services.featuresets import SETS
 from services.models.vector import inputs_of
+from services.tools.bench.deployment import free_base
 from services.tools.bench.frame import Say
 from services.tools.bench.inference_load import OK, Ask, Line, Load, offer
 from services.tools.bench.inference_stage import (
@@ -39,12 +40,10 @@ from services.tools.bench.inference_stage import (
 )
 from services.tools.bench.servers import Server
 from services.tools.stack.deployment import create_topics, register_schemas
-from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import running_stack
 
 _PREFIX: Final = "bench."
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _WARM_UP_S: Final = 3.0
 
 
@@ -82,7 +81,7 @@ def run_inference_bench(order: InferenceOrder, say: Say) -> InferenceReport:
     """Start everything under the order's home, measure, stop everything."""
     home = order.home / "deployment"
     home.mkdir()
-    settings = StackSettings(home=order.home / "stack", port_base=find_free_base(_BASES))
+    settings = StackSettings(home=order.home / "stack", port_base=free_base())
     say("training two models")
     boosters = [make_booster(seed) for seed in (1, 2)]
     versions = [register(home, booster, seed) for seed, booster in enumerate(boosters, start=1)]

@@ -18,19 +18,17 @@ import msgspec
 from rich.table import Table
 
 from services.domain.genesis import default_genesis
-from services.tools.bench.deployment import open_rooms
+from services.tools.bench.deployment import free_base, open_rooms
 from services.tools.bench.frame import Say
 from services.tools.bench.pipeline import BENCH_ROOMS, REMEMBER_US, run_load, warm_up
 from services.tools.bench.tries import Spread, at_percent, spread_of
 from services.tools.observe.prometheus import metrics_ports
 from services.tools.proof.chaos.own_site import told
-from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.settings import HOST, PORT_SPAN, StackSettings
+from services.tools.stack.settings import HOST, StackSettings
 from services.tools.stack.stack import Stack, running_stack
 
 GOAL_MS: Final = 20.0
 GOAL_SHARE: Final = 0.03
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _WITHOUT: Final = Path(__file__).with_name("without_metrics")
 _SCRAPE_EVERY_S: Final = 1.0
 _ANSWER_S: Final = 10.0
@@ -92,9 +90,7 @@ def run_metrics_bench(order: MetricsOrder, say: Say) -> MetricsCost:
     Raises:
         StackError: something does not start.
     """
-    settings = StackSettings(
-        home=order.home / "stack", port_base=find_free_base(_BASES), topic_prefix=""
-    )
+    settings = StackSettings(home=order.home / "stack", port_base=free_base(), topic_prefix="")
     scrapes: _Times = {}
     cpu_us: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}
     with running_stack(settings, rooms=()) as stack:

@@ -84,10 +84,10 @@ def bench_peers(
         if name not in TASKS:
             raise typer.BadParameter(f"--only: {name!r} is none of {', '.join(TASKS)}")
     tasks = tuple(name for name in TASKS if not only or name in only)
-    sizes = {"orders": 5_000, "records": 50_000, "seconds": 3.0} if quick else {}
+    orders, records, seconds = (5_000, 50_000, 3.0) if quick else (30_000, 1_000_000, 10.0)
     measure(
         lambda home, say: run_peers_bench(
-            PeersOrder(home=home, seed=seed, tasks=tasks, repeats=repeats, **sizes), say
+            PeersOrder(home, seed, tasks, repeats, orders, records, seconds), say
         ),
         peers_table, json=json,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from services.tools.stack.settings import StackSettings
 
 _TOPIC: Final = "bench-perf"
 _TOOL_TIMEOUT_S: Final = 300.0
+_QUICK: Final = "-XX:TieredStopAtLevel=1"
 _SENT: Final = re.compile(r"([\d.,]+) records/sec.*?([\d.,]+) ms 99th", re.DOTALL)
 """In the last line of the producer's tool; before it come lines of parts of the run."""
 _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
@@ -85,8 +86,10 @@ def read_consumer(said: str) -> float:
 
 
 def _run(settings: StackSettings, tool: str, arguments: list[str]) -> str:
+    # The tools of every day run for a moment and are compiled quickly; these are measured.
+    command = [word for word in command_line(settings, tool, arguments) if word != _QUICK]
     done = subprocess.run(
-        command_line(settings, tool, arguments),
+        command,
         capture_output=True, text=True, check=False, timeout=_TOOL_TIMEOUT_S,
     )  # fmt: skip
     if done.returncode:

@@ -12,6 +12,7 @@ import msgspec
 from rich.table import Table
 
 from services.runtime.registry import load_codec
+from services.tools.bench.deployment import free_base
 from services.tools.bench.frame import Say
 from services.tools.bench.gateway import BARE, OURS, THEIRS, GatewayOrder, run_gateway_bench
 from services.tools.bench.inference import (
@@ -25,11 +26,9 @@ from services.tools.bench.peer_log import measure_perf_tools
 from services.tools.bench.peer_matchers import compare_matchers
 from services.tools.bench.tries import Spread
 from services.tools.stack.deployment import register_schemas
-from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import running_stack
 
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _PREFIX: Final = "bench."
 _RECORD_BYTES: Final = 100
 """About what a command of the crowd has in Avro."""
@@ -70,12 +69,12 @@ class PeersOrder(msgspec.Struct, frozen=True):
     seed: int
     tasks: tuple[str, ...]
     """Of `TASKS`, by their short names."""
-    repeats: int = 3
-    orders: int = 30_000
+    repeats: int
+    orders: int
     """Of the matching engines' flow."""
-    records: int = 200_000
+    records: int
     """Of the perf tools."""
-    seconds: float = 10.0
+    seconds: float
     """Of each way over HTTP, in each repeat."""
 
 
@@ -105,7 +104,7 @@ def _matching(order: PeersOrder, _say: Say) -> Iterator[PeerRow]:
 
 
 def _log(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
-    settings = StackSettings(home=order.home / "stack", port_base=find_free_base(_BASES))
+    settings = StackSettings(home=order.home / "stack", port_base=free_base())
     with running_stack(settings, rooms=()) as stack:
         register_schemas(stack.addresses, _PREFIX)
         bootstrap = stack.addresses.kafka_bootstrap
@@ -131,7 +130,8 @@ def _orders(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
     names = {BARE: "a bare FastAPI route", OURS: "POST /orders", THEIRS: "matching-engine's server"}
     for key, name in names.items():
         way = found.way(key)
-        yield PeerRow(ORDERS, name, way and way.answered_per_s, "answers/s", _LACKS[key])
+        answered = None if way is None else way.answered_per_s
+        yield PeerRow(ORDERS, name, answered, "answers/s", _LACKS[key])
         if way is not None:
             yield PeerRow(ORDERS, name, way.p50_ms, "ms at the median", _LACKS[key])
 
