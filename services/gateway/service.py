@@ -48,7 +48,7 @@ from services.runtime.room import (
 from services.runtime.settings import read_settings
 from services.runtime.snapshots import open_postgres
 from services.runtime.telemetry import Telemetry, configure_logging
-from services.runtime.traces import missing
+from services.runtime.tracing import missing
 from services.wire.codec import Codec
 from services.wire.topics import CONTROLS, ORDERS, TICKER_PARTITIONS, Topic
 

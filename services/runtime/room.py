@@ -38,7 +38,8 @@ from services.runtime.telemetry import (
     TelemetryServer,
     configure_logging,
 )
-from services.runtime.traces import RoomTraces, open_room_traces
+from services.runtime.traces import RoomTraces
+from services.runtime.tracing import open_room_traces
 from services.wire.codec import UndecodableError
 from services.wire.topics import TOPICS, Topic
 

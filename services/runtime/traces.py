@@ -11,9 +11,7 @@ Nothing of OpenTelemetry is imported here, so that a room without traces needs n
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from services.runtime.errors import ConfigurationError
 from services.runtime.ports import Outgoing, Record
-from services.runtime.settings import RoomSettings
 
 HEADER: Final = "traceparent"
 HEADER_BYTES: Final = 55
@@ -34,32 +32,6 @@ class RoomTraces(Protocol):
 
     def close(self) -> None:
         """Send what is there, within a time limit. Never raises."""
-
-
-def open_room_traces(room: str, settings: RoomSettings) -> RoomTraces | None:
-    """A room's traces; None: nobody wants them.
-
-    Raises:
-        ConfigurationError: they are wanted, and OpenTelemetry is not installed.
-    """
-    if settings.traces_endpoint is None:
-        return None
-    try:
-        from services.runtime import spans  # noqa: PLC0415 - heavy, and not everywhere installed
-    except ModuleNotFoundError as error:
-        raise missing(error) from error
-    provider = spans.make_provider(
-        room, settings.instance, spans.exporter(settings.traces_endpoint)
-    )
-    return spans.LoopSpans(room, provider)
-
-
-def missing(error: ModuleNotFoundError) -> ConfigurationError:
-    """What to do where OpenTelemetry is wanted and absent."""
-    return ConfigurationError(
-        f"OUTCRY_TRACES_ENDPOINT is set and {error.name} is not installed: pip install"
-        " 'outcry[tracing]', or unset it"
-    )
 
 
 def trace_id_of(traceparent: bytes | None) -> str:

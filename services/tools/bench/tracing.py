@@ -18,7 +18,8 @@ from rich.table import Table
 
 from services.domain.genesis import default_genesis
 from services.tools.bench.deployment import open_bench
-from services.tools.bench.pipeline import BENCH_ROOMS, PipelineOrder, Say, measure_flow
+from services.tools.bench.frame import Say
+from services.tools.bench.pipeline import BENCH_ROOMS, PipelineOrder, measure_flow
 from services.tools.bench.tries import Spread, cell_of, spread_of
 
 WAYS: Final[Mapping[str, int]] = {"off": 0, "1 in 100": 100, "every command": 1}

@@ -13,7 +13,8 @@ from services.runtime.memory_log import MemoryLog
 from services.runtime.ports import Outgoing, Record
 from services.runtime.settings import RoomSettings
 from services.runtime.spans import LoopSpans, make_provider, read_header, write_header
-from services.runtime.traces import open_room_traces, trace_id_of
+from services.runtime.traces import trace_id_of
+from services.runtime.tracing import open_room_traces
 from tests.support.loop_kit import PARTITIONS, Faults, House
 
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
@@ -139,7 +140,7 @@ from services.gateway.service import Service
 from services.matcher.service import make_folds
 from services.runtime.errors import ConfigurationError
 from services.runtime.settings import RoomSettings
-from services.runtime.traces import open_room_traces
+from services.runtime.tracing import open_room_traces
 told = {"kafka_bootstrap": "127.0.0.1:1", "registry_url": "http://127.0.0.1:1"}
 assert open_room_traces("matcher", RoomSettings(**told)) is None
 try:
