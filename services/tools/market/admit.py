@@ -19,7 +19,7 @@ _HARMLESS: Final = (Reason.ACCOUNT_EXISTS,)
 """The account was opened so long ago that its command is forgotten: it is open all the same."""
 
 
-def admit_crowd(exchange: Exchange, seed: int) -> int:
+def admit_crowd(exchange: Exchange, seed: int, shard: int | None = None) -> int:
     """Publish the crowd's controls and wait for every answer; how many accounts it has.
 
     Twice is once: accounts that are open stay as they are.
@@ -30,7 +30,7 @@ def admit_crowd(exchange: Exchange, seed: int) -> int:
         UnreachableError: Kafka does not answer.
     """
     places = [TopicPartition(EXECUTIONS.name, number) for number in range(EXECUTIONS.partitions)]
-    controls = crowd_controls(seed)
+    controls = crowd_controls(seed, shard)
     awaited = {c.client_command_id for c in controls if isinstance(c, OpenAccount | Deposit)}
     watch = exchange.watch(places)
     try:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -21,6 +22,16 @@ LEVELS_DEFAULT: Final = 10
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
+
+class RegimeName(StrEnum):
+    """Of `regimes.REGIMES`, as people type it."""
+
+    USUAL = "usual"
+    CONTRARIAN = "contrarian"
+    NERVOUS = "nervous"
+    TURNED = "turned"
+
+
 replay_app = typer.Typer(no_args_is_help=True, help="Replay recorded order flow, and verify it.")
 
 
@@ -37,6 +48,13 @@ def simulate(
         float, typer.Option(min=0, help="Records a second, open-loop; 0: as fast as it goes.")
     ] = 300.0,
     orders: Annotated[int, typer.Option(min=1, help="How many records to send.")] = 10_000,
+    regime: Annotated[RegimeName, typer.Option(help="How it behaves at first.")] = RegimeName.USUAL,
+    turn: Annotated[
+        RegimeName | None, typer.Option(help="How it behaves from --turn-after on.")
+    ] = None,
+    turn_after: Annotated[
+        int, typer.Option(min=0, help="With --turn: so many records are sent before.")
+    ] = 0,
     prefix: Annotated[
         str | None, typer.Option(help="Topic prefix; OUTCRY_TOPIC_PREFIX unless given.")
     ] = None,
@@ -46,13 +64,15 @@ def simulate(
 
     The crowd speaks to the `orders` topic as any Kafka client would. The same seed again sends the
     same commands again, which the exchange answers without doing them twice: use another one.
+    With --turn the market changes while it runs, for models and their monitors to find out.
     """
     from msgspec.structs import replace
 
     from services.tools.market.admit import admit_crowd
     from services.tools.market.present import print_published
     from services.tools.market.publish import Publisher, publish
-    from services.tools.market.simulator import Crowd
+    from services.tools.market.regimes import REGIMES
+    from services.tools.market.simulator import Crowd, turning
     from services.tools.operate.connect import load_codec, open_exchange, read_deployment
 
     deployment = read_deployment()
@@ -62,7 +82,8 @@ def simulate(
     with open_exchange(deployment) as exchange:
         accounts = admit_crowd(exchange, seed)
     publisher = Publisher(deployment.bootstrap, deployment.prefix, codec)
-    stream = islice(Crowd(seed).commands(), orders)
+    crowd = Crowd(seed, REGIMES[regime])
+    stream = islice(turning(crowd, turn_after, REGIMES[turn or regime]), orders)
     with _progress("records sent", orders) as (bar, task):
         published = publish(
             publisher, codec, stream, rate, lambda sent: bar.update(task, completed=sent)

@@ -3,8 +3,9 @@
 Each seed has accounts of its own, so that crowds of several seeds may trade side by side.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from itertools import count, islice
 from typing import Final
 
 import msgspec
@@ -12,6 +13,8 @@ import msgspec
 from services.domain.amounts import PRICE_SCALE
 from services.domain.controls import Control, Deposit, OpenAccount, SetMark
 from services.domain.genesis import TICKERS
+from services.wire.partition import account_partition
+from services.wire.topics import ACCOUNT_PARTITIONS
 
 
 class Role(StrEnum):
@@ -51,16 +54,29 @@ class Participant(msgspec.Struct, frozen=True):
     role: Role
 
 
-def participants(seed: int) -> tuple[Participant, ...]:
-    """The accounts of one seed, always the same."""
+def participants(seed: int, shard: int | None = None) -> tuple[Participant, ...]:
+    """The accounts of one seed, always the same.
+
+    Args:
+        seed: whose.
+        shard: all of them of this partition of `accounts`. Whoever sends hours of event time within
+            minutes needs it: the shards of risk race for the books, and would mix the hours.
+    """
     return tuple(
-        Participant(f"{role}-{seed}-{number:02}", role)
-        for role, count in _COUNTS
-        for number in range(1, count + 1)
+        Participant(name, role)
+        for role, accounts in _COUNTS
+        for name in islice(_names(role, seed, shard), accounts)
     )
 
 
-def crowd_controls(seed: int) -> list[Control]:
+def _names(role: Role, seed: int, shard: int | None) -> Iterator[str]:
+    names = (f"{role}-{seed}-{number:02}" for number in count(1))
+    if shard is None:
+        return names
+    return (name for name in names if account_partition(name, ACCOUNT_PARTITIONS) == shard)
+
+
+def crowd_controls(seed: int, shard: int | None = None) -> list[Control]:
     """What operators say before the crowd may trade: marks, accounts, opening positions.
 
     Sent again, they are the same commands and do nothing twice.
@@ -68,7 +84,7 @@ def crowd_controls(seed: int) -> list[Control]:
     controls: list[Control] = [
         SetMark(f"mark-{seed}-{ticker}", ticker, OPENING_CENTS[ticker] * 100) for ticker in TICKERS
     ]
-    for participant in participants(seed):
+    for participant in participants(seed, shard):
         account = participant.account
         position, notional, exposure = _TIGHT if participant.role is Role.SMALL else _WIDE
         controls.append(

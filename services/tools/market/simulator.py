@@ -9,10 +9,12 @@ One mid a ticker, the same for all accounts: a walk of single cents that drifts 
 and returns to the opening price. Makers quote around it, informed accounts take in the direction
 of its drift, noise takes and rests at random. In between come duplicates (the same bytes' meaning
 again), wrong values (well-formed, and refused with a reason) and junk (undecodable, dead letters).
+How they behave is a regime, which `turn` changes from one command to the next (`regimes`).
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from random import Random
 from typing import Final
 
@@ -32,6 +34,7 @@ from services.domain.genesis import TICKERS
 from services.domain.ids import make_order_id
 from services.tools.market.mischief import junk_bytes, wrong_command
 from services.tools.market.population import OPENING_CENTS, Participant, Role, participants
+from services.tools.market.regimes import USUAL, Regime
 
 CENT: Final = 100
 """One tick, in 1/10000 dollar."""
@@ -57,7 +60,6 @@ _WRONG_PER_MILLE: Final = 6
 _JUNK_PER_MILLE: Final = 4
 _CANCEL_ALL_PER_MILLE: Final = 2
 _BELIEFS_MAX: Final = 8
-_DRIFT_STEPS: Final = 400
 _MID_RANGE_PER_MILLE: Final = 20
 """How far the mid may go from the opening price."""
 
@@ -94,11 +96,11 @@ class _Mid:
         self.drift = 0
         self.steps_left = 0
 
-    def move(self, draw: float, turn: float) -> None:
+    def move(self, draw: float, turn: float, drift_steps: int) -> None:
         """One step of the walk, from two draws in [0, 1)."""
         if self.steps_left == 0:
             self.drift = int(turn * 3) - 1
-            self.steps_left = _DRIFT_STEPS
+            self.steps_left = drift_steps
         self.steps_left -= 1
         away = self.cents - self.opening
         up = 0.06 * (1 + 0.4 * self.drift - away / self.reach)
@@ -134,14 +136,29 @@ class _Trader:
 
 
 class Crowd:
-    """The stream of one seed. `commands` never ends; take as many as you need."""
+    """The stream of one seed. `commands` never ends; take as many as you need.
 
-    def __init__(self, seed: int) -> None:
+    Args:
+        seed: the stream is a function of it, of what is said here and of when `turn` is called.
+        regime: how it behaves at first.
+        tickers: what it trades.
+        shard: of whose accounts alone, see `participants`; None: of any.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        regime: Regime = USUAL,
+        tickers: Sequence[str] = TICKERS,
+        shard: int | None = None,
+    ) -> None:
         self.seed = seed
+        self._regime = regime
+        self._tickers = tuple(tickers)
         self._random = Random(seed)
         self._draw = self._random.random
-        self._mids = {ticker: _Mid(OPENING_CENTS[ticker]) for ticker in TICKERS}
-        traders = [_Trader(participant) for participant in participants(seed)]
+        self._mids = {ticker: _Mid(OPENING_CENTS[ticker]) for ticker in self._tickers}
+        traders = [_Trader(participant) for participant in participants(seed, shard)]
         self._by_role = {role: [t for t in traders if t.role is role] for role in Role}
         self._recent: deque[Outbound] = deque(maxlen=_RECENT)
         self._index = 0
@@ -153,6 +170,10 @@ class Crowd:
             self._recent.append(outbound)
             yield outbound
             self._index += 1
+
+    def turn(self, regime: Regime) -> None:
+        """Behave so from the next command on."""
+        self._regime = regime
 
     # --- what comes next ------------------------------------------------------------------
 
@@ -174,9 +195,9 @@ class Crowd:
         return self._act()
 
     def _act(self) -> Outbound:
-        ticker = self._pick(TICKERS)
+        ticker = self._pick(self._tickers)
         mid = self._mids[ticker]
-        mid.move(self._draw(), self._draw())
+        mid.move(self._draw(), self._draw(), self._regime.drift_steps)
         share = self._draw()
         if share < 0.62:
             return self._quote(self._pick(self._by_role[Role.MAKER]), ticker, mid)
@@ -189,14 +210,14 @@ class Crowd:
         if len(maker.resting) >= maker.resting_max:
             return self._tend(maker)
         side = BUY if self._draw() < 0.5 else SELL
-        away = 1 + int(self._draw() * self._draw() * 25)
+        away = 1 + int(self._draw() * self._draw() * 25) + self._regime.quote_away_cents
         post_only = self._draw() < 0.5
         return self._limit(
             maker, ticker, side, mid.cents - side * away, self._lots(10), post_only=post_only
         )
 
     def _take_informed(self, trader: _Trader, ticker: str, mid: _Mid) -> Outbound:
-        side = mid.drift or (BUY if self._draw() < 0.5 else SELL)
+        side = mid.drift * self._regime.informed or (BUY if self._draw() < 0.5 else SELL)
         return self._take(trader, ticker, side, mid.cents + side * 3, self._lots(6))
 
     def _trade_at_random(self, trader: _Trader, ticker: str, mid: _Mid) -> Outbound:
@@ -267,20 +288,20 @@ class Crowd:
         """In one ticker, or of a noise account in all: a maker's would empty half of each book."""
         role = Role.MAKER if self._draw() < 0.5 else Role.NOISE
         trader = self._pick(self._by_role[role])
-        ticker = self._pick(TICKERS) if role is Role.MAKER or self._draw() < 0.5 else ""
+        ticker = self._pick(self._tickers) if role is Role.MAKER or self._draw() < 0.5 else ""
         trader.resting = deque(r for r in trader.resting if ticker not in ("", r.ticker))
         cancel = CancelAll(trader.account, self._id(), ticker)
         return self._out("cancel_all", ticker or trader.account, cancel)
 
     def _wrong(self) -> Outbound:
         trader = self._pick(self._by_role[Role.NOISE])
-        ticker = self._pick(TICKERS)
+        ticker = self._pick(self._tickers)
         mid = self._mids[ticker]
         good = self._order(trader, ticker, BUY, codes.LIMIT, codes.IOC, mid.cents, 100)
         return self._out("wrong", ticker, wrong_command(self._random, good))
 
     def _junk(self) -> Outbound:
-        ticker = self._pick(TICKERS)
+        ticker = self._pick(self._tickers)
         if self._draw() < 0.4:  # a command that was cut off on its way
             trader = self._pick(self._by_role[Role.NOISE])
             mid = self._mids[ticker]
@@ -295,7 +316,7 @@ class Crowd:
         return choices[int(self._draw() * len(choices))]
 
     def _lots(self, lots_max: int) -> int:
-        return 100 * (1 + int(self._draw() * lots_max))
+        return 100 * (1 + int(self._draw() * lots_max)) * self._regime.lots_times
 
     def _id(self) -> str:
         return f"s{self.seed}-{self._index}"
@@ -320,6 +341,14 @@ class Crowd:
 
     def _out(self, kind: str, key: str, payload: ClientCommand) -> Outbound:
         return Outbound(self._index, kind, key, payload)
+
+
+def turning(crowd: Crowd, after: int, regime: Regime) -> Iterator[Outbound]:
+    """Its commands; the first so many as it behaved before, the others by another regime."""
+    commands = crowd.commands()
+    yield from islice(commands, after)
+    crowd.turn(regime)
+    yield from commands
 
 
 _POLICIES: Final = (codes.CANCEL_INCOMING, codes.ALLOW_SELF_TRADE)
