@@ -2,8 +2,9 @@
 
 An action is named by its kind and by the job that alarmed, so each alarm acts once, whoever asks
 and how often. That it began is recorded before it is done, and what came of it after: an action
-whose process died is taken up again, and is safe to repeat. Between two that began lies a
-cool-down, by the database's clock, so that a restart forgets nothing.
+whose process died is listed as unfinished until somebody takes it up, whatever was found since, and
+is safe to repeat. Between two that began lies a cool-down, by the database's clock, so that a
+restart forgets nothing.
 """
 
 from collections.abc import Sequence
@@ -17,9 +18,12 @@ type Claim = Literal["begun", "unfinished", "cooling_down", "known", "outdated"]
 """`outdated`: it never began and may not any more; nothing is recorded. `begun`: do it.
 `unfinished`: it began before and did not end; do it again. `cooling_down`: another began too short
 ago, and this one is never done. `known`: it ended, or was left out."""
-type Came = Literal["promoted", "not_promoted", "rolled_back", "refused", "failed"]
+type Came = Literal["promoted", "not_promoted", "rolled_back", "outdated", "refused", "failed"]
+"""`outdated`: it began, its process died, and by now a version serves that it did not put there."""
 
 ACTIONS_MAX: Final = 10_000
+UNFINISHED_MAX: Final = 100
+"""Taken up at a time; a cool-down leaves few."""
 DETAIL_LETTERS_MAX: Final = 4_000
 CAUSES: Final[dict[ActionKind, frozenset[tuple[str, str]]]] = {
     "retrain": frozenset(
@@ -83,6 +87,13 @@ class Actions(Protocol):
 
     def finish(self, action: Action, outcome: Came, detail: str) -> None:
         """Record what came of it, unless that was recorded before."""
+        ...
+
+    def unfinished(self) -> Sequence[Action]:
+        """Those that began and did not end, the oldest first: their processes died, or still work.
+
+        At most UNFINISHED_MAX.
+        """
         ...
 
     def history(self, limit: int) -> Sequence[Entry]:

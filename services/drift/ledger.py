@@ -23,6 +23,8 @@ CHECKS_MAX: Final = 50_000
 TEXT_LETTERS_MAX: Final = 4_000
 """Of any text beside the report."""
 HISTORY_MAX: Final = 10_000
+FALLEN: Final = "fallen"
+"""Outcome of a check of performance that alarms."""
 
 
 class LedgerError(FatalError):
@@ -141,7 +143,7 @@ def result_of(found: Performance, basis_sha256: str, report_path: str = "") -> R
             ticker="",
             column=METRIC,
             family=test.name,
-            outcome="fallen" if test.is_fallen else "ok",
+            outcome=FALLEN if test.is_fallen else "ok",
             statistic=test.margin.high,
             threshold=0.0,
             ratio=test.ratio,

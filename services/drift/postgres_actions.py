@@ -9,6 +9,7 @@ import psycopg
 from services.drift.actions import (
     ACTIONS_MAX,
     DETAIL_LETTERS_MAX,
+    UNFINISHED_MAX,
     Action,
     Came,
     Claim,
@@ -36,6 +37,14 @@ INSERT INTO outcry.drift_actions (deployment, action_id, place, kind, job_id, mo
                                   outcome, detail)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (deployment, action_id, place) DO NOTHING
+"""
+_UNFINISHED: Final = """
+SELECT kind, job_id, model, model_version FROM outcry.drift_actions AS b
+WHERE deployment = %s AND place = 0 AND outcome = 'begun' AND NOT EXISTS (
+    SELECT 1 FROM outcry.drift_actions AS e
+    WHERE e.deployment = b.deployment AND e.action_id = b.action_id AND e.place = 1
+)
+ORDER BY recorded_at, action_id LIMIT %s
 """
 _HISTORY: Final = """
 SELECT kind, job_id, model, model_version, outcome, detail, recorded_at FROM outcry.drift_actions
@@ -78,6 +87,16 @@ class PostgresActions:
             "recording what came of an action of drift",
             lambda connection: connection.execute(_INSERT, row),
         )
+
+    def unfinished(self) -> Sequence[Action]:
+        """The oldest first."""
+        wanted = self._deployment, UNFINISHED_MAX
+        rows = in_transaction(
+            self._dsn,
+            "reading what drift began",
+            lambda conn: conn.execute(_UNFINISHED, wanted).fetchall(),
+        )
+        return [Action(*row) for row in rows]
 
     def history(self, limit: int) -> Sequence[Entry]:
         """The latest first."""

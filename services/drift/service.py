@@ -2,7 +2,8 @@
 
 1. The next job that is due runs in a process of its own (`child`), by the command line.
 2. What it told goes into metrics and the log: every alarm with its model version and window.
-3. An alarm that may act, in a deployment that wants it, starts one action, in a process too.
+3. An action that began and whose process died is taken up, whichever windows are told by now.
+4. An alarm that may act, in a deployment that wants it, starts one action, in a process too.
 
 The room keeps nothing: results, and what was done, are in PostgreSQL, so a room that was down, or a
 database that was away, costs time alone.
@@ -21,6 +22,7 @@ from services.drift.metrics import (
     ALARMS,
     DONE,
     ENDINGS,
+    FAMILIES,
     JUDGED,
     PARITY_MISMATCHES,
     RATIO,
@@ -30,11 +32,13 @@ from services.drift.metrics import (
     RUNS,
     STOPPED,
     UNREADABLE,
+    WINDOW_BEGIN,
     WINDOW_END,
     WINDOWS,
 )
 from services.drift.schedule import Schedule, Task
 from services.drift.settings import DriftSettings
+from services.runtime.labels import OTHER
 from services.runtime.restore import Pacer
 from services.runtime.telemetry import Telemetry
 
@@ -61,14 +65,26 @@ class _Job(msgspec.Struct, frozen=True):
     window: _Window | None = None
     detail: str = ""
     ratios: dict[str, float] = {}
+    families: tuple[str, ...] = ()
+    """Which alarm."""
     counts: dict[str, int] = {}
     job_id: str = ""
     report_path: str = ""
     report: str = ""
 
 
+class _Begun(msgspec.Struct, frozen=True):
+    """An action that began and did not end."""
+
+    kind: ActionKind
+    job_id: str
+    model: str
+    model_version: int
+
+
 class _Told(msgspec.Struct, frozen=True):
     jobs: tuple[_Job, ...]
+    unfinished: tuple[_Begun, ...] = ()
 
 
 class _Came(msgspec.Struct, frozen=True):
@@ -111,8 +127,13 @@ class Service:
         for task in tasks:
             for ending in ENDINGS:
                 telemetry.count(RUNS, 0, job=task.job, ending=ending)
+        for job, families in FAMILIES.items():
+            for family in families:
+                telemetry.count(ALARMS, 0, job=job, family=family)
         self._shown: dict[str, set[str]] = {}
         """Tickers of which a ratio is shown, by job."""
+        self._version: dict[str, str] = {}
+        """Of the newest window, by job."""
 
     def run(self) -> None:
         """Work until stopped. A job that does not come to its end is tried again."""
@@ -142,8 +163,10 @@ class Service:
         self._telemetry.set(RUN_SECONDS, ended.took_s, job=task.job)
         for job in told.jobs:
             self._tell(job)
-        # Only once all is told: an action may take an hour.
-        acted = all(self._act(job) for job in told.jobs if job.is_alarm)
+        # Only once all is told: an action may take an hour. The older ones first: once one of them
+        # has ended, a newer alarm is of a version that does not serve any more.
+        acted = all(self._take_up(begun) for begun in told.unfinished)
+        acted = acted and all(self._act(job) for job in told.jobs if job.is_alarm)
         if acted:
             self._schedule.done(task, began_s)
         else:
@@ -156,12 +179,19 @@ class Service:
         if job.recorded == "new":
             telemetry.count(WINDOWS, job=job.kind, outcome=job.outcome)
             if job.is_alarm:
-                telemetry.count(ALARMS, job=job.kind)
+                known = FAMILIES.get(job.kind, ())
+                for family in {each if each in known else OTHER for each in job.families or [""]}:
+                    telemetry.count(ALARMS, job=job.kind, family=family)
         if job.report:
             telemetry.count(REPORTS, outcome="made" if job.report in {"made", "there"} else "none")
-        telemetry.set(ALARMING, float(job.is_alarm), job=job.kind)
+        version = "" if job.version is None else str(job.version)
+        if (before := self._version.get(job.kind, version)) != version:
+            telemetry.forget(ALARMING, job=job.kind, version=before)
+        self._version[job.kind] = version
+        telemetry.set(ALARMING, float(job.is_alarm), job=job.kind, version=version)
         telemetry.set(JUDGED, float(job.is_alarm or job.outcome == "ok"), job=job.kind)
         if job.window is not None:
+            telemetry.set(WINDOW_BEGIN, job.window.begin_us / _SECOND_US, job=job.kind)
             telemetry.set(WINDOW_END, job.window.end_us / _SECOND_US, job=job.kind)
         if job.kind == "parity" and "mismatched" in job.counts:
             telemetry.set(PARITY_MISMATCHES, job.counts["mismatched"])
@@ -186,6 +216,14 @@ class Service:
 
     # --- what is done about it
 
+    def _take_up(self, begun: _Begun) -> bool:
+        """Whether it has ended now, or is not wanted here any more."""
+        settings = self._settings
+        on = {"retrain": settings.drift_retrain, "rollback": settings.drift_rollback}
+        if not on[begun.kind]:
+            return True
+        return self._acted(begun.kind, begun.job_id, begun.model, begun.model_version) is not None
+
     def _act(self, job: _Job) -> bool:
         """Whether there is nothing left to try for this alarm."""
         settings = self._settings
@@ -198,30 +236,33 @@ class Service:
         if not job.job_id or job.recorded in {"waits", "differs"}:
             return True
         for action in chosen:
-            came = self._acted(action, job)
+            came = self._acted(action, job.job_id, job.model, job.version)
             if came is None:
                 return False
             if came.outcome in _DONE_BY_ACTION:
                 break
         return True
 
-    def _acted(self, action: ActionKind, job: _Job) -> _Came | None:
-        argv = self._action_command(action, job.job_id)
+    def _acted(
+        self, action: ActionKind, job_id: str, model: str, version: int | None
+    ) -> _Came | None:
+        """None: it did not come to its end, and is unfinished."""
+        argv = self._action_command(action, job_id)
         ended = self._start(argv, self._settings.drift_action_timeout_s)
         came = _read(ended, _Came)
         if came is None:
             self._telemetry.count(ACTIONS, action=action, outcome=ended.ending)
             if ended.ending != STOPPED:
                 self._telemetry.log.warning(
-                    "action_failed", action=action, job_id=job.job_id, ending=ended.ending,
+                    "action_failed", action=action, job_id=job_id, ending=ended.ending,
                     error=ended.cause,
                 )  # fmt: skip
             return None
         if came.outcome != "known":
             self._telemetry.count(ACTIONS, action=action, outcome=came.outcome)
             self._telemetry.log.warning(
-                "acted", action=action, outcome=came.outcome, job=job.kind, job_id=job.job_id,
-                model=job.model, version=job.version, detail=came.detail,
+                "acted", action=action, outcome=came.outcome, job_id=job_id, model=model,
+                version=version, detail=came.detail,
             )  # fmt: skip
         return came
 

@@ -282,6 +282,11 @@ class Registry:
                 Change(0, self._now_us(), "rollback", CHAMPION, target, now, why[:WHY_LETTERS_MAX])
             )
 
+    def finish(self) -> None:
+        """Finish the last change, if whoever recorded it died before the alias moved."""
+        with locked(self._root / "registry.lock", self._wait_s):
+            self._finish_last()
+
     # --- under the lock
 
     def _add(self, folder: Path, given: LoadedModel) -> int:

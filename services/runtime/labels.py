@@ -32,6 +32,7 @@ LABELS: Final[Mapping[str, Label]] = MappingProxyType(
         "ending": Label("How a process of a job ended", 8),
         "error": Label("Class of an operating error", 32),
         "event": Label("What a report of `executions` says happened, as in `domain/codes.py`", 16),
+        "family": Label("Of drift: which kind of change alarmed, of a closed list", 16),
         "feature_set": Label("Name of a feature set with its version", 16),
         "job": Label("A job of drift", 16),
         "method": Label("Of an HTTP request", 16),
@@ -45,5 +46,6 @@ LABELS: Final[Mapping[str, Label]] = MappingProxyType(
         "table": Label("Of PostgreSQL", 16),
         "ticker": Label("Of the genesis; a ticker that is none of it is `other`", 32),
         "topic": Label("Plain name of a topic", 16),
+        "version": Label("Number of a model's version; of each metric the newest alone", 256),
     }
 )

@@ -11,12 +11,20 @@ from msgspec.structs import replace
 from psycopg.conninfo import make_conninfo
 
 from services.drift.core.falls import against_baseline, against_promise
-from services.drift.core.standing import Figures, Performance, RivalPart, Standing
+from services.drift.core.standing import (
+    Figures,
+    Performance,
+    RivalPart,
+    Standing,
+    TickerPart,
+    VersionPart,
+)
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import Check, Job, Kind, Result, result_of
 from services.drift.postgres import PostgresLedger
 from services.models.manifest import Estimate, Metrics
 from services.recorder.migrations import migrate
+from services.scoring.metrics import Calibration
 from tests.support.recorder_world import create_database, drop_database
 
 MODEL: Final = "direction_10s"
@@ -100,7 +108,9 @@ def performance_job(number: int) -> Result:
     value = (0.352 if is_changed else 0.41) + 0.006 * ((number * 5) % 4 - 1.5)
     estimate = Estimate(value, value - 0.021, value + 0.019)
     promised = Estimate(0.408, 0.4, 0.416)
-    rival = _figures(0.355, Estimate(0.355, 0.34, 0.37))
+    rival = _figures(0.355, Estimate(0.355, 0.34, 0.37), is_rule=True)
+    own = _figures(value, estimate)
+    sha256 = f"{version_at(number) + 1:064x}"
     margin = Estimate(value - 0.355, value - 0.375, value - 0.335)
     tests = (
         against_promise(estimate, promised, 51),
@@ -116,16 +126,37 @@ def performance_job(number: int) -> Result:
         model_sha256=f"{version_at(number):064x}",
         window=window(number),
         block_s=70,
-        figures=_figures(value, estimate),
+        counts={"judged": 17_900},
+        figures=own,
+        calibration=(Calibration(17_900, 0.5, 0.48),),
         tests=tests,
-        rivals=(RivalPart("last_move", rival, margin), RivalPart("majority", _figures(0.2), None)),
+        rivals=(
+            RivalPart("last_move", rival, margin),
+            RivalPart("majority", _figures(0.2, is_rule=True), None),
+        ),
+        versions=(
+            VersionPart(
+                version_at(number) + 1, sha256, "shadow", 17_900, "described", own, own, margin
+            ),
+            VersionPart(2, f"{2:064x}", "served", 9, "other_label_rule"),
+        ),
+        tickers=(TickerPart("AAPL", own, {"last_move": 0.355}),),
     )
     return result_of(found, _BASIS)
 
 
-def _figures(value: float, estimate: Estimate | None = None) -> Figures:
-    metrics = None if estimate is None else Metrics(estimate, estimate, Estimate(0.0, -1.0, 1.0))
-    return Figures(17_900, 3_580, {"macro_f1": value, "mcc": 0.1, "pnl_per_row": 1.0}, metrics)
+def _figures(value: float, estimate: Estimate | None = None, *, is_rule: bool = False) -> Figures:
+    scores = {"macro_f1": value, "mcc": value - 0.3, "pnl_per_row": 1.0}
+    if not is_rule:
+        scores |= {"log_loss": 0.77, "ece": 0.02}
+    if estimate is None:
+        return Figures(17_900, 3_580, scores, None)
+    mcc = Estimate(value - 0.3, value - 0.32, value - 0.28)
+    of_probabilities = {} if is_rule else {
+        "log_loss": Estimate(0.77, 0.75, 0.79), "ece": Estimate(0.02, 0.01, 0.03),
+    }  # fmt: skip
+    metrics = Metrics(estimate, mcc, Estimate(1.0, -1.0, 1.5), **of_probabilities)
+    return Figures(17_900, 3_580, scores, metrics)
 
 
 def fill(dsn: str, home: Path) -> list[Result]:

@@ -32,6 +32,10 @@ class MemoryActions:
         if not any(entry.action == action and place == 1 for entry, place in self._rows):
             self._add(action, 1, outcome, detail)
 
+    def unfinished(self) -> Sequence[Action]:
+        ended = {entry.action for entry, place in self._rows if place == 1}
+        return [e.action for e, _ in self._rows if e.outcome == "begun" and e.action not in ended]
+
     def history(self, limit: int) -> Sequence[Entry]:
         return [entry for entry, _ in self._rows[::-1][:limit]]
 

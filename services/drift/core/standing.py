@@ -88,8 +88,9 @@ class VersionPart(msgspec.Struct, frozen=True):
     model_sha256: str
     role: Role
     statements: int
-    standing: Standing | Literal["described", "other_label_rule"]
-    """`other_label_rule`: its classes mean something else, so it has no figures here."""
+    standing: str
+    """`unknown_version`, a Standing; else `described`, or `other_label_rule`: its classes mean
+    something else, so it has no figures here."""
     figures: Figures | None = None
     """On all of its own rows."""
     beside: Figures | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from services.drift.actions import CAUSES, Action, ActionKind, Actions, Came, Cl
 from services.drift.core.windows import SECOND_US
 from services.drift.ledger import Job
 from services.featuresets import SETS
+from services.models.changes import CHAMPION, Change
 from services.models.errors import ModelError, NothingBeforeError, PromotionRefusedError
 from services.runtime.errors import RetriableError
 from services.runtime.lock_file import LockHeldError, lock_file
@@ -21,7 +23,7 @@ from services.tools.operate.errors import UnreachableError
 from services.tools.pipeline.acts import steps_of
 from services.tools.pipeline.errors import PipelineError, RunLockedError, StepFailedError
 from services.tools.pipeline.order import PipelineOrder
-from services.tools.pipeline.steps import run_steps
+from services.tools.pipeline.steps import read_records, run_steps
 from services.trainer.dataset import DatasetPlan
 from services.trainer.service import TrainingPlan
 
@@ -77,10 +79,12 @@ def act(
         claim = actions.claim(action, cooldown_s, may_begin=serves)
         if claim not in {"begun", "unfinished"}:
             return WhatCame(kind, job_id, claim)
-        if kind == "rollback":
-            outcome, detail = _roll_back(place, job, serves=serves)
-        else:
-            outcome, detail = _retrain(place, action, training, say)
+        came = _came_before(place, action) if claim == "unfinished" else None
+        if came is None and kind == "rollback":
+            came = _roll_back(place, job)
+        elif came is None:
+            came = _retrain(place, action, training, say)
+        outcome, detail = came
         actions.finish(action, outcome, detail)
         return WhatCame(kind, job_id, outcome, detail)
 
@@ -113,11 +117,50 @@ def _cause(place: Place, kind: ActionKind, job_id: str) -> Job:
     return job
 
 
-def _roll_back(place: Place, job: Job, *, serves: bool) -> tuple[Came, str]:
-    if not serves:  # It was done, and its process died before it could say so.
-        return "rolled_back", f"version {place.registry.alias()} serves"
+def _came_before(place: Place, action: Action) -> tuple[Came, str] | None:
+    """What an action came to whose process died before it could say so; None: it did not end.
+
+    The registry remembers who made whom champion, so nothing is guessed from who serves now: people
+    may have promoted another version meanwhile, or the same one again.
+    """
+    place.registry.finish()
     try:
-        change = place.registry.rollback(f"drift: {job.kind} {job.outcome}, job {job.job_id[:12]}")
+        change = _own_change(place, action)
+    except PipelineError as error:
+        return "failed", str(error)
+    now = place.registry.alias()
+    if change is not None:
+        outcome: Came = "promoted" if action.kind == "retrain" else "rolled_back"
+        later = "" if change.version == now else f", and version {now} serves by now"
+        return outcome, f"version {change.version}, before its process died{later}"
+    if now == action.model_version:
+        return None
+    return "outdated", f"its process died, and version {now} serves by now, which it did not train"
+
+
+def _own_change(place: Place, action: Action) -> Change | None:
+    """That of the champion which this action made, if it came so far."""
+    changes = [change for change in place.registry.history() if change.alias == CHAMPION]
+    if action.kind == "rollback":
+        named = _cause_id(action.job_id)
+        found = [one for one in changes if one.action == "rollback" and named in one.why]
+        return found[-1] if found else None
+    records = {one.step: one for one in read_records(_folder(place, action))}
+    registered = records.get("register")
+    if registered is None:
+        return None
+    # The same bytes are the same version, which may have been champion long before.
+    since_us = int(registered.began.timestamp() * SECOND_US)
+    version = registered.outputs["version"]
+    found = [one for one in changes if one.version == version and one.at_us >= since_us]
+    return found[-1] if found else None
+
+
+def _roll_back(place: Place, job: Job) -> tuple[Came, str]:
+    try:
+        change = place.registry.rollback(
+            f"drift: {job.kind} {job.outcome}, {_cause_id(job.job_id)}"
+        )
     except (NothingBeforeError, PromotionRefusedError) as error:
         return "refused", str(error)
     return "rolled_back", f"version {change.version} serves again"
@@ -131,9 +174,10 @@ def _retrain(place: Place, action: Action, training: Training, say: Say) -> tupl
     if order is None:
         return "refused", "the model is a rule or a constant: there is nothing to train"
     # Named for its cause: one that was cut short goes on where it stopped.
-    run = f"drift-{action.action_id[:_ID_LETTERS]}"
+    folder = _folder(place, action)
+    run = folder.name
     try:
-        done = run_steps(place.home / "pipeline" / run, steps_of(order, say), say)
+        done = run_steps(folder, steps_of(order, say), say)
     except RunLockedError:
         raise
     except StepFailedError as error:
@@ -171,3 +215,13 @@ def _order_of(place: Place, action: Action, training: Training) -> PipelineOrder
     plan = TrainingPlan(data, model, manifest.seed, training.budget)
     # Nobody is told to reload: the inference room asks its registry by itself.
     return PipelineOrder(home=place.home, plan=plan, source=training.source)
+
+
+def _cause_id(job_id: str) -> str:
+    """As the registry remembers it."""
+    return f"job {job_id[:12]}"
+
+
+def _folder(place: Place, action: Action) -> Path:
+    """Of the records of its run of the pipeline."""
+    return place.home / "pipeline" / f"drift-{action.action_id[:_ID_LETTERS]}"

@@ -1,4 +1,4 @@
-"""`outcry drift run`, `history`, `act` and `actions`: the jobs, what they found, what was done."""
+"""`outcry drift run`, `history`, `show`, `act`, `actions`: jobs, their finds, what was done."""
 
 import time
 from datetime import UTC, datetime
@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
+import msgspec
 import typer
 
 from services.models.classes import HORIZON_S
@@ -44,6 +45,7 @@ def register(drift_app: typer.Typer) -> None:
     """Add them to `outcry drift`."""
     drift_app.command("run")(run_drift)
     drift_app.command("history")(show_history)
+    drift_app.command("show")(show_window)
     drift_app.command("act")(act_on_alarm)
     drift_app.command("actions")(show_actions)
 
@@ -83,11 +85,13 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
     """
     from rich.console import Console
 
+    from services.drift.postgres_actions import PostgresActions
     from services.drift.report_files import ReportLimits
     from services.runtime.settings import read_settings
     from services.tools.drift.jobs.place import open_place
     from services.tools.drift.jobs.run import RunOrder, run_jobs
     from services.tools.drift.jobs.told import exit_code
+    from services.tools.operate.connect import read_deployment
     from services.tools.operate.present import print_json
 
     order = RunOrder(
@@ -100,13 +104,22 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
         draws,
     )
     began_s = time.monotonic()
+    deployment = read_deployment()
+    actions = PostgresActions(deployment.pg_dsn, deployment.name)
     with Console(stderr=True).status("") as status, open_place(_home(), horizon_s) as place:
+        # Asked first: what was recorded is told by this run alone, and must not be lost. Where
+        # nothing serves nothing has begun.
+        begun = actions.unfinished() if place.registry.alias() is not None else ()
+        unfinished = [one for one in begun if one.model == place.registry.name]
         told = run_jobs(place, order, status.update)
     code = exit_code(told)
     if as_json:
-        print_json({"jobs": told, "exit_code": code, "took_s": time.monotonic() - began_s})
+        took_s = time.monotonic() - began_s
+        print_json({"jobs": told, "unfinished": unfinished, "exit_code": code, "took_s": took_s})
     else:
         _print_told(told)
+        for one in unfinished:
+            typer.echo(f"unfinished: outcry drift act {one.job_id} --action {one.kind}")
     raise typer.Exit(code)
 
 
@@ -142,6 +155,48 @@ def show_history(
             for one in found
         ],
     )  # fmt: skip
+
+
+def show_window(
+    job_id: Annotated[
+        str | None, typer.Argument(help="As `drift history --json` has it; default: the newest.")
+    ] = None,
+    *,
+    job: Annotated[
+        JobName, typer.Option("--job", help="Without an id: the newest window of this job.")
+    ] = JobName.PERFORMANCE,
+    as_json: AsJson = False,
+) -> None:
+    """One window: its checks, and of performance the figures of everybody, with intervals."""
+    from rich.console import Console
+
+    from services.drift.postgres import PostgresLedger
+    from services.tools.drift.show import (
+        checks_table,
+        figures_table,
+        find_result,
+        performance_of_report,
+    )
+    from services.tools.operate.connect import read_deployment
+    from services.tools.operate.present import print_json
+
+    (kind,) = _kinds([job])[:1]
+    deployment = read_deployment()
+    result = find_result(PostgresLedger(deployment.pg_dsn, deployment.name), job_id, kind)
+    if as_json:
+        report = msgspec.Raw(result.report)
+        print_json({"job_id": result.job.job_id, "job": result.job, "checks": result.checks,
+                    "report": report})  # fmt: skip
+        return
+    one = result.job
+    typer.echo(f"{_spelled(one.window)} UTC  {one.kind}  {one.model}/{one.model_version}")
+    typer.echo(f"{_outcome(one.outcome, is_alarm=one.is_alarm)}  {one.detail}".rstrip())
+    console = Console()
+    found = performance_of_report(result)
+    if found is not None:
+        console.print(figures_table(found))
+    if result.checks:
+        console.print(checks_table(result.checks))
 
 
 def act_on_alarm(

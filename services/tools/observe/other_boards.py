@@ -124,7 +124,18 @@ ML: Final = Dashboard(
             "Alarms of drift",
             "1: the job's newest window alarms.",
             "short",
-            (level("outcry_drift_alarming or vector(0)", "job"),),
+            (level("max by (job, version) (outcry_drift_alarming) or vector(0)", "job, version"),),
+        ),
+        Panel(
+            "Windows that alarmed",
+            "In an hour, by kind of change.",
+            "short",
+            (
+                level(
+                    "sum by (job, family) (increase(outcry_drift_alarms_total[1h]))",
+                    "job, family",
+                ),
+            ),
         ),
         Panel(
             "How far it drifted",

@@ -69,6 +69,34 @@ def test_another_alarm_within_the_cool_down_is_left_out_for_good(kept: Kept) -> 
     assert actions.claim(third, 0.01, may_begin=True) == "begun"
 
 
+def test_what_began_is_unfinished_until_it_ends_whatever_alarms_meanwhile(kept: Kept) -> None:
+    actions, pass_by = kept
+    rollback = Action("rollback", FIRST.job_id, "direction_10s", 3)
+    actions.claim(FIRST, 60, may_begin=True)
+    pass_by(0.01)
+    actions.claim(rollback, 60, may_begin=True)
+    assert actions.claim(SECOND, 60, may_begin=True) == "cooling_down"
+    assert list(actions.unfinished()) == [FIRST, rollback]
+    actions.finish(rollback, "rolled_back", "version 2")
+    assert list(actions.unfinished()) == [FIRST]
+    # Another version serves by now: it may not begin, and yet it must end.
+    assert actions.claim(FIRST, 60, may_begin=False) == "unfinished"
+    actions.finish(FIRST, "outdated", "version 5 serves")
+    assert list(actions.unfinished()) == []
+    assert actions.claim(FIRST, 0, may_begin=True) == "known"
+    assert actions.history(1)[0].outcome == "outdated"
+
+
+def test_what_was_left_out_or_never_began_is_not_unfinished(kept: Kept) -> None:
+    actions, _ = kept
+    actions.claim(FIRST, 60, may_begin=False)
+    assert list(actions.unfinished()) == []
+    actions.claim(FIRST, 60, may_begin=True)
+    actions.finish(FIRST, "failed", "")
+    actions.claim(SECOND, 60, may_begin=True)
+    assert list(actions.unfinished()) == []
+
+
 def test_a_rollback_does_not_wait_for_a_retraining(kept: Kept) -> None:
     actions, _ = kept
     actions.claim(FIRST, 60, may_begin=True)
@@ -86,6 +114,8 @@ def test_a_database_that_is_away_is_worth_another_try() -> None:
     away = PostgresActions("postgresql://nobody@127.0.0.1:1/none", "default")
     with pytest.raises(RetriableError, match="recording an action of drift"):
         away.claim(FIRST, 60, may_begin=True)
+    with pytest.raises(RetriableError, match="reading what drift began"):
+        away.unfinished()
 
 
 @pytest.mark.parametrize(

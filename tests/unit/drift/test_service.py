@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.drift.child import Ended
-from services.drift.metrics import METRICS
+from services.drift.metrics import FAMILIES, METRICS
 from services.drift.service import Service
 from services.drift.settings import DriftSettings
 from services.runtime.restore import Pacer
@@ -28,7 +28,8 @@ def job(kind: str = "data", outcome: str = "ok", **more: object) -> Document:
 
 
 def alarm(kind: str = "data", outcome: str = "drift", **more: object) -> Document:
-    return job(kind, outcome, is_alarm=True, ratios={"AAPL": 3.0, "MSFT": 0.1}, **more)
+    given: Document = {"ratios": {"AAPL": 3.0, "MSFT": 0.1}, "families": ["scale"]}
+    return job(kind, outcome, is_alarm=True, **(given | more))
 
 
 def told(*jobs: Document) -> Ended:
@@ -103,17 +104,21 @@ def test_what_a_job_found_is_in_the_metrics(tmp_path: Path) -> None:
     room = Room(tmp_path)
     room.answers["data"] = [told(alarm(), job("quality", "constant_column", ratios={}))]
     room.answers["parity"] = [
-        told(alarm("parity", "mismatch", counts={"matched": 9, "mismatched": 2}))
+        told(
+            alarm("parity", "mismatch", counts={"matched": 9, "mismatched": 2}, families=["parity"])
+        )
     ]
     room.run_for(1)
     shown = room.metrics()
     for line in (
         'outcry_drift_windows_total{job="data",outcome="drift"} 1.0',
-        'outcry_drift_alarms_total{job="data"} 1.0',
-        'outcry_drift_alarming{job="data"} 1.0',
+        'outcry_drift_alarms_total{family="scale",job="data"} 1.0',
+        'outcry_drift_alarms_total{family="parity",job="parity"} 1.0',
+        'outcry_drift_alarming{job="data",version="3"} 1.0',
         'outcry_drift_judged{job="quality"} 0.0',
         'outcry_drift_ratio{job="data",ticker="AAPL"} 3.0',
         'outcry_drift_run_seconds{job="data"} 2.5',
+        'outcry_drift_window_begin_timestamp_seconds{job="data"} 600.0',
         'outcry_drift_window_end_timestamp_seconds{job="data"} 1200.0',
         "outcry_drift_parity_mismatches 2.0",
     ):
@@ -125,7 +130,42 @@ def test_a_result_that_was_there_before_is_not_counted_again(tmp_path: Path) -> 
     room.answers["data"] = [told(alarm()), told(alarm(recorded="kept"))]
     room.run_for(1)
     room.run_for(100)
-    assert 'outcry_drift_alarms_total{job="data"} 1.0' in room.metrics()
+    assert 'outcry_drift_alarms_total{family="scale",job="data"} 1.0' in room.metrics()
+
+
+def test_alarms_stand_at_0_by_family_before_the_first_so_that_no_scrape_misses_a_rise(
+    tmp_path: Path,
+) -> None:
+    room = Room(tmp_path)
+    zeros = room.metrics()
+    for job_name, families in FAMILIES.items():
+        for family in families:
+            line = f'outcry_drift_alarms_total{{family="{family}",job="{job_name}"}} 0.0'
+            assert line in zeros, line
+    # Two windows in one run: of the older one no gauge is left, and yet it is counted.
+    room.answers["data"] = [told(alarm(families=["scale", "shape"]), job())]
+    room.answers["performance"] = [told(alarm("performance", "damaged_predictions", families=[]))]
+    room.answers["labels"] = [told(alarm("labels", families=["unheard-of"]))]
+    room.run_for(1)
+    shown = room.metrics()
+    for line in (
+        'outcry_drift_alarms_total{family="scale",job="data"} 1.0',
+        'outcry_drift_alarms_total{family="shape",job="data"} 1.0',
+        'outcry_drift_alarms_total{family="other",job="performance"} 1.0',
+        'outcry_drift_alarms_total{family="other",job="labels"} 1.0',
+        'outcry_drift_alarming{job="data",version="3"} 0.0',
+    ):
+        assert line in shown, line
+
+
+def test_only_the_newest_windows_version_is_shown(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_interval_s=100)
+    room.answers["data"] = [told(alarm()), told(job(version=4))]
+    room.run_for(1)
+    room.run_for(100)
+    shown = room.metrics()
+    assert 'outcry_drift_alarming{job="data",version="4"} 0.0' in shown
+    assert 'job="data",version="3"' not in shown
 
 
 def test_a_ticker_without_a_ratio_is_shown_no_more(tmp_path: Path) -> None:
@@ -198,6 +238,49 @@ def test_an_action_that_could_not_be_done_is_tried_again_with_its_job(tmp_path: 
     room.run_for(1)
     assert room.run_for(60) == ["data", "retrain"]
     assert 'outcry_drift_actions_total{action="retrain",outcome="promoted"} 1.0' in room.metrics()
+
+
+def begun(kind: str, job_id: str, *jobs: Document) -> Ended:
+    """What a run tells that found an action which did not end."""
+    left = {"kind": kind, "job_id": job_id, "model": "direction_10s", "model_version": 3}
+    return Ended("done", json.dumps({"jobs": jobs, "unfinished": [left]}).encode())
+
+
+def test_an_action_that_was_cut_off_is_taken_up_though_newer_windows_are_told(
+    tmp_path: Path,
+) -> None:
+    room = Room(tmp_path, drift_retrain=True)
+    room.answers["data"] = [begun("retrain", "b" * 64, alarm(version=4, job_id="c" * 64))]
+    room.answers["retrain"] = [came("retrain", "promoted"), came("retrain", "cooling_down")]
+    assert room.run_for(1) == ["data", "retrain", "retrain", *JOBS[1:]]
+    older, newer = room.started[1:3]
+    assert "b" * 64 in older
+    assert "c" * 64 in newer
+    assert 'outcry_drift_actions_total{action="retrain",outcome="promoted"} 1.0' in room.metrics()
+
+
+def test_an_action_that_is_cut_off_again_is_taken_up_again_before_a_newer_alarm(
+    tmp_path: Path,
+) -> None:
+    room = Room(tmp_path, drift_retrain=True, drift_interval_s=10_000)
+    room.answers["data"] = [
+        begun("retrain", "b" * 64, alarm(job_id="c" * 64)),
+        begun("retrain", "b" * 64, alarm(job_id="c" * 64, recorded="kept")),
+    ]
+    room.answers["retrain"] = [
+        Ended("crashed", b"", "killed by signal 9"),
+        came("retrain", "outdated"),
+        came("retrain", "outdated"),
+    ]
+    assert room.run_for(1) == ["data", "retrain", *JOBS[1:]]
+    assert room.run_for(60) == ["data", "retrain", "retrain"]
+    assert ["b" * 64 in argv for argv in room.started[-2:]] == [True, False]
+
+
+def test_an_action_of_a_kind_that_is_off_by_now_is_left_to_people(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_retrain=True)
+    room.answers["data"] = [begun("rollback", "b" * 64)]
+    assert room.run_for(1) == JOBS
 
 
 def test_a_window_that_may_still_change_causes_nothing(tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """What an alarm causes: once, by whom it was caused, and taken up again if it was cut short."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from services.drift.actions import ActionKind
+from services.drift.actions import Action, ActionKind
 from services.drift.ledger import Job, Kind, Result
+from services.models.changes import Change
+from services.models.registry import Registry
 from services.runtime.lock_file import lock_file
 from services.tools.drift.act import Training, WhatCame, act
 from services.tools.drift.errors import ActLockedError, NotAskedWellError
+from services.tools.pipeline.steps import Record
 from tests.support.drift_world import MODEL, DriftWorld, window
 from tests.support.memory_actions import MemoryActions
 from tests.support.model_kit import put_model, rule_model
@@ -88,9 +93,118 @@ def test_a_rollback_whose_process_died_before_it_could_say_so_is_not_done_twice(
         act(acting.world.place(), dying, "rollback", alarm, 60, TRAINING)
     assert acting.world.registry.alias() == 2
     acting.actions._rows = dying._rows
-    assert acting.act("rollback", alarm).outcome == "rolled_back"
+    came = acting.act("rollback", alarm)
+    assert (came.outcome, came.detail) == ("rolled_back", "version 2, before its process died")
     assert acting.world.registry.alias() == 2
     assert acting.outcomes() == ["rolled_back", "begun"]
+
+
+def _cut_off(acting: Acting, kind: ActionKind, alarm: str, version: int) -> None:
+    """It began, and its process died."""
+    action = Action(kind, alarm, MODEL, version)
+    assert acting.actions.claim(action, 60, may_begin=True) == "begun"
+
+
+def _records(acting: Acting, alarm: str, **outputs: object) -> Path:
+    """Of the step `register` of the run of the pipeline that the alarm caused."""
+    action = Action("retrain", alarm, MODEL, 2)
+    folder = acting.world.home / "pipeline" / f"drift-{action.action_id[:16]}"
+    folder.mkdir(parents=True)
+    now = datetime.now(UTC)
+    record = Record("register", {}, outputs, now, now)
+    (folder / "07-register.json").write_bytes(msgspec.json.encode(record))
+    return folder
+
+
+def test_a_retraining_that_died_once_its_model_was_promoted_has_promoted_it(
+    acting: Acting,
+) -> None:
+    alarm = acting.alarm()
+    _cut_off(acting, "retrain", alarm, 2)
+    _records(acting, alarm, version=3)
+    assert acting.world.register(seed=3) == 3
+    came = acting.act("retrain", alarm)
+    assert (came.outcome, came.detail) == ("promoted", "version 3, before its process died")
+    assert acting.world.registry.alias() == 3
+    assert acting.outcomes() == ["promoted", "begun"]
+
+
+def test_a_retraining_that_died_is_told_as_it_came_though_another_version_serves_by_now(
+    acting: Acting,
+) -> None:
+    alarm = acting.alarm()
+    _cut_off(acting, "retrain", alarm, 2)
+    _records(acting, alarm, version=3)
+    for seed in (3, 4):
+        acting.world.register(seed=seed)
+    came = acting.act("retrain", alarm)
+    assert came.outcome == "promoted"
+    assert came.detail.endswith("and version 4 serves by now")
+    assert acting.world.registry.alias() == 4
+
+
+def test_a_retraining_that_died_before_it_promoted_is_outdated_once_another_version_serves(
+    acting: Acting,
+) -> None:
+    alarm = acting.alarm()
+    _cut_off(acting, "retrain", alarm, 2)
+    # Its model is the same to the byte as one that was champion long before.
+    _records(acting, alarm, version=1)
+    acting.world.register(seed=3)
+    came = acting.act("retrain", alarm)
+    assert came.outcome == "outdated"
+    assert "version 3 serves by now" in came.detail
+    assert acting.act("retrain", alarm).outcome == "known"
+    assert list(acting.actions.unfinished()) == []
+
+
+def test_a_retraining_that_died_goes_on_while_the_version_that_alarmed_serves(
+    acting: Acting,
+) -> None:
+    alarm = acting.alarm()
+    _cut_off(acting, "retrain", alarm, 2)
+    _records(acting, alarm, version=1)
+    # There are no trades to train on, which the first step says.
+    assert acting.act("retrain", alarm).outcome == "failed"
+    assert list(acting.actions.unfinished()) == []
+
+
+def test_a_damaged_record_of_a_run_that_died_is_a_named_end(acting: Acting) -> None:
+    alarm = acting.alarm()
+    _cut_off(acting, "retrain", alarm, 2)
+    (_records(acting, alarm, version=3) / "07-register.json").write_bytes(b"{")
+    came = acting.act("retrain", alarm)
+    assert came.outcome == "failed"
+    assert "is no record of a step" in came.detail
+
+
+def test_a_rollback_that_died_is_outdated_once_people_promoted_another_version(
+    acting: Acting,
+) -> None:
+    alarm = acting.alarm()
+    _cut_off(acting, "rollback", alarm, 2)
+    acting.world.register(seed=3)
+    assert acting.act("rollback", alarm).outcome == "outdated"
+    assert acting.world.registry.alias() == 3
+
+
+def test_a_rollback_that_died_between_record_and_alias_is_finished_and_not_done_twice(
+    acting: Acting,
+) -> None:
+    acting.world.register(seed=3)
+    alarm = acting.alarm(version=3)
+    _cut_off(acting, "rollback", alarm, 3)
+
+    def die(*_: object) -> Change:
+        raise KeyboardInterrupt
+
+    registry = Registry(acting.world.home, name=MODEL)
+    registry._finish = die  # type: ignore[method-assign] # the moment of a death
+    with pytest.raises(KeyboardInterrupt):
+        registry.rollback(f"drift: performance fallen, job {alarm[:12]}")
+    assert acting.world.registry.alias() == 3
+    assert acting.act("rollback", alarm).outcome == "rolled_back"
+    assert acting.world.registry.alias() == 2
 
 
 def test_a_second_alarm_within_the_cool_down_is_recorded_and_left_out(acting: Acting) -> None:

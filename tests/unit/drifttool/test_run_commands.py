@@ -1,15 +1,27 @@
 """`outcry drift run` as people type it, where nothing is there yet or a part is away."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from services.drift.ledger import MemoryLedger
 from services.runtime.errors import RetriableError
 from services.tools.drift.commands import register
+from services.tools.drift.errors import NotAskedWellError
 from services.tools.drift.jobs.told import EXIT_UNJUDGED, KINDS
+from services.tools.drift.show import (
+    checks_table,
+    figures_table,
+    find_result,
+    performance_of_report,
+    predictors_of,
+)
+from tests.support.drift_history import CHANGED_AT, performance_job
 from tests.support.drift_world import DriftWorld
 
 app = typer.Typer()
@@ -57,8 +69,37 @@ def test_what_was_typed_wrongly_is_refused_before_anything_is_read(
 
 def test_without_postgresql_a_run_ends_with_one_line_and_nothing_is_green(tmp_path: Path) -> None:
     home = DriftWorld.copied(tmp_path / "home").home
-    for command in (("run", "--job", "labels"), ("history",), ("actions",)):
+    for command in (("run", "--job", "labels"), ("history",), ("show",), ("actions",)):
         done = drift(home, *command)
         assert isinstance(done.exception, RetriableError), done.output
         assert "try again" in str(done.exception)
         assert done.exit_code == 1
+
+
+def test_a_window_of_performance_is_shown_with_the_figures_of_everybody() -> None:
+    ledger = MemoryLedger()
+    given = performance_job(CHANGED_AT)
+    ledger.record(given)
+    result = find_result(ledger, None, "performance")
+    assert result == given
+    assert find_result(ledger, given.job.job_id, "data") == given
+    found = performance_of_report(result)
+    assert found is not None
+    page = StringIO()
+    Console(file=page, width=250).print(figures_table(found), checks_table(result.checks))
+    said = page.getvalue()
+    (own,) = [line for line in said.splitlines() if "v3 (champion)" in line]
+    assert found.figures is not None
+    assert f"{found.figures.scores['macro_f1']:.4f} [" in own
+    assert {name for name, _, _ in predictors_of(found)} == {
+        "v3 (champion)", "v4 (shadow)", "v2 (served)", "last_move", "majority",
+        "v3 on AAPL",
+    }  # fmt: skip
+    assert "fallen" in said
+
+
+def test_what_is_not_recorded_is_refused_by_name() -> None:
+    with pytest.raises(NotAskedWellError, match="no window of performance is recorded yet"):
+        find_result(MemoryLedger(), None, "performance")
+    with pytest.raises(NotAskedWellError, match="no job 'f"):
+        find_result(MemoryLedger(), "f" * 64, "performance")

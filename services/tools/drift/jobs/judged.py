@@ -10,6 +10,7 @@ import numpy as np
 
 from services.drift.core.judge import judge
 from services.drift.core.outcomes import (
+    ALARMS,
     Check,
     Family,
     Outcome,
@@ -20,10 +21,11 @@ from services.drift.core.outcomes import (
 from services.drift.core.panel import SECOND_US, Panel, panel_of
 from services.drift.core.predicted import Predictions, once
 from services.drift.core.windows import Window
+from services.drift.ledger import FALLEN, Job, Kind, Result
 from services.drift.ledger import Check as KeptCheck
-from services.drift.ledger import Job, Kind, Result
 from services.lake.errors import LakeError
 from services.models.classes import CLASSES
+from services.tools.drift.jobs.parity import MISMATCH
 from services.tools.drift.jobs.place import Place
 from services.tools.drift.jobs.reference import SAID, Known, Question
 from services.tools.drift.jobs.rows import features_panel, labels_panel, rows_between
@@ -33,6 +35,10 @@ from services.trainer.errors import TrainerError
 QUALITY: Final = frozenset({Family.MISSING, Family.STALE, Family.SWAP})
 """Families that tell of a broken source, not of the market."""
 _DETAIL_LETTERS_MAX: Final = 4_000
+
+
+_ALARMING: Final = frozenset({*ALARMS, FALLEN, MISMATCH})
+"""Outcomes of checks, of any job."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,13 @@ def said_panel(said: Predictions, question: Question, window: Window) -> Panel |
         question.tickers, [SAID], ticker[first], time_us[first],
         value[first].astype(np.float64)[:, None], sorted(versions),
     )  # fmt: skip
+
+
+def families_of(result: Result) -> tuple[str, ...]:
+    """Those of the checks that alarm, if the job does."""
+    if not result.job.is_alarm:
+        return ()
+    return tuple(sorted({one.family for one in result.checks if one.outcome in _ALARMING}))
 
 
 def _result(

@@ -27,7 +27,7 @@ from services.drift.report_files import ReportLimits, path_of, remove_old
 from services.lake.errors import LakeError
 from services.tools.drift.errors import NotAskedWellError
 from services.tools.drift.jobs.drawing import order_of
-from services.tools.drift.jobs.judged import Looked, basis_without, look_at, ratios_of
+from services.tools.drift.jobs.judged import Looked, basis_without, families_of, look_at, ratios_of
 from services.tools.drift.jobs.parity import hour_of, mismatches_of, result_of_parity
 from services.tools.drift.jobs.performance import basis_of, performance_of, result_for, shares_of
 from services.tools.drift.jobs.place import NothingServes, Place, Serving, serving_of
@@ -350,6 +350,7 @@ def _told(result: Result, recorded: Recorded) -> Told:
         detail=job.detail,
         ratio=job.ratio,
         ratios=ratios_of(result.checks),
+        families=families_of(result),
         recorded=recorded,
         job_id=job.job_id,
         report_path=job.report_path,

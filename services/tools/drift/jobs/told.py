@@ -52,6 +52,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     ratios: dict[str, float] = {}
     """The greatest by ticker; all tickers together have no name."""
+    families: tuple[str, ...] = ()
+    """Those of the checks that alarm."""
     counts: dict[str, int] = {}
     recorded: Recorded = "none"
     job_id: str = ""
