@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from services.door.problems import ProblemError
+from services.gateway.drift_figures import figures_of, with_figures
 from services.gateway.drift_queries import KINDS, Cursor, HistoryQuery, Paging
 from services.gateway.problems import HttpReason, problem
 from services.gateway.views import View
@@ -72,12 +73,14 @@ WITH page AS (
 )
 SELECT j.job_id, j.model, j.model_version, j.window_begin_us, j.window_end_us, j.outcome,
        j.is_alarm, j.ratio,
-       j.report::json #> '{{figures,rows}}' AS rows,
-       j.report::json #> '{{figures,scores,macro_f1}}' AS value,
-       j.report::json #> '{{figures,metrics,macro_f1}}' AS interval,
+       j.report::json #> '{{figures}}' AS figures,
        j.report::json #> '{{tests}}' AS tests,
        j.report::json #> '{{rivals}}' AS rivals
 FROM page AS j ORDER BY j.window_end_us DESC, j.job_id
+"""
+_FIGURES: Final = """{job}, j.report::json AS report
+FROM outcry.drift_jobs AS j
+WHERE j.deployment = %(deployment)s AND j.job_id = %(job_id)s AND j.kind = 'performance'
 """
 _ACTIONS: Final = """
 SELECT b.action_id, b.kind AS action, b.job_id, b.model, b.model_version, b.outcome AS begun,
@@ -148,12 +151,21 @@ class DriftLedger:
         return _paged("results", rows, query.paging, "window_end_us", "job_id")
 
     def performance(self, paging: Paging) -> View:
-        """Macro-F1 of the model that served, window by window, the latest first."""
+        """Figures of the model that served, window by window, the latest first."""
         after = _AFTER if paging.after else ""
         rows = self._page(_PERFORMANCE.format(after=after, order=_ORDER), paging)
         found = _paged("windows", rows, paging, "window_end_us", "job_id")
-        found["windows"] = [_with_figures(row) for row in found["windows"]]
+        found["windows"] = [with_figures(row) for row in found["windows"]]
         return found
+
+    def figures(self, job_id: str) -> View | None:
+        """All predictors of one window of performance; None: there is no such job of this kind."""
+        statement = _FIGURES.format(job=_JOB.format(ratio=_OWN_RATIO))
+        found = self._rows(statement, job_id=job_id)
+        if not found:
+            return None
+        (job,) = found
+        return figures_of(job, job.pop("report"))
 
     def actions(self, paging: Paging) -> View:
         """What alarms caused, the latest first."""
@@ -259,25 +271,3 @@ def _paged(name: str, rows: Sequence[View], paging: Paging, at_us: str, named: s
     last = shown[-1] if len(rows) > paging.limit else None
     cursor = str(Cursor(last[at_us], last[named])) if last else None
     return {name: shown, "next_cursor": cursor}
-
-
-def _with_figures(row: View) -> View:
-    """A window's figures, as far as its report has them."""
-    interval, tests, rivals = row.pop("interval"), row.pop("tests"), row.pop("rivals")
-    value = row.pop("value")
-    scores = {
-        str(rival["name"]): float(rival["figures"]["scores"]["macro_f1"]) for rival in rivals or ()
-    }
-    best = max(scores, key=lambda name: scores[name], default=None)
-    promised = [test["expected"] for test in tests or () if test["name"] == "promise"]
-    return row | {
-        "macro_f1": None
-        if value is None
-        else {
-            "value": value,
-            "low": interval["low"] if interval else None,
-            "high": interval["high"] if interval else None,
-        },
-        "promised": promised[0] if promised else None,
-        "baseline": None if best is None else {"name": best, "macro_f1": scores[best]},
-    }

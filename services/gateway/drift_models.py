@@ -55,7 +55,9 @@ class DriftJobChecks(DriftJob):
     checks_left_out: int
 
 
-class MacroF1(Answer):
+class Figure(Answer):
+    """A figure of some rows."""
+
     value: float
     low: float | None = Field(description="Of the 95 % interval; null: too few blocks for one.")
     high: float | None
@@ -78,9 +80,61 @@ class PerformanceWindow(Answer):
     is_alarm: bool
     ratio: float | None
     rows: int | None = Field(description="Statements that had a label.")
-    macro_f1: MacroF1 | None = Field(description="Null: nothing could be judged.")
+    macro_f1: Figure | None = Field(description="Null: nothing could be judged.")
+    mcc: Figure | None
+    log_loss: Figure | None
+    calibration_error: Figure | None = Field(description="Expected, of ten bins.")
+    pnl_per_row: Figure | None = Field(
+        description="Net of half the spread, in 1/20000 dollar a share and row."
+    )
     promised: float | None = Field(description="Of the manifest; null: it was not held against it.")
     baseline: BestBaseline | None = Field(description="The best plain rule on the same rows.")
+
+
+class PredictorFigures(Answer):
+    """One predictor on some rows of a window."""
+
+    role: str = Field(
+        description="champion: the version that is judged. served, shadow: another version, on its"
+        " own rows. baseline: a plain rule on the champion's rows. ticker: the champion on one.",
+        examples=["champion", "shadow", "baseline"],
+    )
+    name: str = Field(description="Of the version, the rule or the ticker.")
+    rows: int
+    macro_f1: Figure | None
+    mcc: Figure | None
+    log_loss: Figure | None = Field(description="Null: a plain rule states no probabilities.")
+    calibration_error: Figure | None
+    pnl_per_row: Figure | None
+    margin: Figure | None = Field(
+        description="The champion's macro-F1 less this rule's; of another version its own less the"
+        " champion's, on the rows that both spoke of; null: too few blocks, or the champion itself."
+    )
+
+
+class CalibrationBin(Answer):
+    """How sure the champion was, and how often it was right."""
+
+    rows: int
+    confidence: float
+    right: float
+
+
+class PerformanceFigures(Answer):
+    """All figures of one window of performance."""
+
+    job_id: str
+    model: str
+    model_version: int
+    window_begin_us: int
+    window_end_us: int
+    outcome: str
+    detail: str
+    memory_s: int | None
+    block_s: int
+    counts: dict[str, int] = Field(description="What became of records and of statements.")
+    predictors: list[PredictorFigures] = Field(description="The champion first.")
+    calibration: list[CalibrationBin]
 
 
 class DriftPerformance(Answer):

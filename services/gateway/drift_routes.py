@@ -15,6 +15,7 @@ from services.gateway.drift_models import (
     DriftJobChecks,
     DriftPerformance,
     DriftVerdicts,
+    PerformanceFigures,
 )
 from services.gateway.drift_queries import (
     HISTORY_PARAMETERS,
@@ -66,8 +67,24 @@ def list_history(request: Request, here: Here) -> Response:
     openapi_extra=PAGING_PARAMETERS,
 )
 def show_performance(request: Request, here: Here) -> Response:
-    """Macro-F1 of the version that served, the latest windows first."""
+    """Figures of the version that served, the latest windows first."""
     return json_answer(here.drift.performance(paging_query(request.query_params)))
+
+
+@router.get(
+    "/performance/{job_id}",
+    summary="Show a window's figures",
+    responses={
+        200: {"model": PerformanceFigures},
+        **problem_responses(HttpReason.NOT_FOUND, *_READ),
+    },
+)
+def show_figures(here: Here, job_id: str) -> Response:
+    """Of the version that served, of its shadows, of plain rules and of each ticker."""
+    found = here.drift.figures(require_job_id(job_id))
+    if found is None:
+        raise _no_job()
+    return json_answer(found)
 
 
 @router.get(

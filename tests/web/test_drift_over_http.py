@@ -32,7 +32,7 @@ from tests.support.gateway_memory import make_client, make_gateway
 KNOWN = data_job(0).job.job_id
 PATHS = (
     "/drift/verdicts", "/drift/history", "/drift/performance", "/drift/actions",
-    f"/drift/jobs/{KNOWN}", f"/drift/reports/{KNOWN}",
+    f"/drift/jobs/{KNOWN}", f"/drift/reports/{KNOWN}", f"/drift/performance/{KNOWN}",
 )  # fmt: skip
 
 
@@ -135,6 +135,37 @@ async def test_performance_has_macro_f1_with_interval_promise_and_best_plain_rul
 
 
 @pytest.mark.kafka
+async def test_a_window_has_the_figures_of_champion_shadow_plain_rules_and_tickers(
+    world: World,
+) -> None:
+    windows = (await shown(world, "/drift/performance", limit=1))["windows"]
+    newest = windows[0]
+    assert newest["mcc"]["low"] < newest["mcc"]["value"] < newest["mcc"]["high"]
+    assert newest["log_loss"]["value"] == pytest.approx(0.77)
+    assert newest["calibration_error"]["value"] == pytest.approx(0.02)
+    assert newest["pnl_per_row"] == {"value": 1.0, "low": -1.0, "high": 1.5}
+    found = await shown(world, f"/drift/performance/{newest['job_id']}")
+    assert (found["model_version"], found["counts"]["judged"]) == (4, 17_900)
+    predictors = {(one["role"], one["name"]): one for one in found["predictors"]}
+    assert list(predictors) == [
+        ("champion", "v4"), ("shadow", "v5"), ("served", "v2"), ("baseline", "last_move"),
+        ("baseline", "majority"), ("ticker", "AAPL"),
+    ]  # fmt: skip
+    champion = predictors["champion", "v4"]
+    assert champion["macro_f1"] == newest["macro_f1"]
+    assert champion["margin"] is None
+    rule = predictors["baseline", "last_move"]
+    assert (rule["log_loss"], rule["calibration_error"]) == (None, None)
+    assert rule["margin"]["low"] < rule["margin"]["value"]
+    # Of another label rule it has no figures, and stands there all the same.
+    assert predictors["served", "v2"] == {
+        "role": "served", "name": "v2", "rows": 0, "macro_f1": None, "mcc": None,
+        "log_loss": None, "calibration_error": None, "pnl_per_row": None, "margin": None,
+    }  # fmt: skip
+    assert found["calibration"] == [{"rows": 17_900, "confidence": 0.5, "right": 0.48}]
+
+
+@pytest.mark.kafka
 async def test_actions_are_shown_with_their_cause_and_what_came_of_them(world: World) -> None:
     latest, first = (await shown(world, "/drift/actions"))["actions"]
     assert (latest["begun"], latest["outcome"], latest["ended_at_us"]) == (
@@ -180,6 +211,8 @@ async def test_a_report_is_shown_in_a_sandbox_of_its_own(world: World) -> None:
         (f"/drift/reports/{performance_job(3).job.job_id}", 404),
         (f"/drift/reports/{'0' * 64}", 404),
         (f"/drift/jobs/{'0' * 64}", 404),
+        (f"/drift/performance/{'0' * 64}", 404),
+        (f"/drift/performance/{KNOWN}", 404),
         ("/drift/reports/..%2F..%2Fetc%2Fpasswd", 404),
         (f"/drift/reports/{KNOWN.upper()}", 404),
         ("/drift/jobs/x%00", 404),

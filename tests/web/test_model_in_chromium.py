@@ -73,6 +73,9 @@ async def _verdicts_and_charts(tab: Tab) -> None:
     await tab.until_text("#score", "v4: 0.4", "promised 0.408", "last_move 0.355")
     marks = await tab.ask("document.querySelector('#versions').textContent")
     assert [mark.split()[0] for mark in marks.split(", ")] == ["v3", "v4"]
+    shown = await tab.until_text("#figures", "v4, champion", "last move", "v5, shadow", "AAPL")
+    assert "[" in shown
+    await tab.until_text("#figures-of", "of the window to")
     sizes = await tab.ask(
         "['ratio', 'score'].map(name => document.querySelector(`#${name}-canvas canvas`).width)"
     )
@@ -109,7 +112,7 @@ async def _on_a_phone(tab: Tab) -> None:
     lefts = await tab.ask(
         "[...document.querySelectorAll('#model section')].map(s => s.getBoundingClientRect().left)"
     )
-    assert len(lefts) == 5
+    assert len(lefts) == 6
     assert len(set(lefts)) == 1
     await take_picture(tab, "model-phone.png", is_whole_page=True)
 

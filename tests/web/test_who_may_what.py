@@ -61,6 +61,7 @@ CLASSES: Final[Mapping[tuple[str, str], str]] = {
     ("GET", "/drift/verdicts"): PUBLIC,
     ("GET", "/drift/history"): PUBLIC,
     ("GET", "/drift/performance"): PUBLIC,
+    ("GET", "/drift/performance/{job_id}"): PUBLIC,
     ("GET", "/drift/actions"): PUBLIC,
     ("GET", "/drift/jobs/{job_id}"): PUBLIC,
     ("GET", "/drift/reports/{job_id}"): PUBLIC,

@@ -12,6 +12,7 @@ import {
   readVerdicts,
   type Result,
 } from "./drift";
+import { type Predictor, readPredictors } from "./figures";
 import { type ExchangeStatus, readStatus } from "./exchange";
 import { type CandleHistory, readCandles, readTickers, readTime } from "./messages";
 import { type Order, readOrders } from "./orders";
@@ -52,6 +53,11 @@ export async function fetchHistory(filters: Record<string, string>): Promise<Pag
 
 export async function fetchPerformance(limit: number): Promise<PerformanceWindow[]> {
   return readPerformance(await ask(`/drift/performance?limit=${limit}`));
+}
+
+/** @param jobId of a window of performance. */
+export async function fetchPredictors(jobId: string): Promise<Predictor[]> {
+  return readPredictors(await ask(`/drift/performance/${encodeURIComponent(jobId)}`));
 }
 
 export async function fetchActions(limit: number): Promise<Action[]> {

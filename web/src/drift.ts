@@ -1,5 +1,6 @@
 /** What drift's jobs found, as the gateway says it, and what is drawn of it. */
 
+import { type Figure, formatFigure, readFigure } from "./figures";
 import { list, nullOr, number, object, string } from "./reading";
 
 const SECOND_US = 1_000_000;
@@ -22,11 +23,12 @@ export interface Result {
 }
 
 export interface PerformanceWindow {
+  jobId: string;
   version: number;
   endUs: number;
   outcome: string;
   isAlarm: boolean;
-  macroF1: { value: number; low: number | null; high: number | null } | null;
+  macroF1: Figure | null;
   promised: number | null;
   baseline: { name: string; macroF1: number } | null;
 }
@@ -135,11 +137,9 @@ export function tellPerformance(windows: readonly PerformanceWindow[]): string {
   if (newest === undefined) return "no window yet";
   const { macroF1, promised, baseline } = newest;
   if (macroF1 === null) return `v${newest.version}: ${words(newest.outcome)}`;
-  const { value, low, high } = macroF1;
-  const interval = low === null || high === null ? "" : ` [${low.toFixed(3)}, ${high.toFixed(3)}]`;
   const held = promised === null ? "" : `, promised ${promised.toFixed(3)}`;
   const beside = baseline === null ? "" : `, ${baseline.name} ${baseline.macroF1.toFixed(3)}`;
-  return `v${newest.version}: ${value.toFixed(3)}${interval}${held}${beside}`;
+  return `v${newest.version}: ${formatFigure(macroF1, 3)}${held}${beside}`;
 }
 
 /** "window_shorter_than_block" as people read it. */
@@ -199,18 +199,12 @@ function readResult(data: unknown): Result {
 function readWindow(data: unknown): PerformanceWindow {
   const said = object(data);
   return {
+    jobId: string(said["job_id"]),
     version: number(said["model_version"]),
     endUs: number(said["window_end_us"]),
     outcome: string(said["outcome"]),
     isAlarm: said["is_alarm"] === true,
-    macroF1: nullOr(said["macro_f1"], (value) => {
-      const score = object(value);
-      return {
-        value: number(score["value"]),
-        low: nullOr(score["low"], number),
-        high: nullOr(score["high"], number),
-      };
-    }),
+    macroF1: nullOr(said["macro_f1"], readFigure),
     promised: nullOr(said["promised"], number),
     baseline: nullOr(said["baseline"], (value) => {
       const best = object(value);

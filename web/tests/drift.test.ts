@@ -16,6 +16,7 @@ import {
   versionMarks,
   words,
 } from "../src/drift";
+import { formatFigure, formatPredictor, readPredictors } from "../src/figures";
 import { BadMessageError } from "../src/reading";
 
 const SECOND_US = 1_000_000;
@@ -119,6 +120,43 @@ describe("performance", () => {
       "v3: no labels",
     );
   });
+});
+
+describe("figures", () => {
+  const champion = {
+    role: "champion",
+    name: "v4",
+    rows: 17_900,
+    macro_f1: { value: 0.41, low: 0.389, high: 0.429 },
+    mcc: { value: 0.1, low: null, high: null },
+    log_loss: null,
+    calibration_error: null,
+    pnl_per_row: { value: 1.25, low: -2, high: 3 },
+  };
+
+  it("have an interval where there is one, and are absent where none is stated", () => {
+    const [read] = readPredictors({ predictors: [champion] });
+    expect(formatFigure(read!.macroF1, 3)).toBe("0.410 [0.389, 0.429]");
+    expect(formatFigure(read!.mcc, 3)).toBe("0.100");
+    expect(formatFigure(read!.logLoss, 3)).toBe("–");
+    expect(formatFigure(read!.pnlPerRow, 1)).toBe("1.3 [-2.0, 3.0]");
+  });
+
+  it("are of somebody", () => {
+    const names = [champion, { ...champion, role: "baseline", name: "last_move" }].map(
+      (one) => readPredictors({ predictors: [one] })[0]!,
+    );
+    expect(names.map(formatPredictor)).toEqual(["v4, champion", "last move"]);
+  });
+
+  it.each([{ rows: null }, { role: 1 }, { mcc: {} }, { macro_f1: 0.4 }])(
+    "are refused with %j",
+    (broken) => {
+      expect(() => readPredictors({ predictors: [{ ...champion, ...broken }] })).toThrow(
+        BadMessageError,
+      );
+    },
+  );
 });
 
 describe("what the gateway says of drift", () => {

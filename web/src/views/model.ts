@@ -1,6 +1,12 @@
 /** The model beside its market: what drift's jobs found, asked again now and then. */
 
-import { fetchActions, fetchHistory, fetchPerformance, fetchVerdicts } from "../api";
+import {
+  fetchActions,
+  fetchHistory,
+  fetchPerformance,
+  fetchPredictors,
+  fetchVerdicts,
+} from "../api";
 import { backoffMs } from "../backoff";
 import {
   type Action,
@@ -17,6 +23,7 @@ import {
   words,
 } from "../drift";
 import { byId, fillChoice, make, row } from "./dom";
+import { showFigures } from "./figures";
 import { LinesView } from "./lines";
 import { outcome, reportLink, showVerdicts } from "./verdicts";
 
@@ -88,7 +95,10 @@ export class ModelView {
       fetchHistory(this.filters()),
       fetchActions(ACTIONS_SHOWN),
     ]);
-    return { verdicts, ratios: ratios.items, windows, history, actions };
+    // The newest one that has figures: of a window without any there is nothing to compare.
+    const newest = windows.find((window) => window.macroF1 !== null);
+    const predictors = newest === undefined ? [] : await fetchPredictors(newest.jobId);
+    return { verdicts, ratios: ratios.items, windows, newest, predictors, history, actions };
   }
 
   private draw(found: Awaited<ReturnType<ModelView["ask"]>>): void {
@@ -100,6 +110,9 @@ export class ModelView {
     showVerdicts(found.verdicts);
     this.drawRatios(found.ratios);
     this.drawScores(found.windows);
+    showFigures(found.predictors);
+    byId("figures-of").textContent =
+      found.newest === undefined ? "" : `of the window to ${formatTime(found.newest.endUs)} UTC`;
     this.shown = 0;
     byId("history").replaceChildren();
     this.addLines(found.history.items, found.history.next);
