@@ -27,8 +27,8 @@ class RegimeName(StrEnum):
     """Of `regimes.REGIMES`, as people type it."""
 
     USUAL = "usual"
-    CONTRARIAN = "contrarian"
     NERVOUS = "nervous"
+    FORESEEN = "foreseen"
     TURNED = "turned"
 
 

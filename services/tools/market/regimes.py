@@ -5,9 +5,11 @@ one record to the next and without a word, as markets do.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 
 class Regime(msgspec.Struct, frozen=True):
@@ -16,21 +18,42 @@ class Regime(msgspec.Struct, frozen=True):
     drift_steps: int
     """Steps of a ticker's mid from one turn of its drift to the next; each command about the
     ticker is one."""
+    drift_strength: float
+    """How much likelier a step with the drift is, as a share; at most 0.9."""
+    is_known_ahead: bool
+    """Informed accounts know the drift that comes after the next turn, not the present one: what
+    was tells nothing of what comes, and what they do tells it."""
     informed: int
-    """1: informed accounts take in the direction of the drift; -1: against it."""
+    """1: informed accounts take in the direction of the drift that they know; -1: against it."""
+    patience: float
+    """So many of the orders that accounts usually leave resting do they leave, as a share: how long
+    the book remembers."""
     lots_times: int
     """Orders are so many times as large as usual."""
     quote_away_cents: int
     """Makers quote so much further from the mid than usual."""
 
 
-USUAL: Final = Regime(drift_steps=400, informed=1, lots_times=1, quote_away_cents=0)
+USUAL: Final = Regime(
+    drift_steps=400,
+    drift_strength=0.4,
+    is_known_ahead=False,
+    informed=1,
+    patience=1.0,
+    lots_times=1,
+    quote_away_cents=0,
+)
+FORESEEN: Final = replace(
+    USUAL, drift_steps=40, drift_strength=0.9, is_known_ahead=True, patience=0.3
+)
 
-REGIMES: Final[Mapping[str, Regime]] = {
-    "usual": USUAL,
-    "contrarian": Regime(drift_steps=400, informed=-1, lots_times=1, quote_away_cents=0),
-    "nervous": Regime(drift_steps=100, informed=1, lots_times=5, quote_away_cents=3),
-    "turned": Regime(drift_steps=400, informed=-1, lots_times=5, quote_away_cents=3),
-}
-"""By what people type: `contrarian` changes what a model should say, `nervous` what it sees, and
-`turned` both."""
+REGIMES: Final[Mapping[str, Regime]] = MappingProxyType(
+    {
+        "usual": USUAL,
+        "nervous": replace(USUAL, drift_steps=100, lots_times=3, quote_away_cents=2),
+        "foreseen": FORESEEN,
+        "turned": replace(FORESEEN, informed=-1, lots_times=3, quote_away_cents=2),
+    }
+)
+"""By what people type. From `usual` to `nervous` what a model sees is another; from `foreseen` to
+`turned` what it should say of it, too."""

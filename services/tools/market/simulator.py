@@ -87,23 +87,26 @@ class Outbound(msgspec.Struct, frozen=True, gc=False):
 class _Mid:
     """One ticker's mid, in cents."""
 
-    __slots__ = ("cents", "drift", "opening", "reach", "steps_left")
+    __slots__ = ("cents", "drift", "known", "opening", "reach", "steps_left")
 
     def __init__(self, opening: int) -> None:
         self.cents = opening
         self.opening = opening
         self.reach = opening * _MID_RANGE_PER_MILLE // 1_000
         self.drift = 0
+        self.known = 0
+        """By what informed accounts take: the drift that they know of."""
         self.steps_left = 0
 
-    def move(self, draw: float, turn: float, drift_steps: int) -> None:
+    def move(self, draw: float, turn: float, regime: Regime) -> None:
         """One step of the walk, from two draws in [0, 1)."""
         if self.steps_left == 0:
-            self.drift = int(turn * 3) - 1
-            self.steps_left = drift_steps
+            before, self.known = self.known, int(turn * 3) - 1
+            self.drift = before if regime.is_known_ahead else self.known
+            self.steps_left = regime.drift_steps
         self.steps_left -= 1
         away = self.cents - self.opening
-        up = 0.06 * (1 + 0.4 * self.drift - away / self.reach)
+        up = 0.06 * (1 + regime.drift_strength * self.drift - away / self.reach)
         if draw < up:
             self.cents += 1
         elif draw > 0.88 + up:
@@ -197,7 +200,7 @@ class Crowd:
     def _act(self) -> Outbound:
         ticker = self._pick(self._tickers)
         mid = self._mids[ticker]
-        mid.move(self._draw(), self._draw(), self._regime.drift_steps)
+        mid.move(self._draw(), self._draw(), self._regime)
         share = self._draw()
         if share < 0.62:
             return self._quote(self._pick(self._by_role[Role.MAKER]), ticker, mid)
@@ -207,7 +210,7 @@ class Crowd:
         return self._trade_at_random(self._pick(self._by_role[role]), ticker, mid)
 
     def _quote(self, maker: _Trader, ticker: str, mid: _Mid) -> Outbound:
-        if len(maker.resting) >= maker.resting_max:
+        if self._has_enough(maker):
             return self._tend(maker)
         side = BUY if self._draw() < 0.5 else SELL
         away = 1 + int(self._draw() * self._draw() * 25) + self._regime.quote_away_cents
@@ -217,11 +220,11 @@ class Crowd:
         )
 
     def _take_informed(self, trader: _Trader, ticker: str, mid: _Mid) -> Outbound:
-        side = mid.drift * self._regime.informed or (BUY if self._draw() < 0.5 else SELL)
+        side = mid.known * self._regime.informed or (BUY if self._draw() < 0.5 else SELL)
         return self._take(trader, ticker, side, mid.cents + side * 3, self._lots(6))
 
     def _trade_at_random(self, trader: _Trader, ticker: str, mid: _Mid) -> Outbound:
-        if len(trader.resting) >= trader.resting_max:
+        if self._has_enough(trader):
             return self._tend(trader)
         side = BUY if self._draw() < 0.5 else SELL
         if self._draw() < 0.6:
@@ -251,6 +254,11 @@ class Crowd:
             return self._out("ioc", ticker, order)
         order = self._order(trader, ticker, side, codes.LIMIT, codes.FOK, cents, quantity)
         return self._out("fok", ticker, order)
+
+    def _has_enough(self, trader: _Trader) -> bool:
+        """Whether it leaves no further order before an old one goes; of fewer tickers fewer."""
+        share = self._regime.patience * len(self._tickers) / len(TICKERS)
+        return len(trader.resting) >= max(round(trader.resting_max * share), 1)
 
     def _tend(self, trader: _Trader) -> Outbound:
         """Room for a new order: the oldest one goes, or, now and then, another one is changed."""
