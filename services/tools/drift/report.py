@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from services.tools.drift.own import OwnFigures
-from services.tools.drift.trials import MarketFigures, Rate
+from services.tools.drift.trials import OURS, Found, MarketFigures, Rate
 
 
 def quiet_table(figures: MarketFigures) -> Table:
@@ -27,18 +27,38 @@ def quiet_table(figures: MarketFigures) -> Table:
 
 
 def found_table(figures: MarketFigures) -> Table:
-    """Who finds what."""
+    """Who finds what: a line for each change, the others beside ours, all with 95 % intervals."""
+    of = {(one.shift, one.way): one for one in figures.found}
+    others = [way for way in _ways(figures) if way != OURS]
     table = Table(
-        "change", "way", "windows", "found", "95 %", "within two", "delay, windows",
+        "change", "ours, windows", "ours, within two", "delay, windows", *others,
         title=f"{figures.market}: something has changed",
+        caption="found of windows, in brackets 95 % by Clopper and Pearson; where nothing has"
+        " changed the others alarm as often as the table above says",
     )  # fmt: skip
-    for found in sorted(figures.found, key=lambda one: one.shift):
-        delay = f"{found.delay_windows:g}" if found.delay_windows else "-"
+    for shift in sorted({one.shift for one in figures.found}):
+        ours = of[shift, OURS]
         table.add_row(
-            found.shift, found.way, str(found.rate.windows), f"{found.rate.share:.0%}",
-            _interval(found.rate), f"{found.within_two.share:.0%}", delay,
-        )  # fmt: skip
+            shift,
+            _found_cell(ours.rate),
+            _found_cell(ours.within_two),
+            f"{ours.delay_windows:g}" if ours.delay_windows else "-",
+            *(_cell_of_way(of.get((shift, way))) for way in others),
+        )
     return table
+
+
+def _ways(figures: MarketFigures) -> list[str]:
+    """In the order in which they were asked."""
+    return list(dict.fromkeys(one.way for one in figures.found))
+
+
+def _cell_of_way(found: Found | None) -> str:
+    return "-" if found is None else _found_cell(found.rate)
+
+
+def _found_cell(rate: Rate) -> str:
+    return f"{rate.share:.0%} of {rate.windows} [{rate.low:.0%}, {rate.high:.0%}]"
 
 
 def own_table(figures: OwnFigures) -> Table:
