@@ -25,6 +25,8 @@ class Regime(msgspec.Struct, frozen=True):
     was tells nothing of what comes, and what they do tells it."""
     informed: int
     """1: informed accounts take in the direction of the drift that they know; -1: against it."""
+    informed_share: float
+    """Of all commands; what it takes, noise accounts lack. At most 0.35."""
     patience: float
     """So many of the orders that accounts usually leave resting do they leave, as a share: how long
     the book remembers."""
@@ -39,12 +41,18 @@ USUAL: Final = Regime(
     drift_strength=0.4,
     is_known_ahead=False,
     informed=1,
+    informed_share=0.12,
     patience=1.0,
     lots_times=1,
     quote_away_cents=0,
 )
 FORESEEN: Final = replace(
-    USUAL, drift_steps=40, drift_strength=0.9, is_known_ahead=True, patience=0.3
+    USUAL,
+    drift_steps=40,
+    drift_strength=0.9,
+    is_known_ahead=True,
+    informed_share=0.26,
+    patience=0.3,
 )
 
 REGIMES: Final[Mapping[str, Regime]] = MappingProxyType(

@@ -204,7 +204,7 @@ class Crowd:
         share = self._draw()
         if share < 0.62:
             return self._quote(self._pick(self._by_role[Role.MAKER]), ticker, mid)
-        if share < 0.74:
+        if share < 0.62 + self._regime.informed_share:
             return self._take_informed(self._pick(self._by_role[Role.INFORMED]), ticker, mid)
         role = Role.NOISE if share < 0.98 else Role.SMALL
         return self._trade_at_random(self._pick(self._by_role[role]), ticker, mid)
