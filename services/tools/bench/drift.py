@@ -1,4 +1,7 @@
-"""`outcry bench drift`: a reference calibrated and a window judged, each try in its own process."""
+"""`outcry bench drift`: a reference calibrated and a window judged, each try in its own process.
+
+Twice: the arithmetic alone on rows in memory, and the job as the room starts it (`drift_job`).
+"""
 
 import os
 from typing import Final
@@ -6,6 +9,8 @@ from typing import Final
 import msgspec
 from rich.table import Table
 
+from services.featuresets.microstructure_v2 import MICROSTRUCTURE_V2
+from services.tools.bench.drift_job import JobFigures, run_job_bench
 from services.tools.bench.frame import Say
 from services.tools.bench.tries import Spread, cell_of, spread_of, try_apart
 
@@ -32,6 +37,8 @@ class DriftFigures(msgspec.Struct, frozen=True):
     peak_mib: Spread
     """Of the process, rows and libraries included."""
     steps_s: dict[str, Spread]
+    job: JobFigures | None = None
+    """Of the whole job over a lake; None: not asked for."""
 
 
 def run_drift_bench(
@@ -71,6 +78,39 @@ def run_drift_bench(
             step: spread_of([one["steps"][step] for one in tries]) for step in tries[0]["steps"]
         },
     )
+
+
+def with_job(figures: DriftFigures, tell: Say) -> DriftFigures:
+    """The same, and the whole job of as many rows, tickers, repeats. Raises as `run_job_bench`."""
+    job = run_job_bench(
+        figures.rows, figures.tickers, figures.window_s, figures.seed, figures.repeats, tell
+    )
+    return msgspec.structs.replace(figures, job=job)
+
+
+def drift_tables(figures: DriftFigures) -> list[Table]:
+    """All for people."""
+    tables = [drift_table(figures)]
+    if figures.job is not None:
+        tables.append(job_table(figures.job, figures.tickers))
+    return tables
+
+
+def job_table(figures: JobFigures, tickers: int) -> Table:
+    """The whole job for people."""
+    table = Table(
+        "figure", "calibrated anew", "calibration at hand",
+        title=f"outcry drift run --job data: {figures.rows:,} rows x {figures.columns} inputs",
+        caption=f"{tickers} tickers, {MICROSTRUCTURE_V2.name}, no report; {figures.outcome}",
+    )  # fmt: skip
+    for name, unit, part in (
+        ("on the wall", "s", "wall_s"),
+        ("processor time", "s", "cpu_s"),
+        ("greatest memory", "MiB", "peak_mib"),
+    ):
+        cells = [cell_of(getattr(run, part), unit, 1) for run in (figures.new, figures.kept)]
+        table.add_row(name, *cells)
+    return table
 
 
 def drift_table(figures: DriftFigures) -> Table:

@@ -8,6 +8,7 @@ import typer
 from services.tools.bench.frame import Json, Repeats, Say, Seed, measure
 
 if TYPE_CHECKING:
+    from services.tools.bench.drift import DriftFigures
     from services.tools.bench.join import JoinFigures
 
 
@@ -96,17 +97,19 @@ def bench_drift(
     window_s: Annotated[int, typer.Option(min=60, help="Seconds of a window.")] = 7_200,
     seed: Annotated[int, typer.Option(min=0)] = 7,
     repeats: Repeats = 3,
+    whole: Annotated[
+        bool, typer.Option("--job/--no-job", help="`outcry drift run` over a lake, too.")
+    ] = True,
     json: Json = False,
 ) -> None:
-    """A reference calibrated and a window judged: time and memory of the whole job."""
-    from services.tools.bench.drift import drift_table, run_drift_bench
+    """A reference calibrated and a window judged, in memory and as a job: time and memory."""
+    from services.tools.bench.drift import drift_tables, run_drift_bench, with_job
 
-    measure(
-        lambda _home, say: run_drift_bench(
-            rows, features, tickers, window_s, seed, repeats, say
-        ),
-        drift_table, json=json,
-    )  # fmt: skip
+    def run(_home: Path, say: Say) -> "DriftFigures":
+        figures = run_drift_bench(rows, features, tickers, window_s, seed, repeats, say)
+        return with_job(figures, say) if whole else figures
+
+    measure(run, drift_tables, json=json)
 
 
 def bench_join(

@@ -1,11 +1,12 @@
-"""A lake for `outcry bench training`: made-up trades, and the feature rows that the fold makes."""
+"""A lake for benchmarks of training and drift: made-up trades, and the rows that the fold makes."""
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
+from services.featuresets.definitions import FeatureSet
 from services.featuresets.fingerprint import fingerprint
 from services.featuresets.microstructure_v1 import MICROSTRUCTURE_V1
 from services.lake.files import write_file
@@ -23,7 +24,13 @@ _DAY_US: Final = 86_400_000_000
 _SECOND_US: Final = 1_000_000
 
 
-def make_lake(home: Path, rows: int, tickers: int, seed: int) -> int:
+def make_lake(
+    home: Path,
+    rows: int,
+    tickers: int,
+    seed: int,
+    feature_set: FeatureSet[Any] = MICROSTRUCTURE_V1,
+) -> int:
     """Rows of so many tickers together, and their trades; how many rows there are."""
     lake = Lake(home)
     made = 0
@@ -32,13 +39,14 @@ def make_lake(home: Path, rows: int, tickers: int, seed: int) -> int:
         wanted = rows // tickers
         count = int(wanted * _SPARE * _SECOND_US / MEAN_GAP_US) + 100
         trades = make_trades(seed + number, count, MEAN_GAP_US)
-        made += _put_rows(lake, ticker, trades, wanted)
+        made += _put_rows(lake, ticker, trades, wanted, feature_set)
         _put_trades(lake, ticker, trades)
     return made
 
 
-def _put_rows(lake: Lake, ticker: str, trades: TradeColumns, wanted: int) -> int:
-    feature_set = MICROSTRUCTURE_V1
+def _put_rows(
+    lake: Lake, ticker: str, trades: TradeColumns, wanted: int, feature_set: FeatureSet[Any]
+) -> int:
     rows = fold_columns(feature_set, trades)
     kept = min(wanted, len(rows.closing))
     closing = rows.closing[:kept]

@@ -1,9 +1,15 @@
+import json
+import os
+import sys
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from services.tools.bench.drift import drift_table, run_drift_bench
+from services.tools.bench.drift import drift_table, job_table, run_drift_bench
+from services.tools.bench.drift_job import JobFigures, JobRun, _watched
+from services.tools.bench.tries import Spread
+from services.tools.drift.jobs.told import EXIT_OK, EXIT_UNJUDGED
 
 
 def test_a_small_job_is_measured_in_a_process_of_its_own() -> None:
@@ -21,3 +27,46 @@ def test_a_small_job_is_measured_in_a_process_of_its_own() -> None:
 def test_a_try_that_fails_says_its_last_line() -> None:
     with pytest.raises(RuntimeError, match="a try failed"):
         run_drift_bench(2_000, 2, 2, 900, 1, 1, lambda _: None)
+
+
+def print_jobs(code: int, outcome: str) -> list[str]:
+    """A command that says what `outcry drift run` would, once it has held some memory."""
+    told = json.dumps({"jobs": [{"kind": "data", "outcome": outcome, "detail": "why"}]})
+    program = (
+        f"import sys, time; held = bytearray(60 * 2**20); time.sleep(1); print({told!r});"
+        f" print('the last line', file=sys.stderr); sys.exit({code})"
+    )
+    return [sys.executable, "-c", program]
+
+
+def test_a_job_is_watched_from_outside_with_its_greatest_memory() -> None:
+    seen = _watched(print_jobs(EXIT_OK, "ok"), os.environ)
+    assert seen.outcome == "ok"
+    assert seen.peak_mib > 60
+    assert seen.wall_s > seen.cpu_s > 0
+
+
+@pytest.mark.parametrize(
+    "code,outcome,why",
+    [
+        (1, "ok", r"drift run failed \(1\): the last line"),
+        (EXIT_UNJUDGED, "reference_gone", "drift run judged nothing: reference_gone: why"),
+    ],
+)
+def test_a_job_that_failed_or_judged_nothing_is_no_figure(
+    code: int, outcome: str, why: str
+) -> None:
+    with pytest.raises(RuntimeError, match=why):
+        _watched(print_jobs(code, outcome), os.environ)
+
+
+def test_a_whole_job_is_shown_calibrated_anew_and_with_a_calibration_at_hand() -> None:
+    anew = JobRun(Spread(31.0, 30.0, 32.0), Spread(9.0, 8.0, 10.0), Spread(900.0, 890.0, 910.0))
+    kept = JobRun(Spread(6.0, 5.0, 7.0), Spread(4.0, 3.0, 5.0), Spread(400.0, 390.0, 410.0))
+    page = StringIO()
+    Console(file=page, width=120).print(job_table(JobFigures(99_000, 19, "ok", anew, kept), 5))
+    said = page.getvalue()
+    assert "99,000 rows x 19 inputs" in said
+    (memory,) = [line for line in said.splitlines() if "greatest memory" in line]
+    assert "900.0 MiB [890.0, 910.0]" in memory
+    assert "400.0 MiB [390.0, 410.0]" in memory
