@@ -12,8 +12,8 @@ import {
   readVerdicts,
   type Result,
 } from "./drift";
-import { type Predictor, readPredictors } from "./figures";
 import { type ExchangeStatus, readStatus } from "./exchange";
+import { type Predictor, readPredictors } from "./figures";
 import { type CandleHistory, readCandles, readTickers, readTime } from "./messages";
 import { type Order, readOrders } from "./orders";
 import { ProblemError, readProblem } from "./problem";
