@@ -195,13 +195,14 @@ def test_a_rollback_that_died_between_record_and_alias_is_finished_and_not_done_
     alarm = acting.alarm(version=3)
     _cut_off(acting, "rollback", alarm, 3)
 
-    def die(*_: object) -> Change:
-        raise KeyboardInterrupt
+    class Dying(Registry):
+        def _finish(self, *_: object) -> Change:
+            raise KeyboardInterrupt
 
-    registry = Registry(acting.world.home, name=MODEL)
-    registry._finish = die  # type: ignore[method-assign] # the moment of a death
     with pytest.raises(KeyboardInterrupt):
-        registry.rollback(f"drift: performance fallen, job {alarm[:12]}")
+        Dying(acting.world.home, name=MODEL).rollback(
+            f"drift: performance fallen, job {alarm[:12]}"
+        )
     assert acting.world.registry.alias() == 3
     assert acting.act("rollback", alarm).outcome == "rolled_back"
     assert acting.world.registry.alias() == 2
