@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from services.drift.core.windows import Window
     from services.drift.ledger import Kind
+    from services.tools.drift.jobs.run import RunOrder
     from services.tools.drift.jobs.told import Told
 
 _TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
@@ -83,16 +84,9 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
     Exit code 0: all of it was judged and is ok. 3: something alarms. 4: nothing alarms, and
     something could not be judged. 1: it did not come so far (a part of the stack is away).
     """
-    from rich.console import Console
-
-    from services.drift.postgres_actions import PostgresActions
     from services.drift.report_files import ReportLimits
     from services.runtime.settings import read_settings
-    from services.tools.drift.jobs.place import open_place
-    from services.tools.drift.jobs.run import RunOrder, run_jobs
-    from services.tools.drift.jobs.told import exit_code
-    from services.tools.operate.connect import read_deployment
-    from services.tools.operate.present import print_json
+    from services.tools.drift.jobs.run import RunOrder
 
     order = RunOrder(
         _kinds(job),
@@ -103,6 +97,20 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
         window_s,
         draws,
     )
+    raise typer.Exit(_run(order, horizon_s, as_json=as_json))
+
+
+def _run(order: "RunOrder", horizon_s: int, *, as_json: bool) -> int:
+    """Do it and print it; the exit code."""
+    from rich.console import Console
+
+    from services.drift.postgres_actions import PostgresActions
+    from services.tools.drift.jobs.place import open_place
+    from services.tools.drift.jobs.run import run_jobs
+    from services.tools.drift.jobs.told import exit_code
+    from services.tools.operate.connect import read_deployment
+    from services.tools.operate.present import print_json
+
     began_s = time.monotonic()
     deployment = read_deployment()
     actions = PostgresActions(deployment.pg_dsn, deployment.name)
@@ -120,7 +128,7 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
         _print_told(told)
         for one in unfinished:
             typer.echo(f"unfinished: outcry drift act {one.job_id} --action {one.kind}")
-    raise typer.Exit(code)
+    return code
 
 
 def show_history(
