@@ -54,3 +54,31 @@ def test_a_clock_that_is_put_back_stops_nothing() -> None:
     assert plan.due(START_S + 60) == FAST
     plan.done(FAST, START_S + 60)
     assert plan.due(START_S + 60) == SLOW
+
+
+def test_a_job_that_takes_longer_than_its_interval_keeps_no_other_from_its_turn() -> None:
+    schedule = Schedule([Task("slow", 10), Task("quick", 10), Task("rare", 1_000)], 0.0, 60.0)
+    now_s, turns = 0.0, []
+    for _ in range(9):
+        task = schedule.due(now_s)
+        assert task is not None
+        turns.append(task.job)
+        schedule.done(task, now_s)
+        now_s += 12
+    assert turns[:3] == ["slow", "quick", "rare"]
+    assert turns[3:] == ["slow", "quick"] * 3
+
+
+def test_a_job_that_fails_at_once_keeps_no_other_from_its_turn() -> None:
+    schedule = Schedule([Task("broken", 10), Task("quick", 10)], 0.0, 0.0)
+    turns = []
+    for at in range(6):
+        now_s = 12.0 * at
+        task = schedule.due(now_s)
+        assert task is not None
+        turns.append(task.job)
+        if task.job == "broken":
+            schedule.failed(task, now_s)
+        else:
+            schedule.done(task, now_s)
+    assert turns == ["broken", "quick"] * 3
