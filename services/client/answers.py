@@ -252,6 +252,16 @@ class Audit(msgspec.Struct, frozen=True):
     """None: unknown, or none was kept yet."""
 
 
+class ReadModel(msgspec.Struct, frozen=True):
+    """Where the gateway's orders, positions and limits begin."""
+
+    source: str
+    """database: from what PostgreSQL has on; topic: from where Kafka's `executions` begins."""
+    is_whole: bool
+    """Whether nothing that is older is missing."""
+    reason: str | None
+
+
 class ExchangeStatus(msgspec.Struct, frozen=True):
     """Parts from different sources; each is known or unknown by itself."""
 
@@ -259,3 +269,4 @@ class ExchangeStatus(msgspec.Struct, frozen=True):
     stages: Stages
     snapshots: Snapshots
     audit: Audit
+    read_model: ReadModel

@@ -86,6 +86,7 @@ def test_of_two_rooms_with_one_identity_no_record_of_the_loser_is_readable(
     assert any("a twin of another identity: took over" in event for event in run.account.events)
 
 
+@pytest.mark.long
 def test_outages_and_the_death_of_every_process_lose_and_repeat_nothing(run: Run) -> None:
     confirmed = run.account.figures["confirmed by Kafka"]
     with run.under_load("outages"):

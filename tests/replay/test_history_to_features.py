@@ -171,6 +171,7 @@ def test_both_sessions_rows_in_the_lake_are_those_of_the_fold(home: Path) -> Non
         assert matched == filled[name]["computed"] == filled[name]["written"] > 20_000
 
 
+@pytest.mark.long
 def test_rows_of_ten_years_of_daily_bars_are_those_of_the_fold(home: Path) -> None:
     """Three years of them: they know the bars of all ten, and each has a file of its own."""
     spec = find_spec("bokeh_sampledata")

@@ -292,3 +292,9 @@ def read_range(reader: LogReader, at: TopicPartition, start: int, end: int) -> l
 
 def outgoing(topic: str, *values: bytes, partition: int = 0) -> list[Outgoing]:
     return [Outgoing(topic, partition, None, value) for value in values]
+
+
+def flush(producer: object) -> None:
+    """Let what was sent reach the log: Kafka's producer sends it in the background."""
+    for inner in getattr(producer, "_producers", ()):
+        assert inner.flush(20) == 0

@@ -78,7 +78,7 @@ def test_an_import_that_is_not_promised_is_found() -> None:
 
 
 def test_what_only_traces_need_is_reached_where_they_are_opened_and_nowhere_else() -> None:
-    openers = {"services.runtime.traces", "services.gateway.service"}
+    openers = {"services.runtime.tracing", "services.gateway.service"}
     whole = build()
     for module in TRACING:
         assert whole.find_modules_that_directly_import(module) <= openers | TRACING

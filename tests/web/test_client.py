@@ -211,6 +211,7 @@ PAIRS = [
     (answers.Stage, status_models.Stage), (answers.Stages, status_models.Stages),
     (answers.Snapshots, status_models.Snapshots), (answers.Audit, status_models.Audit),
     (answers.RoomSnapshots, status_models.RoomSnapshots),
+    (answers.ReadModel, status_models.ReadModel),
     (answers.LastAudit, status_models.LastAudit), (answers.ControlTaken, admin_models.ControlTaken),
 ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import pytest
 
 from services.runtime.errors import FencedError, HistoryLostError
 from services.runtime.ports import TopicPartition
-from tests.support.log_worlds import Member, World, outgoing, owns, poll_until
+from tests.support.log_worlds import Member, World, flush, outgoing, owns, poll_until
 
 
 def numbers(count: int, first: int = 0) -> list[bytes]:
@@ -76,7 +76,7 @@ def test_a_strangers_open_transaction_hides_what_is_behind_it_until_it_ends(
     stranger.begin()
     stranger.send(outgoing("in", b"open"))
     poll_until(lambda: end_of(world) == 1, [])
-    flush(world, stranger)
+    flush(stranger)
     world.append("in", [b"behind"])
     member = Member(world, ["in"])
     poll_until(lambda: member.records, [member])
@@ -94,7 +94,7 @@ def test_a_strangers_abandoned_transaction_hides_nothing_for_long(world: World) 
     stranger.initialise()
     stranger.begin()
     stranger.send(outgoing("in", b"abandoned"))
-    flush(world, stranger)
+    flush(stranger)
     world.append("in", [b"behind"])
     member = Member(world, ["in"])
     poll_until(owns(member), [member])
@@ -106,13 +106,6 @@ def test_a_strangers_abandoned_transaction_hides_nothing_for_long(world: World) 
 
 def end_of(world: World) -> int:
     return world.reader().bounds(TopicPartition("in", 0))[1]
-
-
-def flush(world: World, producer: object) -> None:
-    """Let what was sent reach the log: Kafka's producer sends it in the background."""
-    del world
-    for inner in getattr(producer, "_producers", ()):
-        assert inner.flush(20) == 0
 
 
 def test_two_members_share_the_partitions_and_give_them_up_first(world: World) -> None:

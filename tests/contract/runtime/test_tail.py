@@ -14,7 +14,7 @@ from services.runtime.topic_tail import TopicTail
 from services.tools.proof.vopr.ledger import MemoryTail
 from services.tools.proof.vopr.taps import Step, When
 from services.wire.topics import MATCHING
-from tests.support.log_worlds import KafkaWorld, MemoryWorld, World, ends_at, outgoing
+from tests.support.log_worlds import KafkaWorld, MemoryWorld, World, ends_at, flush, outgoing
 from tests.support.waiting import wait_until
 
 TOPIC: Final = MATCHING.name
@@ -73,6 +73,7 @@ def write(world: World, *values: bytes, partition: int = 0, aborted: bool = Fals
     producer.begin()
     producer.send(outgoing(TOPIC, *values, partition=partition))
     if aborted:
+        flush(producer)  # or it is dropped before it has left
         producer.abort()
     else:
         producer.commit()
