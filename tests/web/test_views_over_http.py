@@ -118,6 +118,7 @@ async def test_openapi_describes_every_path_and_every_problem() -> None:
         ("post", "/admin/kill"), ("post", "/admin/limits"), ("post", "/admin/mark"),
         ("post", "/admin/resume"),
         ("get", "/drift/verdicts"), ("get", "/drift/history"), ("get", "/drift/performance"),
+        ("get", "/drift/performance/{job_id}"),
         ("get", "/drift/actions"), ("get", "/drift/jobs/{job_id}"),
         ("get", "/drift/reports/{job_id}"),
     }  # fmt: skip
