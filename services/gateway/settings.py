@@ -73,7 +73,8 @@ class GatewaySettings(RoomSettings):
     """Longest wait for a request's headers, from its first byte or from the connection on."""
     gateway_connections_max: int = Field(default=2_000, ge=1)
     """Most connections, WebSockets included; more are closed at once."""
-    gateway_sockets_max: int = Field(default=200, ge=1)
+    gateway_sockets_max: int = Field(default=1_000, ge=1)
+    """Most WebSockets; above the next, so that no one address takes every place."""
     gateway_sockets_of_address_max: int = Field(default=200, ge=1)
     """Most WebSockets from one address."""
     gateway_subscriptions_max: int = Field(default=32, ge=1)

@@ -83,12 +83,18 @@ class SocketEntry:
             del self._of_address[address]
 
     def count(self, socket: WebSocket) -> None:
-        """Count a handshake or a message against its address.
+        """Count a handshake against its address; `_session_of` counts its key.
 
         Raises:
             ProblemError: RATE_LIMITED.
         """
         self._access.rates.count_address(address_of(socket.scope))
+
+    def count_message(self, socket: WebSocket, session: Session) -> None:
+        """Count a message against its address, and the key that the session proved. As `count`."""
+        self.count(socket)
+        if session.key_id:
+            self._access.rates.count_key(session.key_id)
 
     def authenticate(self, session: Session, document: dict[str, Any]) -> None:
         """Take the credentials of a message.

@@ -4,8 +4,8 @@ The client says {"op": "subscribe", "channel": "book", "ticker": "AAPL"} or "uns
 are book, trades, predictions, executions and positions (these two the caller's own, without a
 ticker). It is answered by a snapshot and then updates, by {"type": "unsubscribed", ...}, or by
 {"type": "error", "reason": ...}, which repeats op, channel, ticker and id of what it refuses. Each
-message of a subscription has the next `sequence`, from 0; predictions and positions come whole each
-time, and to a slow reader only the newest.
+message of a subscription but a book's has the next `sequence`, from 0; predictions and positions
+come whole each time, and to a slow reader only the newest.
 A book's `sequence` is the log's own: the offset in `matching` after which it looked so. Its
 snapshot is whole; an update has the `previous` sequence, of the book to change, and the levels that
 differ, where quantity 0 says that a price is not among the ten best (any more). A slow reader is
@@ -26,8 +26,9 @@ With a key to trade (or where access is open) commands go by the same connection
 "id": "q-1", "body": {...}}, and likewise cancel, reduce, replace (these with "order_id") and
 cancel_all; a body is the one of REST with its id in it. Each is answered, once durable, by {"type":
 "taken", "id": "q-1", ...}, or by an error with its id. {"op": "cancel_on_disconnect", "enabled":
-true} has the account's open orders cancelled when this connection ends, however it ends, unless the
-gateway itself is killed or stops, or the log stays away for a minute.
+true} has the account's open orders cancelled when this connection ends, however it ends, also when
+the gateway stops; not when the gateway is killed, or the log is away: for a minute, or as the
+gateway stops.
 The gateway closes with 1012 when it stops, 4008 when the client reads too slowly, 1009 when a
 message is too long, 4003 when the key was revoked or has expired, 1013 when keys can't be checked.
 """
@@ -141,7 +142,7 @@ class SocketDoor:
     ) -> None:
         document: dict[str, Any] = {}
         try:
-            self._entry.count(socket)
+            self._entry.count_message(socket, session)
             document = _read(text)
             if document.get("op") == AUTHENTICATE:
                 self._entry.authenticate(session, document)

@@ -18,6 +18,7 @@ from services.gateway.key_ring import KeyRing
 from services.gateway.parts import Gateway
 from services.gateway.problems import KINDS
 from services.gateway.session import KEY_ENDED, TRY_AGAIN_LATER
+from services.gateway.settings import GatewaySettings
 from services.gateway.socket_orders import OPS
 from services.gateway.sockets import CHANNELS
 from tests.support.gateway_keys import (
@@ -228,6 +229,34 @@ async def test_an_address_may_open_so_many_sockets_and_say_so_much() -> None:
             async with connect(url):
                 pass
         assert refused.value.response.status_code == 429
+
+
+async def test_what_a_key_says_is_counted_together_wherever_it_is_said_from() -> None:
+    gateway = await make_keyed(gateway_rate_of_key_max=4, gateway_rate_window_s=3_600)
+    async with serving(gateway) as service:
+        url = f"ws://127.0.0.1:{service.port}/ws"
+        async with (
+            connect(url, additional_headers=ALICE.bearer) as here,
+            connect(url, local_addr=("127.0.0.2", 0)) as there,
+        ):
+            said = await ask(there, {"op": "authenticate", "key": ALICE.key})
+            assert said["type"] == "authenticated"
+            for client in (here, there):
+                assert (await ask(client, "{}"))["reason"] == "INVALID_FIELD"
+            for client in (here, there):
+                refused = await ask(client, EXECUTIONS)
+                assert (refused["reason"], "of one key" in refused["detail"]) == (
+                    "RATE_LIMITED", True,
+                )  # fmt: skip
+        async with connect(url, additional_headers=BOB.bearer) as another:
+            assert (await ask(another, EXECUTIONS))["type"] == "snapshot"
+
+
+async def test_no_one_address_takes_every_place_as_shipped() -> None:
+    fields = GatewaySettings.model_fields
+    of_address = fields["gateway_sockets_of_address_max"].default
+    assert 2 * of_address <= fields["gateway_sockets_max"].default
+    assert fields["gateway_sockets_max"].default < fields["gateway_connections_max"].default
 
 
 KINDS_SAID: Final = {
