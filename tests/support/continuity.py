@@ -111,7 +111,8 @@ class Follower:
             if message["type"] == "heartbeat":
                 continue
             if message["type"] == "error":
-                # Not read so far yet: which one was meant is not said, so all begin anew.
+                # Not read so far yet. The error says which one was meant; all begin anew all the
+                # same, as a client does whose connection has ended.
                 assert message["reason"] in ("STARTING", "UNKNOWN_TICKER"), message
                 await asyncio.sleep(_PAUSE_S)
                 return
