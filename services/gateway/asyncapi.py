@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from services.gateway import sockets
 from services.gateway.core.keys import SCOPES
@@ -17,14 +17,16 @@ from services.gateway.models import (
     Book,
     BookChange,
     Execution,
+    FieldFault,
     Order,
     Positions,
     Predictions,
     PublicTrade,
 )
+from services.gateway.request_models import PlaceOrderRequest
 from services.gateway.session import OWN
 from services.gateway.socket_entry import AUTHENTICATE
-from services.gateway.socket_orders import CANCEL_ON_DISCONNECT, COMMANDS
+from services.gateway.socket_orders import BODIES, CANCEL_ON_DISCONNECT, FOLLOW_UPS
 from services.gateway.sockets import CHANNELS, KNOWN_OPS, OPS, RESUMABLE
 from services.wire.schemas import newest_schema
 from services.wire.topics import TOPICS, Topic
@@ -51,12 +53,15 @@ _UPDATES: Final[Mapping[str, tuple[type[BaseModel], ...]]] = {
 
 def describe_messages() -> dict[str, Any]:
     """The document, AsyncAPI 3.0."""
-    models: set[type[BaseModel]] = {Book, Order}
+    models: set[type[BaseModel]] = {Book, Order, FieldFault}
     models.update(model for shapes in _UPDATES.values() for model in shapes)
-    _, shapes = models_json_schema(
-        [(model, "serialization") for model in sorted(models, key=lambda model: model.__name__)],
-        ref_template=_SCHEMAS,
-    )
+    said: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "serialization") for model in sorted(models, key=lambda model: model.__name__)
+    ]
+    heard: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (model, "validation") for model in BODIES.values()
+    ]
+    _, shapes = models_json_schema(said + heard, ref_template=_SCHEMAS)
     messages = {
         _message_name(topic, record): _record_message(topic, record)
         for topic in TOPICS
@@ -205,14 +210,18 @@ def _socket_messages() -> dict[str, Any]:
                 "channel": channel,
                 "ticker": ticker,
                 "id": {"type": "string"},
-                "errors": {"type": "array", "items": {"type": "object"}},
+                "errors": {"type": "array", "items": _reference(FieldFault)},
+                # Of a command whose outcome is not known: by what to ask for it.
+                "client_order_id": {"type": "string"},
+                "client_command_id": {"type": "string"},
+                "order_id": {"type": "string"},
             },
         ),
         "heartbeat": _object({"type": {"const": "heartbeat"}, "time_us": {"type": "integer"}}, {}),
     }
     for name, models in _UPDATES.items():
         of_ticker = {} if name in OWN else {"ticker": ticker}
-        update = [{"$ref": _SCHEMAS.format(model=model.__name__)} for model in models]
+        update = [_reference(model) for model in models]
         kinds = {"snapshot": _snapshot(name, update), "update": _any(update)}
         if name in RESUMABLE:
             kinds |= {"resumed": _object({"after": number}, {}), "resync": kinds["snapshot"]}
@@ -242,10 +251,7 @@ def _proofs_and_commands() -> dict[str, dict[str, Any]]:
             },
             {},
         ),
-        "command": _object(
-            {"op": {"enum": list(COMMANDS)}, "id": text, "body": {"type": "object"}},
-            {"order_id": text},
-        ),
+        "command": {"oneOf": [_command(op) for op in BODIES]},
         "taken": _object(
             {"type": {"const": "taken"}, "id": text, "order_id": {"type": ["string", "null"]}},
             {"client_order_id": text, "client_command_id": text},
@@ -259,14 +265,31 @@ def _proofs_and_commands() -> dict[str, dict[str, Any]]:
     }
 
 
+def _command(op: str) -> dict[str, Any]:
+    """A command's message: the body is REST's, but that no header may state its id here."""
+    model = BODIES[op]
+    body_id = "client_order_id" if model is PlaceOrderRequest else "client_command_id"
+    members: dict[str, Any] = {
+        "op": {"const": op},
+        "id": {"type": "string"},
+        "body": {"allOf": [_reference(model), {"required": [body_id]}]},
+    }
+    about_one = {"order_id": {"type": "string"}} if op in FOLLOW_UPS else {}
+    return _object(members | about_one, {})
+
+
+def _reference(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _SCHEMAS.format(model=model.__name__)}
+
+
 def _snapshot(name: str, update: list[dict[str, str]]) -> dict[str, Any]:
     match name:
         case "book":
-            return {"$ref": _SCHEMAS.format(model="Book")}
+            return _reference(Book)
         case "trades":
             return _object({"trades": {"type": "array", "items": _any(update)}}, {})
         case "executions":
-            orders = {"type": "array", "items": {"$ref": _SCHEMAS.format(model="Order")}}
+            orders = {"type": "array", "items": _reference(Order)}
             return _object({"account_sequence": {"type": "integer"}, "orders": orders}, {})
         case _:
             return _any(update)

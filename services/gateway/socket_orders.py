@@ -21,6 +21,7 @@ from services.gateway.problems import HttpReason, field_problem, problem
 from services.gateway.request_models import (
     CancelAllRequest,
     CancelOrderRequest,
+    CommandBody,
     FollowUpRequest,
     PlaceOrderRequest,
     ReduceOrderRequest,
@@ -33,12 +34,18 @@ from services.runtime.telemetry import Telemetry
 CANCEL_ON_DISCONNECT: Final = "cancel_on_disconnect"
 type Change = CancelOrderRequest | ReduceOrderRequest | ReplaceOrderRequest
 
-_FOLLOW_UPS: Final[Mapping[str, type[Change]]] = {
+FOLLOW_UPS: Final[Mapping[str, type[Change]]] = {
     "cancel": CancelOrderRequest,
     "reduce": ReduceOrderRequest,
     "replace": ReplaceOrderRequest,
 }
-COMMANDS: Final = ("place", *_FOLLOW_UPS, "cancel_all")
+BODIES: Final[Mapping[str, type[CommandBody]]] = {
+    "place": PlaceOrderRequest,
+    **FOLLOW_UPS,
+    "cancel_all": CancelAllRequest,
+}
+"""Each command's body, as REST takes it."""
+COMMANDS: Final = tuple(BODIES)
 OPS: Final = (*COMMANDS, CANCEL_ON_DISCONNECT)
 PARTING_TRIES_MAX: Final = 60
 PARTING_PAUSE_S: Final = 1.0
@@ -147,7 +154,7 @@ class SocketOrders:
 def _command_of(account: str, document: dict[str, Any]) -> tuple[ClientCommand, int]:
     """The command of a message, and its event time."""
     op = document["op"]
-    about_one = op in _FOLLOW_UPS
+    about_one = op in FOLLOW_UPS
     _require_members(document, {"op", "id", "body"} | ({"order_id"} if about_one else set()))
     body = document.get("body")
     if not isinstance(body, dict):
@@ -163,7 +170,7 @@ def _command_of(account: str, document: dict[str, Any]) -> tuple[ClientCommand, 
     order_id = document.get("order_id")
     if not isinstance(order_id, str) or not is_valid_id(order_id):
         raise _fault("#/order_id", "names an order")
-    change = check(_FOLLOW_UPS[op], body, "body")
+    change = check(FOLLOW_UPS[op], body, "body")
     return change.command(account, _id_of(change), order_id), change.event_time_us
 
 
