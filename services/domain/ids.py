@@ -1,5 +1,6 @@
 """Identifiers are functions of the input: the same submission has the same id at any door."""
 
+import re
 from hashlib import sha1
 from typing import Final
 from uuid import UUID
@@ -13,6 +14,11 @@ ID_LENGTH_MAX: Final = 64
 """Longest account, client order id or client command id, in characters."""
 
 TICKER_LENGTH_MAX: Final = 12
+
+_ORDER_ID: Final = re.compile(
+    f"[!-~]{{1,{TICKER_LENGTH_MAX}}}-[0-9a-f]{{8}}-[0-9a-f]{{4}}-5[0-9a-f]{{3}}"
+    f"-[{_VARIANT_DIGITS}][0-9a-f]{{3}}-[0-9a-f]{{12}}"
+)
 
 
 def make_order_id(account: str, client_order_id: str, ticker: str) -> str:
@@ -29,6 +35,11 @@ def make_order_id(account: str, client_order_id: str, ticker: str) -> str:
         f"{ticker}-{digits[:8]}-{digits[8:12]}-5{digits[13:16]}"
         f"-{variant}{digits[17:20]}-{digits[20:32]}"
     )
+
+
+def is_order_id(text: str) -> bool:
+    """Whether `make_order_id` could have made it, of some account's order in some ticker."""
+    return _ORDER_ID.fullmatch(text) is not None
 
 
 def ticker_of(order_id: str) -> str:

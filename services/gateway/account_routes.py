@@ -1,12 +1,20 @@
 """Paths of what is the caller's own: orders, fills, positions, limits."""
 
+from typing import Final
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.domain.ids import is_valid_id
+from services.domain.ids import is_order_id, is_valid_id
 from services.domain.reasons import Reason
-from services.gateway.answers import json_answer, starting, unknown_account, unknown_order
+from services.gateway.answers import (
+    json_answer,
+    starting,
+    unknown_account,
+    unknown_order,
+    unknown_order_here,
+)
 from services.gateway.caller import AccountName
 from services.gateway.documents import AUTHORISED, READ_ORDER, problem_responses
 from services.gateway.models import Fills, Limits, Order, Orders, Positions
@@ -19,6 +27,7 @@ from services.gateway.strict_route import StrictRoute
 from services.gateway.views import View
 from services.wire.topics import BOOK, EXECUTIONS
 
+_MS_PER_S: Final = 1_000
 _STANDING = problem_responses(*AUTHORISED, Reason.UNKNOWN_ACCOUNT.name, HttpReason.STARTING)
 
 router = APIRouter(tags=["account"], route_class=StrictRoute)
@@ -49,8 +58,24 @@ async def list_orders(request: Request, here: Here, account: AccountName) -> Res
     responses={200: {"model": Order}, **problem_responses(*AUTHORISED, *READ_ORDER)},
 )
 async def show_order(here: Here, account: AccountName, order_id: str) -> Response:
-    """The caller's own orders only: live ones, and for a while those that ended."""
-    return _show(here, here.viewer.order(account, order_id), order_id)
+    """The caller's own orders only: live ones, and for a while those that ended.
+
+    Several gateways answer here where the operator runs several. One of them knows of an order
+    that another took once risk has spoken of it: it is waited for, for a second as shipped. A 404
+    after that has Retry-After.
+    """
+    found = here.viewer.order(account, order_id)
+    if found is not None or not _may_be_elsewhere(here, order_id):
+        return _show(here, found, order_id)
+    _require_caught_up(here)
+    with here.verdicts.expect_order(account, order_id) as sight:
+        await sight.wait(
+            here.settings.gateway_elsewhere_wait_ms / _MS_PER_S, here.verdicts.stopping
+        )
+    found = here.viewer.order(account, order_id)
+    if found is None:
+        raise unknown_order_here(order_id)
+    return json_answer(found)
 
 
 @router.get(
@@ -105,6 +130,10 @@ async def show_positions(here: Here, account: AccountName) -> Response:
 async def show_limits(here: Here, account: AccountName) -> Response:
     """The three limits, and those of tickers that have their own."""
     return _show_standing(here, account, limits_view(here.viewer, account))
+
+
+def _may_be_elsewhere(here: Gateway, order_id: str) -> bool:
+    return here.settings.gateway_processes > 1 and is_order_id(order_id)
 
 
 def _show(here: Gateway, view: View | None, asked: str) -> Response:

@@ -33,6 +33,16 @@ def unknown_order(order_id: str) -> ProblemError:
     )
 
 
+def unknown_order_here(order_id: str) -> ProblemError:
+    """As `unknown_order`, where another gateway may have taken it."""
+    return problem(
+        Reason.UNKNOWN_ORDER.name,
+        f"no order {order_id} of this account is known here; if another gateway took it just now,"
+        " it is shown once risk has spoken of it: ask again",
+        headers={"Retry-After": "1"},
+    )
+
+
 def starting() -> ProblemError:
     return problem(HttpReason.STARTING, "ask again shortly; GET /readyz says when")
 

@@ -77,7 +77,7 @@ async def place_order(
     """Answered once the order is durable in `orders`, before risk and the book have seen it.
 
     With `Prefer: wait=2` it is answered once they have: 201 with the order, or 422 with the reason
-    of its rejection.
+    of its rejection. Until risk has, of several gateways only the one that answered knows of it.
     Sending it again under the same `client_order_id` is safe: it is the same order while it lives,
     and after its end for as long as the deployment remembers it (10 minutes unless its genesis says
     otherwise). Later the id is free, and would be a new order.

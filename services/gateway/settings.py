@@ -49,6 +49,9 @@ class GatewaySettings(RoomSettings):
     """Most commands that wait for `orders` to take them; more are told to come back."""
     gateway_wait_max_ms: int = Field(default=10_000, ge=0)
     """Longest wait for what became of a command, whatever `Prefer: wait` asks for."""
+    gateway_elsewhere_wait_ms: int = Field(default=1_000, ge=0, le=10_000)
+    """Where `gateway_processes` are several: longest wait of GET /orders/{id} for an order that
+    another gateway may just have taken; what it took is known here once risk has spoken."""
     gateway_append_timeout_ms: int = Field(default=5_000, ge=1_000)
     """Longest wait for `orders` to take a command."""
     gateway_ended_orders_max: int = Field(default=100_000, ge=1)

@@ -1,9 +1,10 @@
-"""Who waits for what risk and the matcher say of a command (`Prefer: wait`)."""
+"""Who waits for what risk and the matcher say of a command, or of another gateway's order."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, override
 
 from services.domain.codes import (
     EXEC_COMMAND_REJECTED,
@@ -23,39 +24,19 @@ from services.wire.topics import EXECUTIONS
 _AT_ONCE: Final = (IOC, FOK)
 
 
-class Verdict:
-    """What was said of one command, once it was."""
+class Awaited:
+    """The first report of an account that is what somebody waits for."""
 
-    def __init__(self, command: ClientCommand) -> None:
-        self.command_id = command_id_of(command)
-        self.order_id = order_id_of(command)
-        self._ends_at_once = (
-            isinstance(command, PlaceOrder) and command.time_in_force in _AT_ONCE
-        )  # fmt: skip
-        self._is_answered = False
+    def __init__(self) -> None:
         self._said: asyncio.Future[ExecutionReport] = asyncio.get_running_loop().create_future()
 
     def hear(self, report: ExecutionReport) -> None:
-        """A report of the command's account."""
-        if self._said.done():
-            return
-        is_own = report.client_command_id == self.command_id
-        if is_own and (report.exec_type == EXEC_COMMAND_REJECTED or self._is_orphaned(report)):
+        """A report of the account."""
+        if not self._said.done() and self._is_it(report):
             self._said.set_result(report)
-            return
-        if report.order_id != self.order_id:
-            return
-        # PENDING_NEW answers a command sent again before the matcher has spoken.
-        self._is_answered |= is_own and report.order_status != PENDING_NEW
-        if not self._is_answered:
-            return
-        if self._ends_at_once and report.order_status in LIVE_STATUSES:
-            return
-        self._said.set_result(report)
 
-    def _is_orphaned(self, report: ExecutionReport) -> bool:
-        """Whether it answers a command about an order that is forgotten."""
-        return report.order_status == NO_ORDER and report.order_id in ("", self.order_id)
+    @abstractmethod
+    def _is_it(self, report: ExecutionReport) -> bool: ...
 
     async def wait(self, seconds: float, stopping: asyncio.Event) -> ExecutionReport | None:
         """What was said, with all that came in one batch with it folded; None: not in time."""
@@ -69,12 +50,54 @@ class Verdict:
         return self._said.result() if self._said.done() else None
 
 
+class Sight(Awaited):
+    """The first that is said of an order."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__()
+        self._order_id = order_id
+
+    @override
+    def _is_it(self, report: ExecutionReport) -> bool:
+        return report.order_id == self._order_id
+
+
+class Verdict(Awaited):
+    """What was said of one command, once it was."""
+
+    def __init__(self, command: ClientCommand) -> None:
+        super().__init__()
+        self.command_id = command_id_of(command)
+        self.order_id = order_id_of(command)
+        self._ends_at_once = (
+            isinstance(command, PlaceOrder) and command.time_in_force in _AT_ONCE
+        )  # fmt: skip
+        self._is_answered = False
+
+    @override
+    def _is_it(self, report: ExecutionReport) -> bool:
+        is_own = report.client_command_id == self.command_id
+        if is_own and (report.exec_type == EXEC_COMMAND_REJECTED or self._is_orphaned(report)):
+            return True
+        if report.order_id != self.order_id:
+            return False
+        # PENDING_NEW answers a command sent again before the matcher has spoken.
+        self._is_answered |= is_own and report.order_status != PENDING_NEW
+        if not self._is_answered:
+            return False
+        return not (self._ends_at_once and report.order_status in LIVE_STATUSES)
+
+    def _is_orphaned(self, report: ExecutionReport) -> bool:
+        """Whether it answers a command about an order that is forgotten."""
+        return report.order_status == NO_ORDER and report.order_id in ("", self.order_id)
+
+
 class Verdicts:
-    """The commands that are waited for. Called from the event loop only."""
+    """The commands and orders that are waited for. Called from the event loop only."""
 
     def __init__(self, model: ReadModel) -> None:
         self._codec = model.codec
-        self._awaited: dict[str, dict[Verdict, None]] = {}
+        self._awaited: dict[str, dict[Awaited, None]] = {}
         """By account."""
         self.stopping = asyncio.Event()
         model.on_report = self._hear
@@ -83,14 +106,26 @@ class Verdicts:
     def expect(self, command: ClientCommand) -> Iterator[Verdict]:
         """To be entered before the command is written, so that no answer is missed."""
         verdict = Verdict(command)
-        awaited = self._awaited.setdefault(command.account, {})
-        awaited[verdict] = None
-        try:
+        with self._awaiting(command.account, verdict):
             yield verdict
+
+    @contextmanager
+    def expect_order(self, account: str, order_id: str) -> Iterator[Sight]:
+        """To be entered right after the order was not found, so that no report is missed."""
+        sight = Sight(order_id)
+        with self._awaiting(account, sight):
+            yield sight
+
+    @contextmanager
+    def _awaiting(self, account: str, one: Awaited) -> Iterator[None]:
+        awaited = self._awaited.setdefault(account, {})
+        awaited[one] = None
+        try:
+            yield
         finally:
-            del awaited[verdict]
-            if not awaited and self._awaited.get(command.account) is awaited:
-                del self._awaited[command.account]
+            del awaited[one]
+            if not awaited and self._awaited.get(account) is awaited:
+                del self._awaited[account]
 
     def _hear(self, account: str, value: bytes) -> None:
         awaited = self._awaited.get(account)
@@ -101,5 +136,5 @@ class Verdicts:
         except UndecodableError:
             return  # a stranger's; the viewer says so when somebody asks for it
         if isinstance(payload, ExecutionReport):
-            for verdict in awaited:
-                verdict.hear(payload)
+            for one in awaited:
+                one.hear(payload)
