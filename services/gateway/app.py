@@ -18,6 +18,7 @@ from services.door.problems import problem_of
 from services.gateway import metrics, sockets
 from services.gateway.access import Access
 from services.gateway.access_layer import AccessLayer
+from services.gateway.answer_examples import add_examples
 from services.gateway.control_desk import ControlDesk
 from services.gateway.core.read_model import ReadModel
 from services.gateway.desk import Desk
@@ -189,6 +190,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             for operation in path.values():
                 if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                     del operation["responses"]["422"]
+                add_examples(operation)
         _, more = models_json_schema(
             [
                 *((model, "serialization") for model in (ProblemDocument, *SOCKET_MODELS)),

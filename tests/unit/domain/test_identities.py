@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from services.domain.genesis import default_genesis, find_genesis_fault, hash_genesis
-from services.domain.ids import is_valid_id, make_order_id, ticker_of
+from services.domain.ids import is_order_id, is_valid_id, make_order_id, ticker_of
 from services.domain.lineage import Arrivals, Departures
 from services.domain.origin import Origin
 from services.domain.reasons import Reason
@@ -17,6 +17,23 @@ def test_the_same_submission_has_the_same_order_id_for_ever() -> None:
     assert order_id == "AAPL-2002e864-18b2-5fd6-a64f-0c79906a384e"
     assert ticker_of(order_id) == "AAPL"
     assert make_order_id("alicea", "-1", "AAPL") != order_id
+
+
+def test_an_order_id_is_told_from_what_can_be_none() -> None:
+    order_id = make_order_id("alice", "a-1", "AAPL")
+    assert is_order_id(order_id)
+    assert is_order_id(make_order_id("alice", "a-1", "BRK-B"))
+    version = "AAPL-2002e864-18b2-4fd6-a64f-0c79906a384e"
+    others = (
+        "",
+        "AAPL-1",
+        version,
+        order_id.upper(),
+        order_id + "0",
+        order_id + "\n",
+        order_id[4:],
+    )
+    assert not any(is_order_id(other) for other in others)
 
 
 @pytest.mark.parametrize("number", range(200))
