@@ -113,6 +113,7 @@ def _measure(
     end_mib = server.resident_mib()
     said, _ = clients.communicate(timeout=_ANSWER_S)
     found = msgspec.json.decode(said.splitlines()[-1], type=SocketsResult)
+    require_whole_chains(found)
     return SocketsReport(
         plan,
         found,
@@ -123,6 +124,16 @@ def _measure(
         end_mib,
         cores,
     )
+
+
+def require_whole_chains(found: SocketsResult) -> None:
+    """Refuse ages of books that were not told whole.
+
+    Raises:
+        RuntimeError: a client was told a change of a book that it does not have.
+    """
+    if found.breaks:
+        raise RuntimeError(f"{found.breaks} books did not follow on what their client had")
 
 
 @contextmanager
@@ -232,9 +243,11 @@ def sockets_table(report: SocketsReport) -> Table:
     rows = {
         "changes of books": f"{report.written_per_s:,.0f}/s over {len(TICKERS)} tickers",
         "until Kafka has a change, p99": f"{report.kafka_p99_ms:.0f} ms",
-        "clients that heard updates": f"{found.clients} of {plan.clients}, {found.lost} lost",
+        "clients that heard of changes": f"{found.clients} of {plan.clients}, {found.lost} lost",
+        "clients that heard nothing, their wait being an age": str(found.deaf),
         "clients that never read": str(plan.silent),
-        "updates that arrived": f"{found.updates:,}",
+        "changes that arrived, each of the book that its client had": f"{found.updates:,}",
+        "whole books that came in their place": f"{found.snapshots:,}",
         "age on arrival, the worst client's p50": f"{found.worst_p50_ms:.0f} ms",
         "age on arrival, the worst client's p99": f"{found.worst_p99_ms:.0f} ms",
         "age on arrival, the oldest of all": f"{found.worst_ms:.0f} ms",

@@ -1,7 +1,8 @@
 """The clients of `outcry bench sockets`, a process of its own: they note when each book came.
 
 Each hears one ticker's book and tells by its `updated_at_us`, which the benchmark's writer sets,
-how old it was on arrival. Some never read. It says `ready` once all have a snapshot, ends at the
+how old it was on arrival, be it a change or a whole book in its place, and that each change is of
+the book that it has. Some never read. It says `ready` once all have a snapshot, ends at the
 end of its standard input, and prints one line of JSON. Frames are read by hand: a client library
 would cost the machine more than the gateway does.
 """
@@ -11,6 +12,7 @@ import base64
 import os
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Final, cast
 
@@ -23,6 +25,10 @@ from services.tools.bench.tries import at_percent
 
 _TIME: Final = b'"updated_at_us":'
 _UPDATE: Final = b'"type":"update"'
+_SNAPSHOT: Final = b'"type":"snapshot"'
+_ERROR: Final = b'"type":"error"'
+_SEQUENCE: Final = b'"sequence":'
+_PREVIOUS: Final = b'"previous":'
 _TEXT: Final = 0x81
 _PING: Final = 0x89
 _PONG: Final = 0x8A
@@ -30,6 +36,7 @@ _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
 _HEAD_END: Final = b"\r\n\r\n"
 _US_PER_MS: Final = 1_000
+_MS_PER_S: Final = 1_000
 _READY_S: Final = 120.0
 
 
@@ -46,7 +53,14 @@ class SocketsResult(msgspec.Struct, frozen=True):
     """What they saw."""
 
     clients: int
+    """Those that heard anything after the first book."""
+    deaf: int
+    """Those that heard nothing: counted with the time that they waited as an age."""
     updates: int
+    snapshots: int
+    """Whole books that came in place of changes."""
+    breaks: int
+    """Books that did not follow on what the client had."""
     worst_p50_ms: float
     """Age of a book on arrival, of the client with the oldest: median."""
     worst_p99_ms: float
@@ -64,7 +78,12 @@ class Ear(asyncio.Protocol):
         self._port = port
         self._data = bytearray()
         self._is_open = False
+        self._sequence = 0
+        """Of the book that it has."""
         self.ages_ms: list[float] = []
+        """Of what came after the first book."""
+        self.snapshots = 0
+        self.breaks = 0
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_lost = False
         self.transport: asyncio.Transport | None = None
@@ -123,11 +142,47 @@ class Ear(asyncio.Protocol):
         return frame
 
     def _hear(self, payload: bytes, now_us: int) -> None:
+        is_change = _UPDATE in payload
+        if not is_change and _SNAPSHOT not in payload:
+            if _ERROR in payload and not self.ready.done():
+                self.ready.set_exception(RuntimeError(payload.decode()))
+            return
+        sequence = _number(payload, _SEQUENCE)
         if not self.ready.done():
+            # The first book may have stood for long: it has no age.
+            self.breaks += is_change
+            self._sequence = sequence
             self.ready.set_result(None)
-        if _UPDATE in payload:
-            made_us = int(payload.partition(_TIME)[2].partition(b"}")[0])
-            self.ages_ms.append((now_us - made_us) / _US_PER_MS)
+            return
+        if is_change:
+            self.breaks += _number(payload, _PREVIOUS) != self._sequence
+        else:
+            self.snapshots += 1
+        self.breaks += sequence <= self._sequence
+        self._sequence = sequence
+        self.ages_ms.append((now_us - _number(payload, _TIME)) / _US_PER_MS)
+
+
+def _number(payload: bytes, name: bytes) -> int:
+    return int(payload.partition(name)[2].partition(b",")[0].partition(b"}")[0])
+
+
+def summed(heard: Sequence[Ear], waited_ms: float) -> SocketsResult:
+    """What these clients saw in so long a time after each had its first book."""
+    ages = [ear.ages_ms or [waited_ms] for ear in heard]
+    deaf = sum(not ear.ages_ms for ear in heard)
+    snapshots = sum(ear.snapshots for ear in heard)
+    return SocketsResult(
+        clients=len(heard) - deaf,
+        deaf=deaf,
+        updates=sum(len(ear.ages_ms) for ear in heard) - snapshots,
+        snapshots=snapshots,
+        breaks=sum(ear.breaks for ear in heard),
+        worst_p50_ms=max(at_percent(one, 50) for one in ages),
+        worst_p99_ms=max(at_percent(one, 99) for one in ages),
+        worst_ms=max(max(one) for one in ages),
+        lost=sum(ear.is_lost for ear in heard),
+    )
 
 
 async def listen(order: SocketsOrder) -> SocketsResult:
@@ -144,17 +199,10 @@ async def listen(order: SocketsOrder) -> SocketsResult:
     for ear in silent:
         assert ear.transport is not None
         ear.transport.pause_reading()
+    began_s = time.perf_counter()
     print("ready", flush=True)  # noqa: T201 - the protocol with the parent process
     await asyncio.to_thread(sys.stdin.read)
-    heard_any = [ear.ages_ms for ear in heard if ear.ages_ms]
-    result = SocketsResult(
-        clients=len(heard_any),
-        updates=sum(len(ages) for ages in heard_any),
-        worst_p50_ms=max(at_percent(ages, 50) for ages in heard_any),
-        worst_p99_ms=max(at_percent(ages, 99) for ages in heard_any),
-        worst_ms=max(max(ages) for ages in heard_any),
-        lost=sum(ear.is_lost for ear in heard),
-    )
+    result = summed(heard, (time.perf_counter() - began_s) * _MS_PER_S)
     for ear in ears:
         assert ear.transport is not None
         ear.transport.abort()

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
+import pytest
 from rich.console import Console
 
 from services.tools.bench.gateway import BARE, OURS, GatewayReport, Way, gateway_table
@@ -16,7 +17,8 @@ from services.tools.bench.gateway_load import (
     request_maker,
     saturate,
 )
-from services.tools.bench.sockets_load import Ear
+from services.tools.bench.sockets import require_whole_chains
+from services.tools.bench.sockets_load import Ear, summed
 from services.tools.bench.tries import Spread
 from services.tools.proof.chaos.acks import AckReader
 
@@ -114,15 +116,66 @@ def test_every_order_has_an_id_of_its_own_and_prices_that_rest() -> None:
     assert orjson.loads(theirs.partition(b"\r\n\r\n")[2])["side"] == "buy"
 
 
-async def test_a_client_takes_books_apart_wherever_the_network_cut_them() -> None:
+def told(kind: str, sequence: int, previous: int | None = None) -> bytes:
+    """A frame of a book, as the gateway spells it."""
+    head: dict[str, object] = {"type": kind, "channel": "book", "ticker": "AAPL"}
+    head["sequence"] = sequence
+    if previous is not None:
+        head["previous"] = previous
+    book = orjson.dumps(head | {"data": {"bids": [1] * 100, "updated_at_us": 1}})
+    return bytes([0x81, 126]) + len(book).to_bytes(2) + book
+
+
+def ear_after(*frames: bytes) -> Ear:
+    """A client that was told these, seven bytes at a time."""
     ear = Ear("AAPL", 1)
-    book = b'{"type":"update","data":{"bids":[' + b"1," * 100 + b'1],"updated_at_us":1}}'
-    frames = bytes([0x81, 126]) + len(book).to_bytes(2) + book
     ear._is_open = True
-    for at in range(0, len(frames) * 3, 7):
-        ear.data_received((frames * 3)[at : at + 7])
-    assert len(ear.ages_ms) == 3
+    whole = b"".join(frames)
+    for at in range(0, len(whole), 7):
+        ear.data_received(whole[at : at + 7])
+    return ear
+
+
+WHOLE = (told("snapshot", 7), told("update", 9, 7), told("snapshot", 20), told("update", 21, 20))
+
+
+async def test_a_client_takes_books_apart_wherever_the_network_cut_them() -> None:
+    ear = ear_after(*WHOLE)
+    assert (len(ear.ages_ms), ear.snapshots, ear.breaks) == (3, 1, 0)
     assert min(ear.ages_ms) > 1_000
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        (told("update", 9, 7), *WHOLE[2:]),
+        (*WHOLE[:2], told("update", 12, 11)),
+        (*WHOLE[:2], told("update", 9, 9)),
+        (*WHOLE[:2], told("snapshot", 8)),
+    ],
+)
+async def test_a_book_that_does_not_follow_on_what_a_client_had_fails_the_run(
+    frames: tuple[bytes, ...],
+) -> None:
+    found = summed([ear_after(*WHOLE), ear_after(*frames)], 10.0)
+    assert found.breaks == 1
+    with pytest.raises(RuntimeError, match="1 books did not follow"):
+        require_whole_chains(found)
+    require_whole_chains(summed([ear_after(*WHOLE)], 10.0))
+
+
+async def test_a_client_that_heard_nothing_is_the_worst() -> None:
+    forever_ms = 1e15
+    found = summed([ear_after(*WHOLE), ear_after(WHOLE[0])], forever_ms)
+    assert (found.clients, found.deaf, found.updates, found.snapshots) == (1, 1, 2, 1)
+    assert found.worst_p50_ms == found.worst_p99_ms == found.worst_ms == forever_ms
+
+
+async def test_a_client_that_is_refused_is_not_ready() -> None:
+    error = b'{"type":"error","reason":"STARTING"}'
+    ear = ear_after(bytes([0x81, len(error)]) + error)
+    with pytest.raises(RuntimeError, match="STARTING"):
+        await ear.ready
 
 
 def test_the_table_compares_what_was_measured() -> None:
