@@ -1,5 +1,6 @@
 /** Candles as the gateway folds them: by log time, and none for an interval without a trade. */
 
+import { formatPrice, formatQuantity } from "./amounts";
 import type { Candle, CandleHistory, Trade } from "./messages";
 
 const SECOND_US = 1_000_000;
@@ -59,7 +60,19 @@ export class CandleSeries {
       low: price,
       close: price,
       volume: trade.quantity,
+      isPartial: false,
     });
     if (this.candles.length > CANDLES_MAX) this.candles.shift();
   }
+}
+
+/** A candle in words, and whether it is a whole one. */
+export function tellCandle(candle: Candle | undefined): string {
+  if (candle === undefined) return "no trade yet";
+  return (
+    `O ${formatPrice(candle.open)}  H ${formatPrice(candle.high)}` +
+    `  L ${formatPrice(candle.low)}  C ${formatPrice(candle.close)}` +
+    `  V ${formatQuantity(candle.volume)}` +
+    (candle.isPartial ? "  in part: earlier trades were not read" : "")
+  );
 }

@@ -42,6 +42,8 @@ export interface Candle {
   low: number;
   close: number;
   volume: number;
+  /** Trades of its interval came before the first that the gateway read: it lacks them. */
+  isPartial: boolean;
 }
 
 export interface CandleHistory {
@@ -201,6 +203,7 @@ function readCandle(data: unknown): Candle {
     low: price(candle["low"]),
     close: price(candle["close"]),
     volume: number(candle["volume"]),
+    isPartial: candle["is_partial"] === true,
   };
 }
 

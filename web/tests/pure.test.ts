@@ -3,10 +3,10 @@ import { describe, expect, it } from "vitest";
 import { formatPrice, parsePrice } from "../src/amounts";
 import { backoffMs } from "../src/backoff";
 import { changeBook } from "../src/book";
-import { CANDLES_MAX, CandleSeries } from "../src/candles";
+import { CANDLES_MAX, CandleSeries, tellCandle } from "../src/candles";
 import { formatAge, isStale, STALE_AFTER_US } from "../src/freshness";
 import { Market, TRADES_MAX } from "../src/market";
-import { readMessage, readPredictions, type Trade } from "../src/messages";
+import { readCandles, readMessage, readPredictions, type Trade } from "../src/messages";
 import { BadMessageError } from "../src/reading";
 import { Sequences } from "../src/sequences";
 
@@ -42,8 +42,8 @@ describe("candles", () => {
     const trades = [trade(1, 0, 5), trade(2, 999_999, 9), trade(3, 3_000_000, 2, 7)];
     expect(series.fold(trades)).toBe(true);
     expect(series.candles).toEqual([
-      { openTimeUs: 0, open: 5, high: 9, low: 5, close: 9, volume: 2 },
-      { openTimeUs: 3_000_000, open: 2, high: 2, low: 2, close: 2, volume: 7 },
+      { openTimeUs: 0, open: 5, high: 9, low: 5, close: 9, volume: 2, isPartial: false },
+      { openTimeUs: 3_000_000, open: 2, high: 2, low: 2, close: 2, volume: 7, isPartial: false },
     ]);
   });
 
@@ -53,6 +53,20 @@ describe("candles", () => {
     expect(series.candles[0]?.volume).toBe(1);
     expect(series.fold([trade(8, 0)])).toBe(false);
     expect(series.candles[0]?.volume).toBe(1);
+  });
+
+  it("say that they lack trades, also once they have grown", () => {
+    const [open, high, low, close] = ["1", "1", "1", "1"];
+    const said = { open_time_us: 0, open, high, low, close, volume: 1, trades: 1 };
+    const candles = [{ ...said, is_partial: true }];
+    const history = readCandles({ trade_sequence: 7, candles });
+    const series = new CandleSeries("1s", history);
+    series.fold([trade(8, 500_000), trade(9, 1_500_000)]);
+    expect(series.candles.map((candle) => candle.isPartial)).toEqual([true, false]);
+    const [part, whole] = series.candles.map(tellCandle);
+    expect(part).toContain("in part: earlier trades were not read");
+    expect(whole).not.toContain("in part");
+    expect(tellCandle(undefined)).toBe("no trade yet");
   });
 
   it("are bounded", () => {

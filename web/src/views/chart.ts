@@ -7,8 +7,8 @@ import {
   type UTCTimestamp,
 } from "lightweight-charts";
 
-import { formatPrice, formatQuantity, PRICE_SCALE } from "../amounts";
-import type { CandleSeries } from "../candles";
+import { PRICE_SCALE } from "../amounts";
+import { type CandleSeries, tellCandle } from "../candles";
 import type { Candle } from "../messages";
 import { byId } from "./dom";
 
@@ -56,7 +56,7 @@ export class ChartView {
     if (series === null || series !== this.drawn) this.drawAll(series, candles);
     else for (const candle of since(candles, this.drawnTo)) this.drawOne(candle);
     this.drawnTo = candles.at(-1)?.openTimeUs ?? 0;
-    this.tellLast(candles.at(-1));
+    byId("candle").textContent = tellCandle(candles.at(-1));
   }
 
   private drawAll(series: CandleSeries | null, candles: readonly Candle[]): void {
@@ -81,22 +81,23 @@ export class ChartView {
       high: candle.high / PRICE_SCALE,
       low: candle.low / PRICE_SCALE,
       close: candle.close / PRICE_SCALE,
+      ...(candle.isPartial ? this.pale(candle) : {}),
     };
   }
 
-  private volume(candle: Candle) {
-    const { upSoft, downSoft } = this.colours;
-    const color = candle.close >= candle.open ? upSoft : downSoft;
-    return { time: timeOf(candle), value: candle.volume, color };
+  /** Of a candle that lacks trades. */
+  private pale(candle: Candle) {
+    const color = this.softOf(candle);
+    return { color, wickColor: color };
   }
 
-  private tellLast(candle: Candle | undefined): void {
-    byId("candle").textContent =
-      candle === undefined
-        ? "no trade yet"
-        : `O ${formatPrice(candle.open)}  H ${formatPrice(candle.high)}` +
-          `  L ${formatPrice(candle.low)}  C ${formatPrice(candle.close)}` +
-          `  V ${formatQuantity(candle.volume)}`;
+  private volume(candle: Candle) {
+    return { time: timeOf(candle), value: candle.volume, color: this.softOf(candle) };
+  }
+
+  private softOf(candle: Candle): string {
+    const { upSoft, downSoft } = this.colours;
+    return candle.close >= candle.open ? upSoft : downSoft;
   }
 
   private paint(): void {
