@@ -44,8 +44,9 @@ from services.runtime.telemetry import Telemetry
 
 _TURN_S: Final = 0.5
 _SECOND_US: Final = 1_000_000
-_DONE_BY_ACTION: Final = frozenset({"rolled_back", "promoted", "known", "not_promoted"})
-"""After which the next choice is not taken."""
+_NOTHING_TO_GO_BACK_TO: Final = "refused"
+"""Of a rollback: after this outcome alone the next choice is taken. One that cools down, failed or
+is outdated is no reason to train."""
 
 
 class _Window(msgspec.Struct, frozen=True):
@@ -239,7 +240,7 @@ class Service:
             came = self._acted(action, job.job_id, job.model, job.version)
             if came is None:
                 return False
-            if came.outcome in _DONE_BY_ACTION:
+            if came.outcome != _NOTHING_TO_GO_BACK_TO:
                 break
         return True
 

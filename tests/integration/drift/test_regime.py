@@ -224,7 +224,7 @@ def test_the_room_sees_it_trains_a_model_anew_and_promotes_it(
     assert regime.registry.alias() == 2
     for line in (
         'outcry_drift_windows_total{job="data",outcome="drift"}',
-        'outcry_drift_alarming{job="data"} 1.0',
+        'outcry_drift_alarming{job="data",version="1"} 1.0',
         'outcry_drift_ratio{job="data",ticker="AAPL"}',
     ):
         assert line in metrics

@@ -229,6 +229,16 @@ def test_a_fall_rolls_back_and_trains_anew_only_if_there_is_nothing_to_go_back_t
     assert [name for name in later if name not in JOBS] == ["rollback", "retrain"]
 
 
+@pytest.mark.parametrize("outcome", ["cooling_down", "failed", "outdated", "known"])
+def test_a_rollback_that_is_left_out_or_fails_is_no_reason_to_train(
+    tmp_path: Path, outcome: str
+) -> None:
+    room = Room(tmp_path, drift_retrain=True, drift_rollback=True)
+    room.answers["performance"] = [told(alarm("performance", "fallen"))]
+    room.answers["rollback"] = [came("rollback", outcome)]
+    assert [name for name in room.run_for(1) if name not in JOBS] == ["rollback"]
+
+
 def test_an_action_that_could_not_be_done_is_tried_again_with_its_job(tmp_path: Path) -> None:
     room = Room(tmp_path, drift_retrain=True, drift_interval_s=10_000)
     room.answers["data"] = [told(alarm()), told(alarm(recorded="kept"))]
