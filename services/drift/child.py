@@ -32,9 +32,10 @@ class Ended(msgspec.Struct, frozen=True):
     ending: str
     """One of `metrics.ENDINGS`."""
     told: bytes
-    """Its standard output, of `done`."""
+    """Its standard output, up to TOLD_BYTES_MAX and one byte; also of one that did not come to its
+    end, whose last line may be cut."""
     cause: str = ""
-    """Its last line on standard error, of any other."""
+    """Its last line on standard error, unless it is done."""
     took_s: float = 0.0
 
 
@@ -54,17 +55,21 @@ def run_child(argv: Sequence[str], timeout_s: float, pacer: Pacer) -> Ended:
             )
             killed_for = _wait(process, began_s + timeout_s, pacer)
         took_s = pacer.now_s() - began_s
-        cause = _last_line(said)
-        if killed_for:
-            return Ended(killed_for, b"", cause, took_s)
-        code = process.returncode
-        if code < 0:
-            return Ended(CRASHED, b"", f"killed by signal {-code}; {cause}", took_s)
-        if code in _ERROR_CODES:
-            ending = FAILED if cause.startswith(("error:", "Error:")) else CRASHED
-            return Ended(ending, b"", cause, took_s)
+        ending, cause = _ending_of(killed_for, process.returncode, _last_line(said))
         with told.open("rb") as output:
-            return Ended(DONE, output.read(TOLD_BYTES_MAX + 1), "", took_s)
+            return Ended(ending, output.read(TOLD_BYTES_MAX + 1), cause, took_s)
+
+
+def _ending_of(killed_for: str, code: int, last_line: str) -> tuple[str, str]:
+    """With its cause."""
+    if killed_for:
+        return killed_for, last_line
+    if code < 0:
+        return CRASHED, f"killed by signal {-code}; {last_line}"
+    if code in _ERROR_CODES:
+        is_told = last_line.startswith(("error:", "Error:"))
+        return FAILED if is_told else CRASHED, last_line
+    return DONE, ""
 
 
 def _wait(process: "subprocess.Popen[bytes]", deadline_s: float, pacer: Pacer) -> str:

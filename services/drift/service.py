@@ -1,12 +1,13 @@
 """The room: a clock that starts jobs, one at a time, and tells what they found.
 
 1. The next job that is due runs in a process of its own (`child`), by the command line.
-2. What it told goes into metrics and the log: every alarm with its model version and window.
+2. What it told goes into metrics and the log: every alarm with its model version and window. It
+   tells each result once that is recorded, so also what a job told that then died is heard.
 3. An action that began and whose process died is taken up, whichever windows are told by now.
 4. An alarm that may act, in a deployment that wants it, starts one action, in a process too.
 
-The room keeps nothing: results, and what was done, are in PostgreSQL, so a room that was down, or a
-database that was away, costs time alone.
+Results, and what was done, are in PostgreSQL, so a room that was down, or a database that was away,
+costs time. Alarms whose action could not begin are kept in memory alone, and tried with each run.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,6 +43,8 @@ from services.runtime.labels import OTHER
 from services.runtime.restore import Pacer
 from services.runtime.telemetry import Telemetry
 
+OWED_MAX: Final = 1_000
+"""Alarms of a job whose action is still to begin. Where more come, the oldest is left."""
 _TURN_S: Final = 0.5
 _SECOND_US: Final = 1_000_000
 _NOTHING_TO_GO_BACK_TO: Final = "refused"
@@ -83,9 +86,21 @@ class _Begun(msgspec.Struct, frozen=True):
     model_version: int
 
 
+class _Line(msgspec.Struct, frozen=True):
+    """One line of what a run of jobs tells: one of these."""
+
+    unfinished: tuple[_Begun, ...] = ()
+    job: _Job | None = None
+    """Told again once its report is drawn."""
+    exit_code: int | None = None
+    """The last line's."""
+
+
 class _Told(msgspec.Struct, frozen=True):
     jobs: tuple[_Job, ...]
-    unfinished: tuple[_Begun, ...] = ()
+    unfinished: tuple[_Begun, ...]
+    is_whole: bool
+    """Every line could be read, and the last one was there."""
 
 
 class _Came(msgspec.Struct, frozen=True):
@@ -135,6 +150,8 @@ class Service:
         """Tickers of which a ratio is shown, by job."""
         self._version: dict[str, str] = {}
         """Of the newest window, by job."""
+        self._owed: dict[str, dict[str, _Job]] = {}
+        """Alarms whose action has not come to its end, by job and id, the oldest first."""
 
     def run(self) -> None:
         """Work until stopped. A job that does not come to its end is tried again."""
@@ -150,25 +167,21 @@ class Service:
     def _do(self, task: Task) -> None:
         began_s = self._now_s()
         ended = self._start(self._job_command(task.job), self._settings.drift_job_timeout_s)
-        told = _read(ended, _Told)
-        ending = ended.ending if told is not None or ended.ending != DONE else UNREADABLE
+        told = _told_in(ended.told)
+        ending = ended.ending if told.is_whole or ended.ending != DONE else UNREADABLE
         self._telemetry.count(RUNS, job=task.job, ending=ending)
-        if told is None:
-            self._schedule.failed(task, self._now_s())
-            if ending != STOPPED:
-                self._telemetry.log.warning(
-                    "job_failed", job=task.job, ending=ending, error=ended.cause
-                )
-            return
-        self._telemetry.set(RUN_TIME, self._now_s(), job=task.job)
-        self._telemetry.set(RUN_SECONDS, ended.took_s, job=task.job)
+        if ending == DONE:
+            self._telemetry.set(RUN_TIME, self._now_s(), job=task.job)
+            self._telemetry.set(RUN_SECONDS, ended.took_s, job=task.job)
+        elif ending != STOPPED:
+            self._telemetry.log.warning(
+                "job_failed", job=task.job, ending=ending, error=ended.cause
+            )
         for job in told.jobs:
             self._tell(job)
-        # Only once all is told: an action may take an hour. The older ones first: once one of them
-        # has ended, a newer alarm is of a version that does not serve any more.
-        acted = all(self._take_up(begun) for begun in told.unfinished)
-        acted = acted and all(self._act(job) for job in told.jobs if job.is_alarm)
-        if acted:
+        # Only once all is told: an action may take an hour.
+        acted = ending != STOPPED and self._act_on(task, told)
+        if acted and ending == DONE:
             self._schedule.done(task, began_s)
         else:
             self._schedule.failed(task, self._now_s())
@@ -217,6 +230,37 @@ class Service:
 
     # --- what is done about it
 
+    def _act_on(self, task: Task, told: _Told) -> bool:
+        """Whether nothing is left to try. Also of a run that failed: what it told is recorded."""
+        owed = self._owed.setdefault(task.job, {})
+        for job in told.jobs:
+            if job.is_alarm and self._wanted(job):
+                owed.setdefault(job.job_id, job)
+        while len(owed) > OWED_MAX:
+            left = owed.pop(next(iter(owed)))
+            self._telemetry.log.warning("alarm_left", job=left.kind, job_id=left.job_id)
+        # The older ones first: once one of them has ended, a newer alarm is of a version that does
+        # not serve any more.
+        if not all(self._take_up(begun) for begun in told.unfinished):
+            return False
+        for job in list(owed.values()):
+            if not self._act(job):
+                return False
+            del owed[job.job_id]
+        return True
+
+    def _wanted(self, job: _Job) -> tuple[ActionKind, ...]:
+        """What it causes in this deployment, the first choice first."""
+        if not job.job_id or job.recorded in {"waits", "differs"}:
+            return ()
+        settings = self._settings
+        return wanted(
+            job.kind,
+            job.outcome,
+            retrains=settings.drift_retrain,
+            rolls_back=settings.drift_rollback,
+        )
+
     def _take_up(self, begun: _Begun) -> bool:
         """Whether it has ended now, or is not wanted here any more."""
         settings = self._settings
@@ -227,16 +271,7 @@ class Service:
 
     def _act(self, job: _Job) -> bool:
         """Whether there is nothing left to try for this alarm."""
-        settings = self._settings
-        chosen = wanted(
-            job.kind,
-            job.outcome,
-            retrains=settings.drift_retrain,
-            rolls_back=settings.drift_rollback,
-        )
-        if not job.job_id or job.recorded in {"waits", "differs"}:
-            return True
-        for action in chosen:
+        for action in self._wanted(job):
             came = self._acted(action, job.job_id, job.model, job.version)
             if came is None:
                 return False
@@ -274,7 +309,7 @@ class Service:
 
     def _job_command(self, job: str) -> list[str]:
         settings = self._settings
-        argv = [*settings.drift_command, "drift", "run", "--json", "--job", job]
+        argv = [*settings.drift_command, "drift", "run", "--json-lines", "--job", job]
         argv += ["--horizon-s", str(settings.drift_horizon_s), "--alpha", str(settings.drift_alpha)]
         argv.append("--report" if settings.drift_reports else "--no-report")
         is_performance = job == "performance"
@@ -292,6 +327,25 @@ class Service:
             "--newest-s", str(settings.drift_retrain_newest_s),
             "--horizon-s", str(settings.drift_horizon_s),
         ]  # fmt: skip
+
+
+def _told_in(lines: bytes) -> _Told:
+    """What can be read of it. A result that is told again stands as it was told last."""
+    is_whole = len(lines) <= TOLD_BYTES_MAX
+    jobs: dict[object, _Job] = {}
+    unfinished: tuple[_Begun, ...] = ()
+    code = None
+    for place, line in enumerate(lines.splitlines()):
+        try:
+            found = msgspec.json.decode(line, type=_Line)
+        except msgspec.DecodeError:
+            is_whole = False
+            continue
+        unfinished += found.unfinished
+        if found.job is not None:
+            jobs[(found.job.job_id, found.job.kind) if found.job.job_id else place] = found.job
+        code = found.exit_code
+    return _Told(tuple(jobs.values()), unfinished, is_whole and code is not None)
 
 
 def _read[T](ended: Ended, kind: type[T]) -> T | None:

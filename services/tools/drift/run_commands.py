@@ -1,5 +1,6 @@
 """`outcry drift run`, `history`, `show`, `act`, `actions`: jobs, their finds, what was done."""
 
+import sys
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -78,6 +79,12 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
     ] = True,
     horizon_s: HorizonS = HORIZON_S,
     as_json: AsJson = False,
+    as_lines: Annotated[
+        bool,
+        typer.Option(
+            "--json-lines", help="Print each result once it is recorded, a line of JSON each."
+        ),
+    ] = False,
 ) -> None:
     """Judge the windows that are over and not judged yet, of the model that serves; or one window.
 
@@ -97,10 +104,10 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
         window_s,
         draws,
     )
-    raise typer.Exit(_run(order, horizon_s, as_json=as_json))
+    raise typer.Exit(_run(order, horizon_s, as_json=as_json, as_lines=as_lines))
 
 
-def _run(order: "RunOrder", horizon_s: int, *, as_json: bool) -> int:
+def _run(order: "RunOrder", horizon_s: int, *, as_json: bool, as_lines: bool) -> int:
     """Do it and print it; the exit code."""
     from rich.console import Console
 
@@ -119,10 +126,18 @@ def _run(order: "RunOrder", horizon_s: int, *, as_json: bool) -> int:
         # nothing serves nothing has begun.
         begun = actions.unfinished() if place.registry.alias() is not None else ()
         unfinished = [one for one in begun if one.model == place.registry.name]
-        told = run_jobs(place, order, status.update)
+        # These before the first result: whoever reads takes them up although the run dies.
+        if as_lines:
+            _print_line({"unfinished": unfinished})
+        told = run_jobs(
+            place, order, status.update,
+            found=lambda one: _print_line({"job": one}) if as_lines else None,
+        )  # fmt: skip
     code = exit_code(told)
-    if as_json:
-        took_s = time.monotonic() - began_s
+    took_s = time.monotonic() - began_s
+    if as_lines:
+        _print_line({"exit_code": code, "took_s": took_s})
+    elif as_json:
         print_json({"jobs": told, "unfinished": unfinished, "exit_code": code, "took_s": took_s})
     else:
         _print_told(told)
@@ -270,6 +285,12 @@ def show_actions(*, limit: Limit = 20, as_json: AsJson = False) -> None:
             for entry in found
         ],
     )  # fmt: skip
+
+
+def _print_line(document: dict[str, object]) -> None:
+    """At once: what is told lives longer than the process."""
+    sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    sys.stdout.flush()
 
 
 def _print_told(told: "Sequence[Told]") -> None:

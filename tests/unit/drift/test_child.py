@@ -56,10 +56,17 @@ def test_a_job_that_does_not_come_to_its_end_says_how(
     assert cause in ended.cause
 
 
+@pytest.mark.parametrize("end", ["sys.exit('error: away')", "os.kill(os.getpid(), 9)"])
+def test_what_a_job_told_before_it_died_is_kept(end: str) -> None:
+    program = f"import os, sys; print('one', flush=True); {end}"
+    assert run_child(python(program), 60, Pacer()).told == b"one\n"
+
+
 def test_a_job_that_takes_too_long_is_killed_with_what_it_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     program = (
         "import subprocess, sys, time, pathlib\n"
+        "print('one', flush=True)\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         f"pathlib.Path({str(pid)!r}).write_text(str(child.pid))\n"
         "time.sleep(600)\n"
@@ -68,6 +75,7 @@ def test_a_job_that_takes_too_long_is_killed_with_what_it_started(tmp_path: Path
     began_s = pacer.now_s()
     ended = run_child(python(program), 3, pacer)
     assert ended.ending == "timed_out"
+    assert ended.told in {b"one\n", b""}  # A machine so slow that it never started tells nothing.
     assert pacer.now_s() - began_s >= 3
     if pid.exists():  # A machine so slow that it never started a child has nothing to show.
         wait_until(lambda: is_gone(Path(f"/proc/{pid.read_text()}/stat")), "its child's end")

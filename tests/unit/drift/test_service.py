@@ -32,8 +32,13 @@ def alarm(kind: str = "data", outcome: str = "drift", **more: object) -> Documen
     return job(kind, outcome, is_alarm=True, **(given | more))
 
 
+def lines(*documents: Document) -> bytes:
+    return b"".join(json.dumps(document).encode() + b"\n" for document in documents)
+
+
 def told(*jobs: Document) -> Ended:
-    return Ended("done", json.dumps({"jobs": jobs, "exit_code": 0}).encode(), "", 2.5)
+    whole = lines({"unfinished": []}, *({"job": one} for one in jobs), {"exit_code": 0})
+    return Ended("done", whole, "", 2.5)
 
 
 def came(kind: str, outcome: str) -> Ended:
@@ -143,7 +148,7 @@ def test_alarms_stand_at_0_by_family_before_the_first_so_that_no_scrape_misses_a
             line = f'outcry_drift_alarms_total{{family="{family}",job="{job_name}"}} 0.0'
             assert line in zeros, line
     # Two windows in one run: of the older one no gauge is left, and yet it is counted.
-    room.answers["data"] = [told(alarm(families=["scale", "shape"]), job())]
+    room.answers["data"] = [told(alarm(families=["scale", "shape"]), job(job_id="b" * 64))]
     room.answers["performance"] = [told(alarm("performance", "damaged_predictions", families=[]))]
     room.answers["labels"] = [told(alarm("labels", families=["unheard-of"]))]
     room.run_for(1)
@@ -197,6 +202,66 @@ def test_a_job_that_tells_nothing_is_named_and_tried_again_soon(
     assert "outcry_drift_alarming" in room.metrics()
     assert room.run_for(60) == ["data"]
     assert 'outcry_drift_runs_total{ending="done",job="data"} 1.0' in room.metrics()
+
+
+@pytest.mark.parametrize(
+    "ending,rest",
+    [
+        ("failed", b""),
+        ("timed_out", b'{"job":{"kind":"data","outc'),
+        ("crashed", b""),
+        ("done", b""),
+        ("stopped", b""),
+    ],
+)
+def test_alarms_that_a_job_told_before_it_died_are_counted(
+    tmp_path: Path, ending: str, rest: bytes
+) -> None:
+    room = Room(tmp_path, drift_interval_s=10_000, drift_parity_interval_s=10_000)
+    before = lines(
+        {"unfinished": []},
+        {"job": alarm(families=["shape"], job_id="b" * 64, report="")},
+        {"job": alarm(families=["scale"], job_id="c" * 64, report="")},
+        # Told again, once its report is drawn.
+        {"job": alarm(families=["scale"], job_id="c" * 64, report="made")},
+    )
+    room.answers["data"] = [Ended(ending, before + rest, "error: PostgreSQL is away")]
+    room.run_for(1)
+    shown = room.metrics()
+    for line in (
+        'outcry_drift_alarms_total{family="shape",job="data"} 1.0',
+        'outcry_drift_alarms_total{family="scale",job="data"} 1.0',
+        'outcry_drift_windows_total{job="data",outcome="drift"} 2.0',
+        'outcry_drift_alarming{job="data",version="3"} 1.0',
+        # One of each job.
+        'outcry_drift_reports_total{outcome="made"} 5.0',
+    ):
+        assert line in shown, line
+    assert 'outcry_drift_runs_total{ending="done",job="data"} 0.0' in shown
+    assert room.run_for(60) == ["data"]
+
+
+def test_an_alarm_that_a_job_told_before_it_died_is_acted_on_until_that_ends(
+    tmp_path: Path,
+) -> None:
+    room = Room(tmp_path, drift_retrain=True, drift_interval_s=10_000)
+    before = lines({"job": alarm(job_id="b" * 64)}, {"job": job(job_id="c" * 64)})
+    away = Ended("failed", b"", "error: PostgreSQL does not answer")
+    room.answers["data"] = [
+        Ended("failed", before, away.cause), told(job(recorded="kept", job_id="c" * 64)),
+    ]  # fmt: skip
+    room.answers["retrain"] = [away, came("retrain", "promoted")]
+    assert room.run_for(1) == ["data", "retrain", *JOBS[1:]]
+    # By now a newer window is told, and not the one that alarmed.
+    assert room.run_for(60) == ["data", "retrain"]
+    assert room.run_for(60) == []
+    assert all("b" * 64 in argv for argv in room.started if "act" in argv)
+
+
+def test_a_room_that_stops_begins_no_action(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_retrain=True)
+    room.answers["data"] = [Ended("stopped", lines({"job": alarm()}))]
+    assert room.run_for(1) == JOBS
 
 
 def test_by_default_an_alarm_changes_nothing(tmp_path: Path) -> None:
@@ -253,7 +318,8 @@ def test_an_action_that_could_not_be_done_is_tried_again_with_its_job(tmp_path: 
 def begun(kind: str, job_id: str, *jobs: Document) -> Ended:
     """What a run tells that found an action which did not end."""
     left = {"kind": kind, "job_id": job_id, "model": "direction_10s", "model_version": 3}
-    return Ended("done", json.dumps({"jobs": jobs, "unfinished": [left]}).encode())
+    end = {"exit_code": 0}
+    return Ended("done", lines({"unfinished": [left]}, *({"job": one} for one in jobs), end))
 
 
 def test_an_action_that_was_cut_off_is_taken_up_though_newer_windows_are_told(

@@ -95,6 +95,51 @@ def test_a_run_that_failed_half_way_goes_on_where_the_ledger_ends(world: DriftWo
     assert [(one.window, one.recorded) for one in told] == [(window(1), "new"), (window(2), "new")]
 
 
+def test_each_result_is_told_once_it_is_recorded_and_before_its_report_is_drawn(
+    world: DriftWorld,
+) -> None:
+    heard: list[tuple[str, str, str]] = []
+
+    class Listening(MemoryLedger):
+        def record(self, result: Result) -> bool:
+            heard.append((result.job.kind, "recorded", ""))
+            return super().record(result)
+
+    def dies(_order: object, _page: Path) -> str:
+        raise MemoryError
+
+    world.ledger = Listening()
+    world.draw = dies
+    with pytest.raises(MemoryError):
+        world.run(
+            "data", draws=True,
+            found=lambda one: heard.append((one.kind, one.recorded, one.report)),
+        )  # fmt: skip
+    assert heard == [
+        ("quality", "recorded", ""), ("quality", "new", ""),
+        ("data", "recorded", ""), ("data", "new", ""),
+    ]  # fmt: skip
+
+
+def test_a_window_whose_quality_alone_was_recorded_is_judged_again(world: DriftWorld) -> None:
+    class Away(MemoryLedger):
+        def record(self, result: Result) -> bool:
+            if result.job.kind == "data":
+                raise RetriableError("PostgreSQL is away")
+            return super().record(result)
+
+    away = Away()
+    world.ledger = away
+    with pytest.raises(RetriableError):
+        world.run("data")
+    world.ledger = MemoryLedger()
+    world.ledger._results = away._results
+    told = world.run("data")
+    assert [(one.kind, one.window, one.recorded) for one in told[:2]] == [
+        ("data", window(0), "new"), ("quality", window(0), "same"),
+    ]  # fmt: skip
+
+
 def test_what_was_calibrated_is_kept_and_gives_the_same_bytes(world: DriftWorld) -> None:
     (with_rows,) = world.run("labels", window=window(0))
     (kept,) = (world.home / "drift" / "calibrations").glob("*.bin")

@@ -49,6 +49,15 @@ def test_where_nothing_serves_every_job_says_so_and_the_exit_code_is_not_green(
     assert "no_model" in drift(tmp_path, "run", "--job", "data").stdout
 
 
+def test_a_room_is_told_line_by_line(tmp_path: Path) -> None:
+    done = drift(tmp_path, "run", "--json-lines", "--job", "labels", "--job", "data")
+    assert done.exit_code == EXIT_UNJUDGED, done.output
+    first, *jobs, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert first == {"unfinished": []}
+    assert [one["job"]["kind"] for one in jobs] == ["data", "labels"]
+    assert last["exit_code"] == EXIT_UNJUDGED
+
+
 @pytest.mark.parametrize(
     "arguments,why",
     [

@@ -5,7 +5,8 @@
    rows. It may be refused; then each window says why.
 3. Windows that are over and not in the ledger, the oldest first. None: the newest result that is
    there is told again. A window that was asked for is judged whatever the ledger has.
-4. Each window is judged and recorded, before its report is drawn: an alarm waits for no picture.
+4. Each window is judged, recorded and told, before its report is drawn: an alarm waits for no
+   picture, and is not lost with a run that dies while it draws.
 
 Whatever fails half-way has left whole results; the next run takes what is missing.
 """
@@ -44,6 +45,8 @@ AHEAD_S_MAX: Final = 3_600
 _NOT_SERVED: Final = "the version has not served for a whole window yet"
 
 type Tell = Callable[[str], None]
+type Found = Callable[[Told], None]
+"""Takes a result once it is recorded, and again once its report is drawn."""
 type Drawer = Callable[[Order, Path], str]
 """As `pictures.draw`."""
 
@@ -72,6 +75,7 @@ def run_jobs(
     tell: Tell = lambda _: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     drawer: Drawer = draw,
+    found: Found = lambda _: None,
 ) -> list[Told]:
     """Do them, one kind after the other.
 
@@ -81,12 +85,17 @@ def run_jobs(
         OperateError: Kafka or the schema registry does not answer.
     """
     serving = serving_of(place.registry)
+    told = []
     if isinstance(serving, NothingServes):
-        return [
-            Told(kind=kind, outcome=serving.outcome, detail=serving.detail) for kind in order.kinds
-        ]
-    run = _Run(place, order, serving, tell, now, drawer)
-    told = [one for kind in order.kinds for one in run.of_kind(kind)]
+        for kind in order.kinds:
+            told.append(Told(kind=kind, outcome=serving.outcome, detail=serving.detail))
+            found(told[-1])
+        return told
+    run = _Run(place, order, serving, tell, now, drawer, found)
+    for kind in order.kinds:
+        for one in run.of_kind(kind):
+            found(one)
+            told.append(one)
     remove_old(place.home, order.limits, now().timestamp())
     return told
 
@@ -100,6 +109,7 @@ class _Run:
         tell: Tell,
         now: Callable[[], datetime],
         drawer: Drawer,
+        found: Found,
     ) -> None:
         self._place = place
         self._order = order
@@ -107,6 +117,7 @@ class _Run:
         self._tell = tell
         self._now = now
         self._draw = drawer
+        self._found = found
         self._newest_us: dict[tuple[str, ...], int | None] = {}
 
     def of_kind(self, kind: Kind) -> Iterator[Told]:
@@ -148,21 +159,34 @@ class _Run:
             return
         for window in windows:
             self._tell(f"{look}: {_spelled(window)}")
-            for looked in look_at(self._place, question, known, window, said):
-                yield self._recorded(looked, question, known, label_s)
+            both = []
+            # `quality` before `data`, by which a window is known to be judged: who dies in between
+            # leaves it to the next run.
+            for looked in reversed(look_at(self._place, question, known, window, said)):
+                result, told = self._recorded(looked, question, known, label_s)
+                self._found(told)
+                both.append((looked, result, told))
+            for looked, result, told in reversed(both):
+                yield self._with_report(looked, result, told, known)
 
     def _recorded(
         self, looked: Looked, question: Question, known: Known | Refusal, needed_s: int
-    ) -> Told:
+    ) -> tuple[Result, Told]:
         result = looked.result
         can_be_drawn = isinstance(known, Known) and looked.panel is not None
         if can_be_drawn and result.job.kind != "quality":
             result = replace(result, job=replace(result.job, report_path=path_of(result.job)))
         is_damaged = result.job.outcome == NoJudgement.DAMAGED_ROWS
         if not is_damaged and not self._is_over(question, result.job.window, needed_s):
-            return _told(result, "waits")
-        told = self._record(result)
-        if told.recorded == "differs" or not result.job.report_path or not self._order.draws:
+            return result, _told(result, "waits")
+        return result, self._record(result)
+
+    def _with_report(
+        self, looked: Looked, result: Result, told: Told, known: Known | Refusal
+    ) -> Told:
+        """Drawn, where there is something to draw."""
+        is_there = told.recorded in {"new", "same"}
+        if not is_there or not result.job.report_path or not self._order.draws:
             return told
         page = self._place.home / result.job.report_path
         if page.exists():
