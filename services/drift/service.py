@@ -177,8 +177,9 @@ class Service:
             self._telemetry.log.warning(
                 "job_failed", job=task.job, ending=ending, error=ended.cause
             )
+        of_windows = {job.kind for job in told.jobs if job.window or job.is_alarm}
         for job in told.jobs:
-            self._tell(job)
+            self._tell(job, shows=bool(job.window) or job.is_alarm or job.kind not in of_windows)
         # Only once all is told: an action may take an hour.
         acted = ending != STOPPED and self._act_on(task, told)
         if acted and ending == DONE:
@@ -188,7 +189,14 @@ class Service:
 
     # --- what was found
 
-    def _tell(self, job: _Job) -> None:
+    def _tell(self, job: _Job, *, shows: bool) -> None:
+        """Count, show and log it.
+
+        Args:
+            job: what was found.
+            shows: whether gauges of the newest window are its. Not of a remark beside windows, as a
+                clock that is ahead: it must not hide that one of them alarms.
+        """
         telemetry = self._telemetry
         if job.recorded == "new":
             telemetry.count(WINDOWS, job=job.kind, outcome=job.outcome)
@@ -198,18 +206,9 @@ class Service:
                     telemetry.count(ALARMS, job=job.kind, family=family)
         if job.report:
             telemetry.count(REPORTS, outcome="made" if job.report in {"made", "there"} else "none")
-        version = "" if job.version is None else str(job.version)
-        if (before := self._version.get(job.kind, version)) != version:
-            telemetry.forget(ALARMING, job=job.kind, version=before)
-        self._version[job.kind] = version
-        telemetry.set(ALARMING, float(job.is_alarm), job=job.kind, version=version)
         telemetry.set(JUDGED, float(job.is_alarm or job.outcome == "ok"), job=job.kind)
-        if job.window is not None:
-            telemetry.set(WINDOW_BEGIN, job.window.begin_us / _SECOND_US, job=job.kind)
-            telemetry.set(WINDOW_END, job.window.end_us / _SECOND_US, job=job.kind)
-        if job.kind == "parity" and "mismatched" in job.counts:
-            telemetry.set(PARITY_MISMATCHES, job.counts["mismatched"])
-        self._show_ratios(job)
+        if shows:
+            self._show(job)
         say = telemetry.log.warning if job.is_alarm else telemetry.log.info
         if job.recorded != "kept":
             say(
@@ -220,6 +219,20 @@ class Service:
                 detail=job.detail, recorded=job.recorded, job_id=job.job_id,
                 report=job.report_path if job.report in {"made", "there"} else job.report,
             )  # fmt: skip
+
+    def _show(self, job: _Job) -> None:
+        telemetry = self._telemetry
+        version = "" if job.version is None else str(job.version)
+        if (before := self._version.get(job.kind, version)) != version:
+            telemetry.forget(ALARMING, job=job.kind, version=before)
+        self._version[job.kind] = version
+        telemetry.set(ALARMING, float(job.is_alarm), job=job.kind, version=version)
+        if job.window is not None:
+            telemetry.set(WINDOW_BEGIN, job.window.begin_us / _SECOND_US, job=job.kind)
+            telemetry.set(WINDOW_END, job.window.end_us / _SECOND_US, job=job.kind)
+        if job.kind == "parity" and "mismatched" in job.counts:
+            telemetry.set(PARITY_MISMATCHES, job.counts["mismatched"])
+        self._show_ratios(job)
 
     def _show_ratios(self, job: _Job) -> None:
         for gone in self._shown.get(job.kind, set()) - job.ratios.keys():

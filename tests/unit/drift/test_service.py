@@ -163,6 +163,22 @@ def test_alarms_stand_at_0_by_family_before_the_first_so_that_no_scrape_misses_a
         assert line in shown, line
 
 
+def test_a_clock_that_is_ahead_does_not_hide_an_alarm(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_interval_s=100)
+    ahead = job("quality", "clock_jump", window=None, job_id="", recorded="none", ratios={})
+    room.answers["data"] = [told(job(), alarm("quality"), ahead), told(job(), ahead)]
+    room.run_for(1)
+    shown = room.metrics()
+    for line in (
+        'outcry_drift_alarming{job="quality",version="3"} 1.0',
+        'outcry_drift_ratio{job="quality",ticker="AAPL"} 3.0',
+        'outcry_drift_judged{job="quality"} 0.0',
+    ):
+        assert line in shown, line
+    room.run_for(100)
+    assert 'outcry_drift_alarming{job="quality",version="3"} 0.0' in room.metrics()
+
+
 def test_only_the_newest_windows_version_is_shown(tmp_path: Path) -> None:
     room = Room(tmp_path, drift_interval_s=100)
     room.answers["data"] = [told(alarm()), told(job(version=4))]
