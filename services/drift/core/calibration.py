@@ -16,7 +16,7 @@ stretches  the reference, cut into pieces as long as the window. Each is judged 
            distributions: the error of a short reference is in it. It draws nothing.
 blocks     windows and references put together from blocks that are drawn with replacement: the
            moving-block bootstrap, for a reference of fewer windows. Blocks that are short against
-           what the columns remember make it too sure.
+           what the columns remember make it too sure, so it states no level.
 """
 
 from dataclasses import dataclass
@@ -39,8 +39,13 @@ from services.drift.core.sums import Marks, Sums, marks_of, sums_by
 from services.drift.core.usual import Usual, compared, usual_distance, usual_of
 
 type Method = Literal["stretches", "blocks"]
+type LevelUnknown = Literal["", "not_held_by_blocks"]
 
 ALPHA: Final = 0.05
+BLOCKS_SHARES: Final = (0.038, 0.262)
+"""[measured] Shares of unchanged windows that alarm by blocks at an alpha of 5 %, least and
+greatest of five markets with references of 27 windows; of shorter ones nothing is known
+(docs/benchmarks.md)."""
 DRAWS: Final = 999
 BLOCKS_MIN: Final = 20
 """In a reference; fewer blocks drawn again and again are the same few windows."""
@@ -87,11 +92,12 @@ class Calibration:
     """With 95 % certainty the quantile is between these, where they are finite: how far so few
     stretches may be off."""
     threshold_high: float
-    level: float
-    """The share of windows that alarms, on average over references: at most `alpha`."""
-    level_low: float
+    level: float | None
+    """The share of windows that alarms, on average over references: at most `alpha`. None: see
+    `level_unknown`."""
+    level_low: float | None
     """For this very reference that share is unknown: between these with 95 % certainty."""
-    level_high: float
+    level_high: float | None
     widest: Widest
     marks: Marks
     reference: Sums
@@ -100,6 +106,11 @@ class Calibration:
     usual: dict[Family, Usual]
     distances: Floats
     """[measured]: in which a ticker's distance to another is counted; NaN: left out."""
+
+    @property
+    def level_unknown(self) -> LevelUnknown:
+        """Why there is no level; empty: there is one."""
+        return "not_held_by_blocks" if self.method == "blocks" else ""
 
     @property
     def is_slow(self) -> Bools:
@@ -276,6 +287,8 @@ def _finished(
     falling = np.sort(excess)[::-1]
     few, many = (binomial_quantile(tail, count, given.alpha) for tail in (0.025, 0.975))
     widest = int(np.argmax(excess))
+    # Draws are not exchangeable with the windows that come: their count says nothing of those.
+    is_held = method == "stretches"
     begins = given.reference.time_us[-count * given.window_s :: given.window_s]
     return Calibration(
         method=method,
@@ -290,11 +303,11 @@ def _finished(
         threshold=float(falling[rank - 1]),
         threshold_low=float(falling[min(many, count - 1)]),
         threshold_high=float(falling[few - 1]) if few else float("inf"),
-        level=rank / (count + 1),
-        level_low=beta_quantile(0.025, rank, count + 1 - rank),
-        level_high=beta_quantile(0.975, rank, count + 1 - rank),
+        level=rank / (count + 1) if is_held else None,
+        level_low=beta_quantile(0.025, rank, count + 1 - rank) if is_held else None,
+        level_high=beta_quantile(0.975, rank, count + 1 - rank) if is_held else None,
         widest=Widest(
-            int(begins[widest]) if method == "stretches" else None,
+            int(begins[widest]) if is_held else None,
             FAMILIES[int(of_family[widest])],
             float(excess[widest]),
         ),

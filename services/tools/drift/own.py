@@ -4,7 +4,12 @@ import msgspec
 import numpy as np
 
 from services.drift.core.arrays import Bools
-from services.drift.core.calibration import Calibration, calibrate
+from services.drift.core.calibration import (
+    BLOCKS_SHARES,
+    Calibration,
+    LevelUnknown,
+    calibrate,
+)
 from services.drift.core.judge import judge
 from services.drift.core.outcomes import Family, Refusal
 from services.drift.core.panel import Column, Panel, panel_of
@@ -37,11 +42,15 @@ class OwnFigures(msgspec.Struct, frozen=True):
     """Of the excess, and where it lies with 95 % certainty; no bound: null."""
     threshold_low: float
     threshold_high: float
-    level: float
+    level: float | None
     """The share of windows that alarms for nothing, on average over such references."""
-    level_low: float
+    level_low: float | None
     """Of windows after this very reference, with 95 % certainty."""
-    level_high: float
+    level_high: float | None
+    level_unknown: LevelUnknown
+    """Why there is no level."""
+    level_measured: tuple[float, float] | None
+    """Instead of it: least and greatest share where this way was measured, on longer references."""
     block_s: int
     too_slow: tuple[str, ...]
     """Columns that a window is too short for."""
@@ -97,6 +106,8 @@ def figures_of(reference: Panel | Refusal, window_s: int, alpha: float, seed: in
         known.level,
         known.level_low,
         known.level_high,
+        known.level_unknown,
+        BLOCKS_SHARES if known.level_unknown else None,
         known.block_s,
         _names(known, known.is_slow & known.marks.has_values & ~known.marks.is_constant),
         _names(known, known.marks.is_constant),

@@ -70,11 +70,7 @@ def own_table(figures: OwnFigures) -> Table:
         "threshold",
         f"{figures.threshold:.2f} ({figures.threshold_low:.2f} to {figures.threshold_high:.2f})",
     )
-    table.add_row(
-        "false alarms, windows",
-        f"{figures.level:.1%} on average; after this reference {figures.level_low:.1%}"
-        f" to {figures.level_high:.1%}",
-    )
+    table.add_row("false alarms, windows", _level(figures))
     table.add_row("longest block", f"{figures.block_s:,} s")
     table.add_row("too slow for the window", ", ".join(figures.too_slow) or "none")
     table.add_row("constant", ", ".join(figures.constant) or "none")
@@ -82,6 +78,20 @@ def own_table(figures: OwnFigures) -> Table:
     for one in figures.found:
         table.add_row(f"alarms: {one.shift}", f"{one.alarms} of {one.windows}")
     return table
+
+
+def _level(figures: OwnFigures) -> str:
+    if figures.level_measured is not None:
+        low, high = figures.level_measured
+        return (
+            f"unknown ({figures.level_unknown}): where blocks were measured, on references of 27"
+            f" windows, {low:.1%} to {high:.1%}; of shorter ones nothing is known"
+        )
+    assert figures.level is not None, "it is unknown with what was measured instead"
+    return (
+        f"{figures.level:.1%} on average; after this reference {figures.level_low:.1%}"
+        f" to {figures.level_high:.1%}"
+    )
 
 
 def _interval(rate: Rate) -> str:

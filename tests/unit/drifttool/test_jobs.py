@@ -153,6 +153,25 @@ def test_what_was_calibrated_is_kept_and_gives_the_same_bytes(world: DriftWorld)
     assert gone.outcome == "reference_gone"
 
 
+@pytest.mark.parametrize("windows,method", [(1, "stretches"), (2, "blocks")])
+def test_a_reference_too_short_for_the_promised_share_says_so_in_report_and_page(
+    world: DriftWorld, windows: int, method: str
+) -> None:
+    (told,) = world.run(
+        "labels", window=window(0, windows), window_s=windows * WINDOW_S, draws=True
+    )
+    found = world.ledger.find(told.job_id)
+    assert found is not None
+    calibrated = msgspec.json.decode(found.report)["calibrated"]
+    is_unknown = method == "blocks"
+    assert calibrated["method"] == method
+    assert (calibrated["level"] is None) == is_unknown
+    assert calibrated["level_unknown"] == ("not_held_by_blocks" if is_unknown else "")
+    assert calibrated["level_measured"] == ([0.038, 0.262] if is_unknown else None)
+    said = [line for line in world.drawn[0].lines if "is unknown" in line]
+    assert bool(said) == is_unknown
+
+
 @pytest.mark.parametrize(
     "change,kind,outcome",
     [

@@ -1,7 +1,12 @@
+import re
+from io import StringIO
+
 import msgspec
 import numpy as np
 import pytest
+from rich.console import Console
 
+from services.drift.core.calibration import BLOCKS_SHARES
 from services.drift.core.outcomes import Outcome
 from services.drift.core.slowness import BLOCK_TIMES
 from services.tools.drift.errors import NotCalibratedError
@@ -12,11 +17,13 @@ from services.tools.drift.markets import (
     class_market,
     fold_market,
 )
-from services.tools.drift.own import figures_of
+from services.tools.drift.own import OwnFigures, figures_of
+from services.tools.drift.report import own_table
 from services.tools.drift.rivals import EVIDENTLY, PSI, SHORT_ROWS, EvidentlyReference, PsiReference
 from services.tools.drift.shifts import CLASS_SHIFTS, SHIFTS, shifted
 from services.tools.drift.trials import Order, rate_of, try_market
 from tests.support.drift_panels import WINDOW_S, market, reference_of, window_of
+from tests.tidy.tree import ROOT
 
 ORDER = Order(
     references=2, windows=2, tickers=2, features=3, window_s=WINDOW_S, reference_windows=20,
@@ -118,16 +125,42 @@ def test_psi_flags_the_column_that_moved_and_no_other() -> None:
     assert np.argwhere(flags).tolist() == [[0, 1]]
 
 
+def page_of(found: OwnFigures) -> str:
+    page = StringIO()
+    Console(file=page, width=250).print(own_table(found))
+    return page.getvalue()
+
+
 def test_own_figures_say_what_a_reference_is_worth() -> None:
     panel = reference_of(market(1))
     found = figures_of(panel, WINDOW_S, 0.05, 1)
     assert found.method == "stretches"
     assert found.stretches == 39
+    assert found.level_low is not None
+    assert found.level is not None
+    assert found.level_high is not None
     assert found.level_low < found.level < found.level_high
+    assert (found.level_unknown, found.level_measured) == ("", None)
+    assert "5.0% on average" in page_of(found)
     planted = {one.shift: one for one in found.found}
     assert planted["two tickers swapped"].alarms == planted["two tickers swapped"].windows == 4
     with pytest.raises(NotCalibratedError, match=Outcome.NOT_ENOUGH_ROWS):
         figures_of(panel.part(0, BLOCK_TIMES), WINDOW_S, 0.05, 1)
+
+
+def test_a_short_reference_that_blocks_calibrate_states_no_level() -> None:
+    panel = reference_of(market(1))
+    found = figures_of(panel.part(0, 12 * WINDOW_S), WINDOW_S, 0.05, 1)
+    assert found.method == "blocks"
+    assert (found.level, found.level_low, found.level_high) == (None, None, None)
+    assert (found.level_unknown, found.level_measured) == ("not_held_by_blocks", BLOCKS_SHARES)
+    said = page_of(found)
+    assert "unknown (not_held_by_blocks)" in said
+    assert "3.8% to 26.2%" in said
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    (row,) = [line for line in benchmarks.splitlines() if line.startswith("| moving-block")]
+    shares = [float(share) / 100 for share in re.findall(r"([\d.]+) \(", row)]
+    assert (min(shares), max(shares)) == pytest.approx(BLOCKS_SHARES)
 
 
 def test_evidently_s_own_defaults_flag_a_stationary_market_that_remembers() -> None:

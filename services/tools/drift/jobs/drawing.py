@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 
+from services.drift.core.calibration import BLOCKS_SHARES
 from services.drift.core.panel import Panel
 from services.drift.ledger import Result
 from services.drift.pictures import COLUMNS_MAX, Order
@@ -13,6 +14,11 @@ DECIDED: Final = (
     "What alarms is decided by our calibration: how far windows of the reference are from each"
     " other. Evidently's own tests, below, decide nothing; on columns that remember they flag what"
     " has not changed."
+)
+LEVEL_UNKNOWN: Final = (
+    "The reference is short, so how often this alarms for nothing is unknown: where its way was"
+    f" measured, on references of 27 windows, in {BLOCKS_SHARES[0]:.1%} to {BLOCKS_SHARES[1]:.1%}"
+    " of windows."
 )
 
 
@@ -26,9 +32,10 @@ def order_of(result: Result, known: Known, window: Panel) -> Order:
         f" {job.window.end_us} us: {job.outcome}, {alarms}. {job.detail}"
     )
     counted = f"Greatest ratio to the threshold: {ratio} (above 1 is drift)."
+    lines = (told, counted, LEVEL_UNKNOWN) if known.calibration.level is None else (told, counted)
     return Order(
         f"{job.kind}: {job.outcome}",
-        (told, counted, DECIDED),
+        (*lines, DECIDED),
         known.sample,
         sample_of(window),
         _worst_first(result, window),

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from services.drift.core.calibration import BLOCKS_SHARES, LevelUnknown
 from services.drift.core.judge import judge
 from services.drift.core.outcomes import (
     ALARMS,
@@ -55,8 +56,12 @@ class Calibrated(msgspec.Struct, frozen=True):
     method: str
     stretches: int
     threshold: float
-    level: float
+    level: float | None
     """The share of windows that alarm where nothing has changed, on average over references."""
+    level_unknown: LevelUnknown
+    """Why there is none."""
+    level_measured: tuple[float, float] | None
+    """Instead of it: least and greatest share where this way was measured, on longer references."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,7 +212,14 @@ def _calibrated(known: Known | Refusal) -> Calibrated | None:
     if isinstance(known, Refusal):
         return None
     found = known.calibration
-    return Calibrated(found.method, found.stretches, found.threshold, found.level)
+    return Calibrated(
+        found.method,
+        found.stretches,
+        found.threshold,
+        found.level,
+        found.level_unknown,
+        BLOCKS_SHARES if found.level_unknown else None,
+    )
 
 
 def basis_without(basis_sha256: str, why: Refusal) -> str:

@@ -35,7 +35,7 @@ from services.trainer.dataset import DatasetPlan, dataset_of_table, read_rows
 from services.trainer.errors import TrainerError
 from services.trainer.rows import Rows, rows_of_table
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Of what is judged. Whoever changes what a calibration says raises it, and every basis changes."""
 SAMPLE_S_MAX: Final = 2_000
 """Seconds of the reference, evenly taken, that are kept for pictures."""
