@@ -121,6 +121,7 @@ class DriftWorld:
         """None: what the champion says of every row."""
         self.drawn: list[Order] = []
         self.draw: Drawer = self._draw
+        self.found: Found = lambda _: None
         self.now = datetime.fromtimestamp(window(100).begin_us / SECOND_US, UTC)
         self.parity = ServedParity([Tally("served", V1.name, matched=7)], ends={0: 7})
 
@@ -165,12 +166,12 @@ class DriftWorld:
             lambda _begin, _end: self.said or said_of(self), lambda: self.parity,
         )  # fmt: skip
 
-    def run(self, *kinds: str, found: Found = lambda _: None, **order: object) -> list[Told]:
+    def run(self, *kinds: str, **order: object) -> list[Told]:
         """The jobs of these kinds; all, if none is named."""
         given: dict[str, Any] = {"window_s": WINDOW_S, "draws": False} | order
         chosen = tuple(kind for kind in KINDS if not kinds or kind in kinds)
         run = RunOrder(chosen, 0.05, ReportLimits(), **given)
-        return run_jobs(self.place(), run, now=lambda: self.now, drawer=self.draw, found=found)
+        return run_jobs(self.place(), run, now=lambda: self.now, drawer=self.draw, found=self.found)
 
     def _draw(self, order: Order, page: Path) -> str:
         """Where Evidently would."""

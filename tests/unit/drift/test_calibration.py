@@ -88,6 +88,7 @@ def test_the_threshold_is_the_quantile_that_the_level_promises() -> None:
     assert known.threshold <= known.widest.excess
     assert known.threshold_low <= known.threshold <= known.threshold_high
     assert known.level_unknown == ""
+    assert known.level is not None
     assert known.level_low is not None
     assert known.level_high is not None
     assert known.level_low < known.level < known.level_high

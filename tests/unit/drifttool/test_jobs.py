@@ -110,11 +110,9 @@ def test_each_result_is_told_once_it_is_recorded_and_before_its_report_is_drawn(
 
     world.ledger = Listening()
     world.draw = dies
+    world.found = lambda one: heard.append((one.kind, one.recorded, one.report))
     with pytest.raises(MemoryError):
-        world.run(
-            "data", draws=True,
-            found=lambda one: heard.append((one.kind, one.recorded, one.report)),
-        )  # fmt: skip
+        world.run("data", draws=True)
     assert heard == [
         ("quality", "recorded", ""), ("quality", "new", ""),
         ("data", "recorded", ""), ("data", "new", ""),
@@ -395,6 +393,36 @@ def test_what_was_served_is_compared_with_the_trades(
     assert outcomes(told) == {"parity": outcome}
     assert exit_code(told) == code
     assert world.run("parity")[0].recorded == "same"
+
+
+@pytest.mark.parametrize(
+    "found,outcome",
+    [
+        (ServedParity([Tally("served", "a", matched=9, foreign=1_000_000)]), "partly_compared"),
+        (ServedParity([Tally("served", "a", matched=89, unprovable=11)]), "partly_compared"),
+        (ServedParity([Tally("served", "a", matched=89)], unreadable=11), "partly_compared"),
+        (ServedParity([Tally("served", "a", matched=89)], passed_over=11), "partly_compared"),
+        (
+            ServedParity([Tally("served", "a", matched=91, foreign=4, unprovable=4)], unreadable=4),
+            "partly_compared",
+        ),
+        (
+            ServedParity([Tally("served", "a", matched=90, foreign=4, unprovable=4)], unreadable=2),
+            "ok",
+        ),
+        (ServedParity([Tally("served", "a", matched=9, repeated=1_000)]), "ok"),
+        (ServedParity([Tally("served", "a", matched=9, foreign=99, extra=1)]), "mismatch"),
+    ],
+)
+def test_parity_is_green_only_where_most_of_what_was_served_was_compared(
+    world: DriftWorld, found: ServedParity, outcome: str
+) -> None:
+    world.parity = found
+    (told,) = world.run("parity")
+    assert told.outcome == outcome
+    assert (exit_code([told]) == EXIT_OK) == (outcome == "ok")
+    if outcome == "partly_compared":
+        assert "not compared: " in told.detail
 
 
 def test_a_run_that_judged_nothing_is_no_green_light() -> None:

@@ -22,6 +22,11 @@ FAMILY: Final = "parity"
 MISMATCH: Final = "mismatch"
 NOTHING_COMPARED: Final = "nothing_compared"
 """There is no prediction, or none whose trades are still on the log."""
+PARTLY_COMPARED: Final = "partly_compared"
+"""Nothing differs, and more than UNCOMPARED_SHARE_MAX could not be compared."""
+UNCOMPARED_SHARE_MAX: Final = 0.1
+"""Of the records, without repetitions. Trades and predictions are kept as long, so that what comes
+before the first whole row is little."""
 _LETTERS_MAX: Final = 4_000
 
 
@@ -33,8 +38,18 @@ def hour_of(now: datetime) -> Window:
 
 def result_of_parity(serving: Serving, found: ServedParity, window: Window) -> Result:
     """Which vectors differ, by feature set."""
-    outcome = MISMATCH if not found.holds else "ok" if found.matched else NOTHING_COMPARED
+    foreign = sum(tally.foreign for tally in found.tallies)
+    unprovable = sum(tally.unprovable for tally in found.tallies)
+    uncompared = foreign + unprovable + found.unreadable + found.passed_over
+    outcome = _outcome(found.matched, uncompared, holds=found.holds)
     told = found.first.told() if found.first else ""
+    if outcome == PARTLY_COMPARED:
+        told = (
+            f"{found.matched:,} compared and alike; not compared: {foreign:,} by models of other"
+            f" feature definitions, {unprovable:,} whose trades are not on the log,"
+            f" {found.unreadable:,} that are no predictions of a known set, {found.passed_over:,}"
+            " of sets that are not made of trades"
+        )
     if not told and outcome == NOTHING_COMPARED:
         told = "no prediction could be compared: is the inference room running?"
     job = Job(
@@ -58,9 +73,18 @@ def mismatches_of(found: ServedParity) -> int:
     return sum(tally.mismatched + tally.extra for tally in found.tallies)
 
 
+def _outcome(matched: int, uncompared: int, *, holds: bool) -> str:
+    if not holds:
+        return MISMATCH
+    if not matched:
+        return NOTHING_COMPARED
+    is_little = uncompared > UNCOMPARED_SHARE_MAX * (matched + uncompared)
+    return PARTLY_COMPARED if is_little else "ok"
+
+
 def _check(tally: Tally) -> Check:
     wrong = tally.mismatched + tally.missing + tally.extra + tally.behind
-    outcome = MISMATCH if not tally.holds else "ok" if tally.matched else NOTHING_COMPARED
+    outcome = _outcome(tally.matched, tally.foreign + tally.unprovable, holds=tally.holds)
     return Check(
         ticker="",
         column=tally.feature_set,

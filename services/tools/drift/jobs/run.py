@@ -232,6 +232,8 @@ class _Run:
         found = self._place.served()
         told = self._record(result_of_parity(self._serving, found, hour_of(self._now())))
         counts = {"matched": found.matched, "mismatched": mismatches_of(found)}
+        for name in ("foreign", "unprovable"):
+            counts[name] = sum(getattr(tally, name) for tally in found.tallies)
         return replace(told, counts=counts | {"unreadable": found.unreadable})
 
     # --- parts
