@@ -30,7 +30,7 @@ from services.wire.topics import PREDICTIONS
 CLOCK_SLACK_MS: Final = 600_000
 """By which clocks of brokers, rooms and events may differ."""
 PREDICTIONS_MAX: Final = 4_000_000
-"""In one window; some 350 MB while they are read."""
+"""Read at once; some 350 MB. Windows that have more together are read apart."""
 NAMES_MAX: Final = 10_000
 """Of tickers, of models and of files: a stranger who writes here must not fill the memory."""
 _ANSWER_WAIT_S: Final = 10.0

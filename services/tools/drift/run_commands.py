@@ -112,7 +112,7 @@ def _run(order: "RunOrder", horizon_s: int, *, as_json: bool, as_lines: bool) ->
     from rich.console import Console
 
     from services.drift.postgres_actions import PostgresActions
-    from services.tools.drift.jobs.place import open_place
+    from services.tools.drift.jobs.place import place_of
     from services.tools.drift.jobs.run import run_jobs
     from services.tools.drift.jobs.told import exit_code
     from services.tools.operate.connect import read_deployment
@@ -121,7 +121,8 @@ def _run(order: "RunOrder", horizon_s: int, *, as_json: bool, as_lines: bool) ->
     began_s = time.monotonic()
     deployment = read_deployment()
     actions = PostgresActions(deployment.pg_dsn, deployment.name)
-    with Console(stderr=True).status("") as status, open_place(_home(), horizon_s) as place:
+    place = place_of(_home(), horizon_s)
+    with Console(stderr=True).status("") as status:
         # Asked first: what was recorded is told by this run alone, and must not be lost. Where
         # nothing serves nothing has begun.
         begun = actions.unfinished() if place.registry.alias() is not None else ()
@@ -247,14 +248,15 @@ def act_on_alarm(
 
     from services.drift.postgres_actions import PostgresActions
     from services.tools.drift.act import Training, act
-    from services.tools.drift.jobs.place import open_place
+    from services.tools.drift.jobs.place import place_of
     from services.tools.operate.connect import read_deployment
     from services.tools.operate.present import print_json
 
     deployment = read_deployment()
     actions = PostgresActions(deployment.pg_dsn, deployment.name)
     training = Training(source, newest_s, budget)
-    with Console(stderr=True).status("") as status, open_place(_home(), horizon_s) as place:
+    place = place_of(_home(), horizon_s)
+    with Console(stderr=True).status("") as status:
         came = act(place, actions, action, job_id, cooldown_s, training, status.update)
     if as_json:
         print_json(came)

@@ -1,19 +1,21 @@
 """Jobs on a made-up deployment: what is due, what it comes to, and what is kept of it."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from services.drift.core.arrays import Floats, Ints
+from services.drift.core.arrays import Bools, Floats, Ints
 from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import MemoryLedger, Result
+from services.drift.predictions_source import TooManyPredictionsError
 from services.runtime.errors import RetriableError
 from services.tools.drift.errors import NotAskedWellError
 from services.tools.drift.jobs.told import EXIT_ALARM, EXIT_OK, EXIT_UNJUDGED, Told, exit_code
@@ -348,12 +350,64 @@ def test_a_model_that_says_one_thing_only_has_drifted(world: DriftWorld) -> None
     assert (told.outcome, told.is_alarm) == ("drift", True)
 
 
+def fits(world: DriftWorld, windows: int) -> list[Window]:
+    """Let so many windows be read at once; what was read."""
+    said, read = said_of(world), list[Window]()
+
+    def some(begin_us: int, end_us: int) -> Predictions:
+        if end_us - begin_us > windows * WINDOW_S * SECOND_US:
+            raise TooManyPredictionsError("too many")
+        read.append(Window(begin_us, end_us))
+        return said
+
+    world.asked_said = some
+    return read
+
+
+@pytest.mark.parametrize("kind", ["predictions", "performance"])
+def test_windows_that_are_too_many_to_be_read_at_once_are_made_up_for_run_by_run(
+    world: DriftWorld, kind: str
+) -> None:
+    read = fits(world, 1)
+    for n in range(3):
+        told = world.run(kind)
+        assert [(one.window, one.recorded) for one in told] == [(window(n), "new")]
+    assert read == [window(0), window(1), window(2)]
+    assert [one.recorded for one in world.run(kind)] == ["kept"]
+
+
+def test_the_first_answer_is_looked_for_window_by_window(world: DriftWorld) -> None:
+    fits(world, 1)
+    world.asked_said = partial(only_from, window(1).begin_us + SECOND_US, world.asked_said)
+    told = world.run("predictions")
+    assert [one.window for one in told] == [window(2)]
+
+
+def test_one_window_that_can_not_be_read_says_so(world: DriftWorld) -> None:
+    fits(world, 0)
+    with pytest.raises(TooManyPredictionsError):
+        world.run("predictions")
+
+
+def only_from(
+    first_us: int, asked: Callable[[int, int], Predictions], begin_us: int, end_us: int
+) -> Predictions:
+    """What was asked for, of a version that serves since then."""
+    said = asked(begin_us, end_us)
+    is_kept = (said.grid_time_us >= max(first_us, begin_us)) & (said.grid_time_us < end_us)
+    return chosen(said, is_kept)
+
+
+def chosen(said: Predictions, is_kept: Bools) -> Predictions:
+    fields = ("ticker", "model", "sha", "grid_time_us", "version", "is_shadow", "said",
+              "probabilities", "served_at_us")  # fmt: skip
+    return replace(said, **{name: getattr(said, name)[is_kept] for name in fields})
+
+
 def test_windows_before_the_first_answer_are_nobodys(world: DriftWorld) -> None:
     said = said_of(world)
     late = said.grid_time_us >= window(1).begin_us + SECOND_US
-    fields = ("ticker", "model", "sha", "grid_time_us", "version", "is_shadow", "said",
-              "probabilities", "served_at_us")  # fmt: skip
-    world.said = replace(said, **{name: getattr(said, name)[late] for name in fields})
+    world.said = chosen(said, late)
     told = world.run("predictions")
     assert [one.window for one in told] == [window(2)]
 

@@ -1,7 +1,7 @@
 """What the jobs of one deployment look at, and which model serves there."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -99,31 +99,29 @@ def serving_of(registry: Registry) -> Serving | NothingServes:
     )
 
 
-@contextmanager
-def open_place(home: Path, horizon_s: int) -> Iterator[Place]:
+def place_of(home: Path, horizon_s: int) -> Place:
     """The deployment that the environment names. Kafka is asked when a job needs it."""
     deployment = read_deployment()
-    with ExitStack() as opened:
 
-        def said(begin_us: int, end_us: int) -> Predictions:
-            from services.drift.predictions_source import KafkaPredictionRecords, read_predictions
-            from services.runtime.kafka import KafkaConnection
+    def said(begin_us: int, end_us: int) -> Predictions:
+        from services.drift.predictions_source import KafkaPredictionRecords, read_predictions
+        from services.runtime.kafka import KafkaConnection
 
-            require_listening("Kafka", deployment.bootstrap)
-            connection = KafkaConnection(deployment.bootstrap, deployment.prefix)
-            records = KafkaPredictionRecords(connection)
-            opened.callback(records.close)
+        require_listening("Kafka", deployment.bootstrap)
+        connection = KafkaConnection(deployment.bootstrap, deployment.prefix)
+        records = KafkaPredictionRecords(connection)
+        with closing(records):
             return read_predictions(records, load_codec(deployment), begin_us, end_us)
 
-        def served() -> ServedParity:
-            with open_log(deployment) as log:
-                return compare_served(log, load_codec(deployment), list(TRADE_SETS.values()))
+    def served() -> ServedParity:
+        with open_log(deployment) as log:
+            return compare_served(log, load_codec(deployment), list(TRADE_SETS.values()))
 
-        yield Place(
-            home,
-            Lake(home),
-            Registry(home, mlflow_url_of_environment(), model_name(horizon_s)),
-            PostgresLedger(deployment.pg_dsn, deployment.name),
-            said,
-            served,
-        )
+    return Place(
+        home,
+        Lake(home),
+        Registry(home, mlflow_url_of_environment(), model_name(horizon_s)),
+        PostgresLedger(deployment.pg_dsn, deployment.name),
+        said,
+        served,
+    )

@@ -24,6 +24,7 @@ from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import HISTORY_MAX, Job, Kind, Result, ResultConflictError
 from services.drift.pictures import Order, draw
+from services.drift.predictions_source import TooManyPredictionsError
 from services.drift.report_files import ReportLimits, path_of, remove_old
 from services.lake.errors import LakeError
 from services.tools.drift.errors import NotAskedWellError
@@ -327,20 +328,43 @@ class _Run:
         """Windows that lie wholly behind the version's first answer, and what was said in them.
 
         Where it has not answered at all, the newest one, which then says so; where the log is cut,
-        nobody knows since when it serves, and the newest one is read by itself.
+        nobody knows since when it serves, and the newest one is read by itself. Fewer of them, the
+        oldest, where all are more than can be read at once.
         """
-        begin_us = min(window.begin_us for window in windows)
-        said = self._place.said(begin_us, max(window.end_us for window in windows))
-        if self._order.window is not None:
-            return windows, said
-        if said.is_cut:
-            newest = windows[-1]
-            return [newest], self._place.said(newest.begin_us, newest.end_us)
-        own = (said.version == self._serving.version) & ~said.is_shadow
-        if not own.any():
-            return windows[-1:], said
-        first_us = int(said.grid_time_us[own].min())
-        return [window for window in windows if window.begin_us >= first_us], said
+        answered = False
+        while True:
+            part, said = self._said_of_first(windows)
+            if self._order.window is not None:
+                return part, said
+            if said.is_cut:
+                newest = windows[-1]
+                return [newest], self._place.said(newest.begin_us, newest.end_us)
+            if answered:
+                return part, said
+            own = (said.version == self._serving.version) & ~said.is_shadow
+            answered = bool(own.any())
+            first_us = int(said.grid_time_us[own].min()) if answered else part[-1].end_us
+            served = [window for window in part if window.begin_us >= first_us]
+            windows = windows[len(part) :]
+            if served or not windows:
+                return served if answered else part[-1:], said
+
+    def _said_of_first(self, windows: list[Window]) -> tuple[list[Window], Predictions]:
+        """As many windows as can be read at once, from the oldest on, and what was said in them.
+
+        The others are left to the next run: after days without one all of them are too many.
+
+        Raises:
+            TooManyPredictionsError: one alone is too many.
+        """
+        part = windows
+        while True:
+            try:
+                return part, self._place.said(part[0].begin_us, part[-1].end_us)
+            except TooManyPredictionsError:
+                if len(part) == 1:
+                    raise
+                part = part[: len(part) // 2]
 
     def _record(self, result: Result) -> Told:
         try:
