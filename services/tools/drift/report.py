@@ -34,7 +34,8 @@ def found_table(figures: MarketFigures) -> Table:
         "change", "ours, windows", "ours, within two", "delay, windows", *others,
         title=f"{figures.market}: something has changed",
         caption="found of windows, in brackets 95 % by Clopper and Pearson; where nothing has"
-        " changed the others alarm as often as the table above says",
+        " changed the others alarm as often as the table above says; no interval where all windows"
+        " share one reference; Evidently sees two windows a change",
     )  # fmt: skip
     for shift in sorted({one.shift for one in figures.found}):
         ours = of[shift, OURS]
@@ -42,7 +43,7 @@ def found_table(figures: MarketFigures) -> Table:
             shift,
             _found_cell(ours.rate),
             _found_cell(ours.within_two),
-            f"{ours.delay_windows:g}" if ours.delay_windows else "-",
+            _delay(ours),
             *(_cell_of_way(of.get((shift, way))) for way in others),
         )
     return table
@@ -54,11 +55,18 @@ def _ways(figures: MarketFigures) -> list[str]:
 
 
 def _cell_of_way(found: Found | None) -> str:
-    return "-" if found is None else _found_cell(found.rate)
+    return "-" if found is None else f"{_found_cell(found.rate)}, delay {_delay(found)}"
+
+
+def _delay(found: Found) -> str:
+    return "-" if found.delay_windows is None else f"{found.delay_windows:g}"
 
 
 def _found_cell(rate: Rate) -> str:
-    return f"{rate.share:.0%} of {rate.windows} [{rate.low:.0%}, {rate.high:.0%}]"
+    found = f"{rate.share:.0%} of {rate.windows}"
+    if rate.low is None or rate.high is None:
+        return found
+    return f"{found} [{rate.low:.0%}, {rate.high:.0%}]"
 
 
 def own_table(figures: OwnFigures) -> Table:
@@ -95,4 +103,6 @@ def _level(figures: OwnFigures) -> str:
 
 
 def _interval(rate: Rate) -> str:
+    if rate.low is None or rate.high is None:
+        return "none: one reference"
     return f"{rate.low:.1%} to {rate.high:.1%}"

@@ -62,10 +62,10 @@ class Rate(msgspec.Struct, frozen=True):
     windows: int
     alarms: int
     share: float
-    low: float
+    low: float | None
     """Of the 95 % interval; windows that share a reference count for fewer, by as much as they
-    are alike."""
-    high: float
+    are alike. None: all share one, so nobody knows how much that is."""
+    high: float | None
 
 
 class Quiet(msgspec.Struct, frozen=True):
@@ -184,6 +184,8 @@ def rate_of(alarms: Sequence[Sequence[bool]]) -> Rate:
     count = sum(len(group) for group in alarms)
     hits = sum(sum(group) for group in alarms)
     share = hits / count
+    if len(alarms) == 1 < count:
+        return Rate(count, int(hits), share, None, None)
     # How much more the groups' shares vary than those of independent windows would.
     effect = 1.0
     if len(of_group) > 1 and 0 < share < 1:

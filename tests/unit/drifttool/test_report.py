@@ -26,14 +26,14 @@ def page(*found: Found) -> str:
 def test_a_change_has_a_line_in_which_everybodys_finds_stand_with_intervals() -> None:
     said = page(
         Found(OURS, "mean by 1 sd", rate(23, 24), rate(6, 6), 1.0),
-        Found(PSI.name, "mean by 1 sd", rate(11, 24), rate(3, 6), None),
-        Found(EVIDENTLY.name, "mean by 1 sd", rate(0, 2), rate(0, 1), None),
+        Found(PSI.name, "mean by 1 sd", rate(11, 24), rate(3, 6), 1.5),
+        Found(EVIDENTLY.name, "mean by 1 sd", Rate(2, 0, 0.0, None, None), rate(0, 1), None),
         Found(OURS, "5 % missing", rate(0, 24), rate(0, 6), None),
         Found(PSI.name, "5 % missing", rate(0, 24), rate(0, 6), None),
     )
     (mean,) = [line for line in said.splitlines() if "mean by 1 sd" in line]
-    for cell in ("96% of 24 [79%, 100%]", "100% of 6 [54%, 100%]", "46% of 24 [26%, 67%]",
-                 "0% of 2 [0%, 84%]"):  # fmt: skip
+    for cell in ("96% of 24 [79%, 100%]", "100% of 6 [54%, 100%]",
+                 "46% of 24 [26%, 67%], delay 1.5", "0% of 2, delay -"):  # fmt: skip
         assert cell in mean, cell
     (missing,) = [line for line in said.splitlines() if "5 % missing" in line]
     assert "0% of 24 [0%, 14%]" in missing

@@ -54,7 +54,15 @@ def test_windows_that_share_a_reference_count_for_less_where_they_are_alike() ->
     alike = rate_of([[True] * 10] * 2 + [[False] * 10] * 18)
     apart = rate_of([[True] + [False] * 9] * 20)
     assert alike.share == apart.share == 0.1
+    assert None not in {alike.low, alike.high, apart.low, apart.high}
     assert (alike.high - alike.low) > 2 * (apart.high - apart.low)
+
+
+def test_windows_that_all_share_one_reference_have_no_interval() -> None:
+    one = rate_of([[True, False] * 4])
+    assert (one.share, one.low, one.high) == (0.5, None, None)
+    assert rate_of([[True]]).low == pytest.approx(0.025)
+    assert rate_of([[True], [False]]).low is not None
 
 
 @pytest.mark.parametrize("name", sorted(MARKETS))
