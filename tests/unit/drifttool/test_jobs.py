@@ -315,6 +315,17 @@ def test_a_report_is_drawn_again_where_it_is_gone(world: DriftWorld) -> None:
     assert "decide nothing" in world.drawn[0].lines[-1]
 
 
+def test_an_alarm_of_quality_has_a_page_of_its_own_worst_column(world: DriftWorld) -> None:
+    world.put(changed("signed_volume_5s", every_fifth_missing))
+    (data, quality) = world.run("data", window=window(1), draws=True)
+    assert (quality.outcome, quality.report) == ("drift", "made")
+    assert quality.report_path != data.report_path
+    assert (world.home / quality.report_path).read_text() == "quality: drift"
+    (of_quality,) = [order for order in world.drawn if order.title == "quality: drift"]
+    _, worst_column = of_quality.drawn[0]
+    assert of_quality.window.columns[worst_column].name == "signed_volume_5s"
+
+
 # --- predictions ---------------------------------------------------------------------------------
 
 

@@ -175,7 +175,8 @@ class _Run:
     ) -> tuple[Result, Told]:
         result = looked.result
         can_be_drawn = isinstance(known, Known) and looked.panel is not None
-        if can_be_drawn and result.job.kind != "quality":
+        # Of `quality` only an alarm has a page: the columns are those of `data`, drawn once more.
+        if can_be_drawn and (result.job.kind != "quality" or result.job.is_alarm):
             result = replace(result, job=replace(result.job, report_path=path_of(result.job)))
         is_damaged = result.job.outcome == NoJudgement.DAMAGED_ROWS
         if not is_damaged and not self._is_over(question, result.job.window, needed_s):
