@@ -245,6 +245,7 @@ def test_a_strangers_message_is_named_and_retention_does_not_hide_the_rest(audit
         for future in admin.delete_records(dropped).values():
             future.result(30)
 
+    assert audit.run()[0] == 0  # which waits until all of it is there
     for partition in range(2):
         drop("executions", partition, 40)
     code, said = audit.run()
