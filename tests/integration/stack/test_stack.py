@@ -106,7 +106,8 @@ def test_two_stacks_side_by_side_share_nothing(own: Stack, stack_infra: StackInf
     admin = AdminClient({"bootstrap.servers": own.addresses.kafka_bootstrap})
     admin.create_topics([NewTopic(_TOPIC, 1)])[_TOPIC].result(30)
     other = AdminClient({"bootstrap.servers": stack_infra.addresses.kafka_bootstrap})
-    assert _TOPIC in admin.list_topics(timeout=30).topics
+    # The controller has answered; on a busy machine the broker knows it only later.
+    wait_until(lambda: _TOPIC in admin.list_topics(timeout=30).topics, "the topic to be there")
     assert _TOPIC not in other.list_topics(timeout=30).topics
     with psycopg.connect(own.addresses.pg_dsn) as connection:
         connection.execute("CREATE TABLE kept (x int)")
