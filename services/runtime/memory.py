@@ -37,6 +37,11 @@ class MemoryConsumer:
         self._on_revoked = on_revoked
         self._member_id = self._group.join(self._instance, topics)
 
+    @property
+    def member_id(self) -> str:
+        """As who it last joined; empty before that."""
+        return self._member_id
+
     def poll(self, records_max: int, timeout_ms: int) -> Batch[GroupToken]:  # noqa: ARG002 - no time
         """What is there."""
         if not self._group.knows(self._member_id):

@@ -60,6 +60,11 @@ class MemoryGroup:
         group._joins = self._joins
         return group
 
+    @property
+    def members(self) -> list[str]:
+        """The ids of those who are members now."""
+        return list(self._members)
+
     def join(self, instance: str, topics: Sequence[str]) -> str:
         """Join; returns the member id."""
         self._joins += 1

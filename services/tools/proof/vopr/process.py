@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from services.recorder.service import Recorder
 from services.recorder.service import Turn as RecorderTurn
 from services.recorder.settings import RecorderSettings
-from services.runtime.loop import LoopPlan, LoopPorts, Turn
+from services.runtime.loop import LoopPlan, LoopPorts
 from services.runtime.memory import MemoryConsumer, MemoryReader
 from services.runtime.memory_group import GroupToken
 from services.runtime.ports import Consumer, Producer, Snapshot
@@ -51,9 +51,6 @@ class Scheduler(Protocol):
     def wait(self, process: "Process", seconds: float) -> None:
         """The process waits in the middle of a turn."""
 
-    def joined(self, process: "Process") -> None:
-        """The process is a member of its group."""
-
 
 class Process(ABC):
     """One process, from its start to its death."""
@@ -70,6 +67,8 @@ class Process(ABC):
         self.is_doomed = False
         """Killed while it stood still: it dies as soon as it moves."""
         self.is_stopping = False
+        self.consumer: MemoryConsumer | None = None
+        """The member of a group that it last was; a recorder is in none."""
         self.resting_until_ms = 0
         self._in_poll = False
 
@@ -170,8 +169,8 @@ class RoomProcess(Process):
 
     def _consumer(self) -> Consumer[GroupToken]:
         stage = self.stage
-        inner: MemoryConsumer = make_consumer(stage.parts, stage.log, self.room, self.instance)
-        return TappedConsumer(inner, self)
+        self.consumer = make_consumer(stage.parts, stage.log, self.room, self.instance)
+        return TappedConsumer(self.consumer, self)
 
     def _producer(self) -> Producer[GroupToken]:
         stage = self.stage
@@ -196,10 +195,7 @@ class RoomProcess(Process):
     def work(self) -> str:
         """A turn of the loop."""
         self._store()
-        turn = self.loop.run_once()
-        if turn is Turn.JOINED:
-            self.scheduler.joined(self)
-        return turn.name
+        return self.loop.run_once().name
 
     def stop(self) -> None:
         """The loop's own clean end."""

@@ -75,10 +75,8 @@ class World:
             self.client.planned.extend(opening_controls())
         self.processes: list[Process] = []
         self.outsiders = Outsiders(random, self.stage.log, self.client)
-        self._members: dict[tuple[str, str], Process] = {}
-        """Who joined last under each room's instance names."""
         self._gone_ms: dict[tuple[str, str], int] = {}
-        """Since when the member of this name has sent no heartbeat."""
+        """Since when a member, by room and id, has sent no heartbeat."""
         self._open_sessions: list[tuple[int, RecorderProcess]] = []
         """Sessions of dead recorders that the database has not noticed, and since when."""
         self._depth = 0
@@ -192,10 +190,10 @@ class World:
     def _advance(self, span_ms: int) -> None:
         now_ms = self.stage.now_ms = self.stage.now_ms + span_ms
         self.stage.log.expire_transactions(TRANSACTION_TIMEOUT_MS)
-        for (room, instance), since_ms in list(self._gone_ms.items()):
+        for (room, member_id), since_ms in list(self._gone_ms.items()):
             if now_ms - since_ms >= SESSION_TIMEOUT_MS:
-                del self._gone_ms[room, instance]
-                self.stage.log.group(room).evict(instance)
+                del self._gone_ms[room, member_id]
+                self.stage.log.group(room).leave(member_id)
         while self._open_sessions and (
             now_ms - self._open_sessions[0][0] >= DATABASE_SESSION_TIMEOUT_MS
         ):
@@ -247,14 +245,18 @@ class World:
     def _bury(self, process: Process) -> None:
         """What the others notice of a death: no heartbeats, and some time later the lock."""
         self.processes.remove(process)
-        key = process.room, process.instance
-        if self._members.get(key) is process:
-            self._gone_ms.setdefault(key, self.stage.now_ms)
+        self._fall_silent(process)
         if isinstance(process, RecorderProcess):
             if self._random.random() < 0.8:
                 self._end_session(process)
             else:
                 self._open_sessions.append((self.stage.now_ms, process))
+
+    def _fall_silent(self, process: Process) -> None:
+        """Its member sends no heartbeats any more, be it still one or not."""
+        if process.consumer is not None:
+            member = process.room, process.consumer.member_id
+            self._gone_ms.setdefault(member, self.stage.now_ms)
 
     def _end_session(self, process: RecorderProcess) -> None:
         if process.ledger is not None:
@@ -291,18 +293,14 @@ class World:
 
     def _evict(self) -> str:
         """The group loses sight of a member that lives: its heartbeats did not get through."""
-        if not self._members:
+        log = self.stage.log
+        members = [(room, member) for room in FOLD_ROOMS for member in log.group(room).members]
+        if not members:
             return "nobody to evict"
-        room, instance = self._pick(list(self._members))
-        self.stage.log.group(room).evict(instance)
+        room, member_id = self._pick(members)
+        log.group(room).leave(member_id)
         self.met["evict"] += 1
-        return f"evict {room}-{instance}"
-
-    def joined(self, process: Process) -> None:
-        """Members of its name before it are out of the group."""
-        key = process.room, process.instance
-        self._members[key] = process
-        self._gone_ms.pop(key, None)
+        return f"evict {member_id} from {room}"
 
     # --- strikes
 
@@ -342,10 +340,8 @@ class World:
         """Others go on while a process stands still; after a leap its session is over."""
         if self._depth >= DEPTH_MAX or not self._is_stormy:
             return
-        key = process.room, process.instance
         if leap_ms:
-            if self._members.get(key) is process:
-                self._gone_ms.setdefault(key, self.stage.now_ms)
+            self._fall_silent(process)
             if isinstance(process, RecorderProcess) and self._random.random() < 0.5:
                 self._end_session(process)
             self._advance(leap_ms)
@@ -354,8 +350,8 @@ class World:
             if self.steps < self.steps_max:
                 self._step()
         self._depth -= 1
-        if self._members.get(key) is process:
-            self._gone_ms.pop(key, None)
+        if process.consumer is not None:
+            self._gone_ms.pop((process.room, process.consumer.member_id), None)
 
     def wait(self, process: Process, seconds: float) -> None:
         """A process waits in the middle of a takeover."""
