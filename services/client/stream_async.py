@@ -4,21 +4,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Final, Self
-from uuid import uuid4
+from typing import Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
+from services.client import calls
 from services.client.calls import NewOrder, Price
 from services.client.errors import ClientError, EndedError, UnreachableError
 from services.client.keys import Proof
 from services.client.messages import Channel, Message
-from services.client.talk import Talk, closed, refused, socket_url
-
-OPEN_TIMEOUT_S: Final = 10.0
-MESSAGE_BYTES_MAX: Final = 16 * 2**20
-"""Longest message: an account's live orders come in one."""
+from services.client.talk import (
+    MESSAGE_BYTES_MAX,
+    OPEN_TIMEOUT_S,
+    Talk,
+    closed,
+    refused,
+    socket_url,
+)
 
 
 class AsyncStream:
@@ -81,30 +84,28 @@ class AsyncStream:
     #     answers, and raises UnreachableError, with nothing sent, while there is no connection
 
     async def place(self, order: NewOrder) -> str:
-        return await self._sent(self._talk.place(order))
+        return await self._sent(self._talk.command("place", calls.place(order)))
 
     async def cancel(self, order_id: str, command_id: str | None = None) -> str:
-        command_id = command_id or uuid4().hex
-        body = {"client_command_id": command_id}
-        return await self._sent(self._talk.command("cancel", command_id, body, order_id))
+        call = calls.cancel(order_id, command_id)
+        return await self._sent(self._talk.command("cancel", call, order_id))
 
     async def reduce(self, order_id: str, quantity: int, command_id: str | None = None) -> str:
         """Lower an order's total quantity, filled part included."""
-        command_id = command_id or uuid4().hex
-        body = {"client_command_id": command_id, "quantity": quantity}
-        return await self._sent(self._talk.command("reduce", command_id, body, order_id))
+        call = calls.reduce(order_id, quantity, command_id)
+        return await self._sent(self._talk.command("reduce", call, order_id))
 
     async def replace(
         self, order_id: str, price: Price, quantity: int, command_id: str | None = None
     ) -> str:
         """Change an order's price and total quantity, filled part included."""
-        command_id = command_id or uuid4().hex
-        return await self._sent(self._talk.replace(order_id, price, quantity, command_id))
+        call = calls.replace(order_id, price, quantity, command_id)
+        return await self._sent(self._talk.command("replace", call, order_id))
 
     async def cancel_all(self, ticker: str | None = None, command_id: str | None = None) -> str:
-        command_id = command_id or uuid4().hex
-        body = {"client_command_id": command_id} | ({} if ticker is None else {"ticker": ticker})
-        return await self._sent(self._talk.command("cancel_all", command_id, body))
+        return await self._sent(
+            self._talk.command("cancel_all", calls.cancel_all(ticker, command_id))
+        )
 
     async def cancel_on_disconnect(self, *, enabled: bool = True) -> None:
         """Whether the account's open orders are cancelled when this connection ends, however."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from services.client.answers import Problem
-from services.client.calls import NewOrder, Price
+from services.client.calls import Call
 from services.client.errors import ClientError, EndedError, RefusedError, UnreachableError
 from services.client.messages import (
     Channel,
@@ -28,6 +28,9 @@ from services.client.messages import (
     number_of,
 )
 
+OPEN_TIMEOUT_S: Final = 10.0
+MESSAGE_BYTES_MAX: Final = 16 * 2**20
+"""Longest message: an account's live orders come in one."""
 STREAM_TRIES: Final = 20
 """With the pauses below, a minute and a half."""
 PAUSE_S_MIN: Final = 0.2
@@ -90,18 +93,8 @@ class Talk:
         if self.is_connected:
             self._put({"op": "cancel_on_disconnect", "enabled": enabled})
 
-    def place(self, order: NewOrder) -> str:
-        """Returns what the answer will name. Raises as `command`."""
-        return self.command("place", order.client_order_id, order.document())
-
-    def replace(self, order_id: str, price: Price, quantity: int, command_id: str) -> str:
-        body = {"client_command_id": command_id, "price": str(price), "quantity": quantity}
-        return self.command("replace", command_id, body, order_id)
-
-    def command(
-        self, op: str, command_id: str, body: Mapping[str, Any], order_id: str | None = None
-    ) -> str:
-        """Queue a command; returns what the answer will name.
+    def command(self, op: str, call: Call[Any], order_id: str | None = None) -> str:
+        """Queue a command with the body that REST takes; returns what the answer will name.
 
         Raises:
             UnreachableError: the connection is lost, and nothing was sent.
@@ -113,8 +106,8 @@ class Talk:
             raise ClientError(f"{COMMANDS_MAX} commands wait for an answer; receive() first")
         self._number += 1
         name = f"q-{self._number}"
-        self._waiting[name] = command_id
-        document = {"op": op, "id": name, "body": body}
+        self._waiting[name] = call.command_id
+        document = {"op": op, "id": name, "body": call.body}
         self._put(document if order_id is None else document | {"order_id": order_id})
         return name
 
