@@ -5,8 +5,9 @@ and reading up to them takes a tenth of the time of decoding all. The layout is 
 schema of each version that arrives; a version that begins otherwise is decoded in full.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, override
 
 from services.domain.codes import NO_ORDER
 from services.domain.events import AccountState, ExecutionReport
@@ -17,7 +18,6 @@ from services.wire.topics import EXECUTIONS
 type Head = tuple[str, int, str, int, int]
 """Account, account sequence, order id, order status, execution type; of an account state the last
 three are empty, NO_ORDER and ACCOUNT_STATE."""
-type _Parser = Callable[[bytes], Head]
 
 ACCOUNT_STATE: Final = -1
 """In place of an execution type, which an account state has not."""
@@ -40,22 +40,20 @@ _SKIPPED_STRINGS: Final = 3
 """Strings between the order id and the execution type."""
 
 
-class HeadReader:
-    """Reads heads of `executions` records."""
+class TopicHeads[H](ABC):
+    """Reads heads of a topic's records, each schema version's in the way chosen for it once."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._parsers: dict[bytes, _Parser] = {}
+        self._parsers: dict[bytes, Callable[[bytes], H]] = {}
         """By framing header, which names the schema version."""
 
-    def read(self, value: bytes | None) -> Head:
+    def read(self, value: bytes) -> H:
         """The head of one record.
 
         Raises:
-            UndecodableError: it is no record of `executions`.
+            UndecodableError: it is no record of the topic.
         """
-        if not value:
-            return self._decode(b"")
         header = value[:HEADER_BYTES]
         parse = self._parsers.get(header)
         if parse is None:
@@ -65,7 +63,19 @@ class HeadReader:
         except (IndexError, UnicodeDecodeError) as error:
             raise UndecodableError(MALFORMED_AVRO, "the record ends within its head") from error
 
-    def _choose(self, value: bytes) -> _Parser:
+    @abstractmethod
+    def _choose(self, value: bytes) -> Callable[[bytes], H]:
+        """How to read records written as this one; raises as `read`."""
+
+
+class HeadReader(TopicHeads[Head]):
+    """Of `executions`."""
+
+    @override
+    def read(self, value: bytes | None) -> Head:
+        return super().read(value) if value else self._decode(b"")
+
+    def _choose(self, value: bytes) -> Callable[[bytes], Head]:
         cls, schema = self._codec.writer_of(EXECUTIONS.name, value)
         if cls is ExecutionReport and begins_with(schema, _REPORT_LAYOUT):
             return _parse_report

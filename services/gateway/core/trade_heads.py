@@ -4,13 +4,18 @@ from collections.abc import Callable
 from typing import Final
 
 from services.domain.events import Trade
-from services.gateway.core.heads import ORIGIN_FIELDS, begins_with, skip_longs, take_long
-from services.wire.codec import HEADER_BYTES, MALFORMED_AVRO, Codec, UndecodableError
+from services.gateway.core.heads import (
+    ORIGIN_FIELDS,
+    TopicHeads,
+    begins_with,
+    skip_longs,
+    take_long,
+)
+from services.wire.codec import HEADER_BYTES
 from services.wire.topics import TRADES
 
 type TradeHead = tuple[int, int, int, int]
 """Sequence in its ticker, log time in microseconds, price in 1/10000 dollar, shares."""
-type _Parser = Callable[[bytes], TradeHead]
 
 _LAYOUT: Final = (
     ("origin", "record"),
@@ -24,30 +29,10 @@ _BEFORE_SEQUENCE: Final = 4
 _STRINGS: Final = 2
 
 
-class TradeHeadReader:
-    """Reads heads of `trades` records."""
+class TradeHeadReader(TopicHeads[TradeHead]):
+    """Of `trades`."""
 
-    def __init__(self, codec: Codec) -> None:
-        self._codec = codec
-        self._parsers: dict[bytes, _Parser] = {}
-        """By framing header, which names the schema version."""
-
-    def read(self, value: bytes) -> TradeHead:
-        """The head of one record.
-
-        Raises:
-            UndecodableError: it is no record of `trades`.
-        """
-        header = value[:HEADER_BYTES]
-        parse = self._parsers.get(header)
-        if parse is None:
-            parse = self._parsers[header] = self._choose(value)
-        try:
-            return parse(value)
-        except IndexError as error:
-            raise UndecodableError(MALFORMED_AVRO, "the record ends within its head") from error
-
-    def _choose(self, value: bytes) -> _Parser:
+    def _choose(self, value: bytes) -> Callable[[bytes], TradeHead]:
         cls, schema = self._codec.writer_of(TRADES.name, value)
         is_known = cls is Trade and begins_with(schema, _LAYOUT)
         return _parse if is_known else self._decode
