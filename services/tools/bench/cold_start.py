@@ -33,13 +33,12 @@ from services.tools.bench.cold_start_log import STATEFUL, CommittedLog
 from services.tools.bench.frame import Say
 from services.tools.stack.deployment import create_topics, migrate_database
 from services.tools.stack.plan import Addresses
-from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.portcheck import free_run_base
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import running_stack
 from services.wire.codec import local_codec
 
 _PREFIX: Final = "cold."
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _BATCH_RECORDS: Final = 5_000
 _SESSION_TIMEOUT_S: Final = 120
 _MIB: Final = 1024 * 1024
@@ -126,7 +125,7 @@ def run_cold_start_bench(order: ColdStartOrder, say: Say) -> ColdStartReport:
     Raises:
         StackError: the infrastructure does not start.
     """
-    settings = StackSettings(home=order.home, port_base=find_free_base(_BASES), topic_prefix="")
+    settings = StackSettings(home=order.home, port_base=free_run_base(), topic_prefix="")
     with running_stack(settings, rooms=()) as stack:
         addresses = stack.addresses
         create_topics(addresses, _PREFIX)

@@ -1,10 +1,8 @@
 """A fresh stack and deployment to measure, with the simulated crowd let in."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 from typing import Final
 
 import psutil
@@ -16,23 +14,13 @@ from services.tools.operate.exchange import KafkaExchange
 from services.tools.operate.steps import begin
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
 from services.tools.stack.plan import Addresses, Plan
-from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.portcheck import free_run_base
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import RoomSet, Stack, running_stack
 from services.wire.codec import Codec
 
 _PREFIX: Final = "bench."
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _MIB: Final = 1024 * 1024
-
-
-def free_base() -> int:
-    """A free range of ports; not the first, which all who begin at this moment would choose.
-
-    Raises:
-        PortTakenError: there is none.
-    """
-    return find_free_base(Random(os.getpid()).sample(_BASES, len(_BASES)))
 
 
 class Bench:
@@ -96,7 +84,7 @@ def open_bench(home: Path, rooms: tuple[str, ...], genesis: Genesis, seed: int) 
     Raises:
         StackError: something does not start.
     """
-    settings = StackSettings(home=home, port_base=free_base(), topic_prefix="")
+    settings = StackSettings(home=home, port_base=free_run_base(), topic_prefix="")
     with (
         running_stack(settings, rooms=()) as stack,
         open_rooms(stack, settings, _PREFIX, rooms, genesis, seed) as bench,

@@ -30,13 +30,12 @@ from services.tools.bench.tries import Spread, spread_of
 from services.tools.drift.jobs.rows import newest_us
 from services.tools.drift.jobs.told import EXIT_ALARM, EXIT_OK, EXIT_UNJUDGED
 from services.tools.stack.deployment import migrate_database
-from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.portcheck import free_run_base
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import Stack, running_stack
 from services.trainer.dataset import DatasetPlan
 from services.trainer.service import TrainingPlan, train
 
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _TIMEOUT_S: Final = 1_800
 _POLL_S: Final = 0.02
 _AFTER_S: Final = 180
@@ -118,7 +117,7 @@ class _Watched(msgspec.Struct, frozen=True):
 
 @contextmanager
 def _stack(home: Path) -> Iterator[Stack]:
-    settings = StackSettings(home=home / "stack", port_base=find_free_base(_BASES), topic_prefix="")
+    settings = StackSettings(home=home / "stack", port_base=free_run_base(), topic_prefix="")
     with running_stack(settings, rooms=()) as stack:
         migrate_database(stack.addresses, "")
         yield stack

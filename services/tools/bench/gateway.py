@@ -21,13 +21,13 @@ from typing import Final
 import msgspec
 from rich.table import Table
 
-from services.tools.bench.deployment import free_base
 from services.tools.bench.frame import Say
 from services.tools.bench.gateway_load import Kind, LoadOrder, LoadResult
 from services.tools.bench.servers import Server, free_port, started, wait_until_ok
 from services.tools.bench.tries import Spread, cell_of, spread_of, try_apart
 from services.tools.stack.deployment import create_topics, register_schemas
 from services.tools.stack.plan import Addresses
+from services.tools.stack.portcheck import free_run_base
 from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import running_stack
 
@@ -83,7 +83,7 @@ class GatewayReport(msgspec.Struct, frozen=True):
 
 def run_gateway_bench(order: GatewayOrder, say: Say) -> GatewayReport:
     """Start everything under the order's home, measure, stop everything."""
-    settings = StackSettings(home=order.home / "stack", port_base=free_base())
+    settings = StackSettings(home=order.home / "stack", port_base=free_run_base())
     with running_stack(settings, rooms=()) as stack, ExitStack() as servers:
         create_topics(stack.addresses, _PREFIX)
         register_schemas(stack.addresses, _PREFIX)

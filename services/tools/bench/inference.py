@@ -23,7 +23,6 @@ from rich.table import Table
 
 from services.featuresets import SETS
 from services.models.vector import inputs_of
-from services.tools.bench.deployment import free_base
 from services.tools.bench.frame import Say
 from services.tools.bench.inference_load import OK, Ask, Line, Load, offer
 from services.tools.bench.inference_stage import (
@@ -40,6 +39,7 @@ from services.tools.bench.inference_stage import (
 )
 from services.tools.bench.servers import Server
 from services.tools.stack.deployment import create_topics, register_schemas
+from services.tools.stack.portcheck import free_run_base
 from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import running_stack
 
@@ -81,7 +81,7 @@ def run_inference_bench(order: InferenceOrder, say: Say) -> InferenceReport:
     """Start everything under the order's home, measure, stop everything."""
     home = order.home / "deployment"
     home.mkdir()
-    settings = StackSettings(home=order.home / "stack", port_base=free_base())
+    settings = StackSettings(home=order.home / "stack", port_base=free_run_base())
     say("training two models")
     boosters = [make_booster(seed) for seed in (1, 2)]
     versions = [register(home, booster, seed) for seed, booster in enumerate(boosters, start=1)]

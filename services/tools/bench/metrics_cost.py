@@ -18,12 +18,13 @@ import msgspec
 from rich.table import Table
 
 from services.domain.genesis import default_genesis
-from services.tools.bench.deployment import free_base, open_rooms
+from services.tools.bench.deployment import open_rooms
 from services.tools.bench.frame import Say
 from services.tools.bench.pipeline import BENCH_ROOMS, REMEMBER_US, run_load, warm_up
 from services.tools.bench.tries import Spread, at_percent, spread_of
 from services.tools.observe.prometheus import metrics_ports
 from services.tools.proof.chaos.own_site import told
+from services.tools.stack.portcheck import free_run_base
 from services.tools.stack.settings import HOST, StackSettings
 from services.tools.stack.stack import Stack, running_stack
 
@@ -90,7 +91,7 @@ def run_metrics_bench(order: MetricsOrder, say: Say) -> MetricsCost:
     Raises:
         StackError: something does not start.
     """
-    settings = StackSettings(home=order.home / "stack", port_base=free_base(), topic_prefix="")
+    settings = StackSettings(home=order.home / "stack", port_base=free_run_base(), topic_prefix="")
     scrapes: _Times = {}
     cpu_us: dict[bool, dict[str, list[float]]] = {True: {}, False: {}}
     with running_stack(settings, rooms=()) as stack:

@@ -12,7 +12,6 @@ import msgspec
 from rich.table import Table
 
 from services.runtime.registry import load_codec
-from services.tools.bench.deployment import free_base
 from services.tools.bench.frame import Say
 from services.tools.bench.gateway import BARE, OURS, THEIRS, GatewayOrder, run_gateway_bench
 from services.tools.bench.inference import (
@@ -26,6 +25,7 @@ from services.tools.bench.peer_log import measure_perf_tools
 from services.tools.bench.peer_matchers import compare_matchers
 from services.tools.bench.tries import Spread
 from services.tools.stack.deployment import register_schemas
+from services.tools.stack.portcheck import free_run_base
 from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import running_stack
 
@@ -104,7 +104,7 @@ def _matching(order: PeersOrder, _say: Say) -> Iterator[PeerRow]:
 
 
 def _log(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
-    settings = StackSettings(home=order.home / "stack", port_base=free_base())
+    settings = StackSettings(home=order.home / "stack", port_base=free_run_base())
     with running_stack(settings, rooms=()) as stack:
         register_schemas(stack.addresses, _PREFIX)
         bootstrap = stack.addresses.kafka_bootstrap

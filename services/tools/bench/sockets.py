@@ -31,13 +31,12 @@ from services.tools.bench.sockets_load import SocketsOrder, SocketsResult
 from services.tools.bench.tries import at_percent
 from services.tools.stack.deployment import create_topics, register_schemas
 from services.tools.stack.plan import Addresses
-from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.portcheck import free_run_base
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import running_stack
 from services.wire.topics import BOOK
 
 _PREFIX: Final = "bench."
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _LOAD: Final = "services.tools.bench.sockets_load"
 _LEVELS: Final = 10
 _WARM_UP_CHANGES: Final = 2_000
@@ -76,7 +75,7 @@ class SocketsReport(msgspec.Struct, frozen=True):
 
 def run_sockets_bench(plan: SocketsPlan, say: Say) -> SocketsReport:
     """Start everything under the plan's home, measure, stop everything."""
-    settings = StackSettings(home=plan.home / "stack", port_base=find_free_base(_BASES))
+    settings = StackSettings(home=plan.home / "stack", port_base=free_run_base())
     most = str(plan.clients + plan.silent)
     limits = {
         "OUTCRY_GATEWAY_SOCKETS_MAX": most,

@@ -36,15 +36,14 @@ from services.tools.bench.full_rooms import (
 )
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
 from services.tools.stack.plan import Addresses
-from services.tools.stack.portcheck import find_free_base
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.portcheck import free_run_base
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import running_stack
 from services.wire import topics
 from services.wire.codec import Codec
 from services.wire.messages import Payload
 
 type RoomName = Literal["matcher", "risk"]
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _PROBE_S: Final = 0.005
 _ANSWER_WAIT_S: Final = 60.0
 _READY_WAIT_S: Final = 120.0
@@ -80,7 +79,7 @@ def run_takeover_bench(
         StackError: the stack does not start.
         RuntimeError: the room does not come back.
     """
-    settings = StackSettings(home=home, port_base=find_free_base(_BASES), topic_prefix="")
+    settings = StackSettings(home=home, port_base=free_run_base(), topic_prefix="")
     figures = []
     with running_stack(settings, rooms=()) as stack:
         for standby in (False, True):

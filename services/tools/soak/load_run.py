@@ -11,13 +11,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from services.tools.bench.frame import Say
 from services.tools.bench.gateway_load import LoadOrder, LoadResult
 from services.tools.bench.tries import try_apart
 from services.tools.soak.pictures import draw_panels
@@ -30,8 +31,6 @@ _GRACE_S: Final = 120.0
 _CONNECTIONS: Final = 64
 _PATIENCE_S: Final = 5.0
 _LOAD: Final = "services.tools.bench.gateway_load"
-
-type Say = Callable[[str], None]
 
 
 class LoadPlan(msgspec.Struct, frozen=True):

@@ -10,11 +10,12 @@ import msgspec
 
 from services.domain.genesis import default_genesis
 from services.runtime.settings import read_settings
+from services.tools.bench.frame import Say
 from services.tools.market.admit import admit_crowd
 from services.tools.market.population import Role, participants
 from services.tools.operate.connect import open_exchange, read_deployment
 from services.tools.proof.chaos.own_site import own_site
-from services.tools.soak.load_run import LoadPlan, LoadRow, Say, run_load
+from services.tools.soak.load_run import LoadPlan, LoadRow, run_load
 from services.tools.stack.errors import StackError
 from services.tools.stack.settings import HOST, StackSettings
 from services.tools.stack.status import read_live_status

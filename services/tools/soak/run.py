@@ -7,7 +7,7 @@ promise is held against the log, everything is derived again, and the figures mu
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -16,6 +16,7 @@ import msgspec
 
 from services.domain.genesis import default_genesis
 from services.runtime.errors import OperatingError
+from services.tools.bench.frame import Say
 from services.tools.operate.errors import OperateError
 from services.tools.proof.chaos.own_site import own_site
 from services.tools.proof.chaos.run import Account, Run, open_run
@@ -33,8 +34,6 @@ _REMEMBER_US: Final = 60_000_000
 _S_PER_HOUR: Final = 3_600.0
 _EDGE_S: Final = 20.0
 """No kill so short before the end: its recovery would be cut off."""
-
-type Say = Callable[[str], None]
 
 
 class SoakOrder(msgspec.Struct, frozen=True):

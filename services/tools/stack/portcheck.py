@@ -1,11 +1,17 @@
 """Whether ports are free and, if not, who has them."""
 
 import errno
+import os
 import socket
 from collections.abc import Iterable, Mapping
+from random import Random
+from typing import Final
 
 from services.tools.stack.errors import PortTakenError
 from services.tools.stack.settings import HOST, PORT_OFFSETS, PORT_SPAN
+
+_RUN_BASES: Final = range(24_000, 32_000, PORT_SPAN)
+"""Above those of tests and of people's stacks."""
 
 
 def is_free(port: int) -> bool:
@@ -52,3 +58,11 @@ def find_free_base(bases: Iterable[int]) -> int:
         if all(is_free(base + offset) for offset in PORT_OFFSETS.values()):
             return base
     raise PortTakenError("no free range of ports; stop something, or set OUTCRY_PORT_BASE")
+
+
+def free_run_base() -> int:
+    """A free range for a run that starts a stack of its own; raises PortTakenError.
+
+    Not always the first: two runs that begin together would both choose it.
+    """
+    return find_free_base(Random(os.getpid()).sample(_RUN_BASES, len(_RUN_BASES)))

@@ -4,20 +4,18 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 from typing import Final
 
 from services.domain.controls import Genesis
 from services.tools.operate.steps import begin
 from services.tools.proof.chaos.site import Site
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
-from services.tools.stack.portcheck import find_free_base
+from services.tools.stack.portcheck import free_run_base
 from services.tools.stack.rooms import TRADING_ROOMS
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import RoomSet, running_stack
 
 PREFIX: Final = "run."
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 
 
 @contextmanager
@@ -40,11 +38,9 @@ def own_site(
     Raises:
         StackError: something does not start.
     """
-    # Not always from the first: two runs that begin together would choose the same.
-    bases = Random(os.getpid()).sample(_BASES, len(_BASES))
     settings = StackSettings(
         home=home,
-        port_base=find_free_base(bases),
+        port_base=free_run_base(),
         topic_prefix="",
         frozen_timeout_s=frozen_timeout_s,
     )

@@ -1,10 +1,8 @@
 """Which scenarios there are, and a whole run of them on a stack of its own."""
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Final
 
 import msgspec
@@ -15,12 +13,11 @@ from services.tools.proof.chaos import disk, freeze, resting, scenarios, twins
 from services.tools.proof.chaos.run import RATE_PER_S, Account, Run, Say, open_run
 from services.tools.proof.chaos.site import Site
 from services.tools.stack.plan import stack_plan
-from services.tools.stack.portcheck import find_free_base
+from services.tools.stack.portcheck import free_run_base
 from services.tools.stack.rooms import TRADING_ROOMS
-from services.tools.stack.settings import PORT_SPAN, StackSettings
+from services.tools.stack.settings import StackSettings
 from services.tools.stack.stack import Stack
 
-_BASES: Final = range(24_000, 32_000, PORT_SPAN)
 _OTHER_CROWD: Final = 1_000_000
 """Added to the seed: a stream published a second time would be nothing but repetitions."""
 
@@ -112,8 +109,7 @@ def run_chaos(order: Order, say: Say) -> Account:
         StackError: the stack does not start.
     """
     chosen = [scenario for scenario in SCENARIOS if scenario.name in order.scenarios]
-    # Not all from the first: two runs that begin together would choose the same.
-    base = find_free_base(Random(order.seed + os.getpid()).sample(_BASES, len(_BASES)))
+    base = free_run_base()
     account = Account()
     for judges in (False, True):
         part = [scenario for scenario in chosen if scenario.judges_freezes is judges]
