@@ -9,6 +9,7 @@ OperatingError
     ├── ConfigurationError    a setting, a topic or a schema is not as the code needs it
     │   └── NoTablesError     the database is there, and nothing of Outcry in it yet
     └── HistoryLostError      the log no longer reaches back to what a restore needs
+        └── OffsetsLostError  the group has no committed offset where it had one
 
 Bad input is none of these: it is a value (a Reject reason) or a dead letter. A broken invariant is
 none either: it is an `assert`, and crashes the process, for the supervisor to start it again.
@@ -49,3 +50,7 @@ class NoTablesError(ConfigurationError):
 
 class HistoryLostError(FatalError):
     """The log no longer reaches back to what a restore needs."""
+
+
+class OffsetsLostError(HistoryLostError):
+    """The group has no committed offset where a snapshot says that it had one."""

@@ -12,12 +12,13 @@ takeover is at most that far behind, and the rest lies in its queue.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from services.runtime.errors import RetriableError
 from services.runtime.loop import LoopPlan, backoff_s
 from services.runtime.ports import Fold, FoldFactory, LogReader, Record, Snapshot, TopicPartition
-from services.runtime.restore import FoldRestorer, Pacer, Restored, snapshot_of
+from services.runtime.restore import FoldRestorer, Pacer, Restored, restore_committed, snapshot_of
 from services.runtime.telemetry import RESTORE_SECONDS, RESTORES, STANDING_BY, Telemetry
 
 COMMITTED_ASKED_S: Final = 0.05
@@ -149,7 +150,8 @@ class Follower:
         interval_s = self._plan.snapshot_interval_s
         found: dict[TopicPartition, _Followed] = {}
         for number, at in enumerate(self._partitions, start=1):
-            restored = self._restorer.restore(at, committed[at])
+            ask = partial(self._committed_of, at)
+            restored = restore_committed(self._restorer, at, committed[at], ask)
             due_s = self._pacer.now_s() + interval_s * number / len(self._partitions)
             found[at] = _Followed(
                 at,
@@ -158,12 +160,15 @@ class Follower:
                 restored.topic_id,
                 restored.snapshot_offset,
                 due_s,
-                committed[at],
+                restored.offset,
             )
         self._tail.start({at: followed.offset for at, followed in found.items()})
         self._followed = found
         self._telemetry.ready.set()
         self._telemetry.log.info("following", partitions=len(found))
+
+    def _committed_of(self, at: TopicPartition) -> int:
+        return self._tail.committed([at])[at]
 
     def _read(self) -> None:
         waiting = sum(len(followed.ahead) for followed in self._followed.values())

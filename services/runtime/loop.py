@@ -39,7 +39,13 @@ from services.runtime.ports import (
     Snapshot,
     TopicPartition,
 )
-from services.runtime.restore import FoldRestorer, Pacer, RestoreInterruptedError, snapshot_of
+from services.runtime.restore import (
+    FoldRestorer,
+    Pacer,
+    RestoreInterruptedError,
+    restore_committed,
+    snapshot_of,
+)
 from services.runtime.telemetry import (
     BATCH_RECORDS,
     COMMITTED_OFFSET,
@@ -370,8 +376,10 @@ class Loop[Token]:
         self._persist(producer.initialise)
         committed = self._persist(lambda: consumer.committed(partitions))
         interval_s = self._plan.snapshot_interval_s
+        restorer = self._ports.restorer
         for number, at in enumerate(partitions, start=1):
-            restored = self._persist(partial(self._ports.restorer.restore, at, committed[at]))
+            ask = partial(_committed_of, consumer, at)
+            restored = self._persist(partial(restore_committed, restorer, at, committed[at], ask))
             self._owned[at.topic, at.partition] = _Owned(
                 at,
                 restored.fold,
@@ -438,6 +446,10 @@ class Loop[Token]:
         owned.snapshot_offset = owned.offset
         room, factory = self._plan.room, self._factory
         offer(snapshot_of(room, factory, owned.at, owned.fold, owned.offset, owned.topic_id))
+
+
+def _committed_of[Token](consumer: Consumer[Token], at: TopicPartition) -> int:
+    return consumer.committed([at])[at]
 
 
 def backoff_s(failures: int) -> float:

@@ -11,7 +11,12 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from services.runtime.errors import ConfigurationError, HistoryLostError, RetriableError
+from services.runtime.errors import (
+    ConfigurationError,
+    HistoryLostError,
+    OffsetsLostError,
+    RetriableError,
+)
 from services.runtime.ports import (
     Fold,
     FoldFactory,
@@ -113,6 +118,23 @@ class FoldRestorer(Protocol):
 
     def restore(self, at: TopicPartition, committed: int) -> Restored:
         """The fold of everything below the committed offset. As `Restorer.restore`."""
+
+
+def restore_committed(
+    restorer: FoldRestorer, at: TopicPartition, committed: int, ask: Callable[[], int]
+) -> Restored:
+    """Restores at `committed`, and at what `ask` says if that seems to be lost.
+
+    Since the offset was asked for, another process of this identity may have committed the
+    group's first, and kept a snapshot of it. Raises as `Restorer.restore`.
+    """
+    try:
+        return restorer.restore(at, committed)
+    except OffsetsLostError:
+        again = ask()
+        if again == committed:
+            raise
+        return restorer.restore(at, again)
 
 
 def past_markers(reader: LogReader, at: TopicPartition, offset: int) -> int:
@@ -243,7 +265,7 @@ class Restorer:
         kept = self._newest(at, SNAPSHOTS_TRIED)
         ours = [snapshot.offset for snapshot in kept if snapshot.topic_id == topic_id]
         if any(ours):
-            raise HistoryLostError(
+            raise OffsetsLostError(
                 f"the group's committed offset of {at.topic}/{at.partition} is gone, and a"
                 f" snapshot says it was at least {max(ours)}. Set it with"
                 " kafka-consumer-groups.sh --reset-offsets to the offset after the last one whose"

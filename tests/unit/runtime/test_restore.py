@@ -10,6 +10,7 @@ from services.runtime.loop import Turn
 from services.runtime.memory import MemoryReader, MemorySnapshots
 from services.runtime.ports import Fold, Outgoing, Record, Snapshot, TopicPartition
 from services.runtime.restore import RestoreInterruptedError, hash_state
+from tests.support.follower_kit import Beside
 from tests.support.loop_kit import House, RunningSum, RunningSums
 
 NUMBERS = list(range(1, 41))
@@ -191,6 +192,34 @@ def test_a_group_that_lost_its_offsets_is_refused(house: House) -> None:
     house.log.group("sums").offsets.clear()
     with pytest.raises(HistoryLostError, match="committed offset of in/0 is gone"):
         restart(house)
+
+
+class CommittedMeanwhile(MemorySnapshots):
+    """Another process of the identity commits the group's first just before this store answers."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__()
+        self._kept = house.snapshots._kept
+        self._offsets = house.log.group("sums").offsets
+        self._first = dict(self._offsets)
+        self._offsets.clear()
+
+    def newest(self, room: str, topic: str, partition: int, limit: int) -> Sequence[Snapshot]:
+        self._offsets.update(self._first)
+        return super().newest(room, topic, partition, limit)
+
+
+def test_an_offset_that_was_committed_since_it_was_asked_for_is_not_lost(house: House) -> None:
+    restart(house, snapshots=CommittedMeanwhile(house))
+
+
+def test_a_follower_asks_again_too(house: House) -> None:
+    house.snapshots = CommittedMeanwhile(house)
+    beside = Beside(house)
+    beside.follow()
+    assert set(house.log.group("sums").offsets.values()) == {
+        offset for _, offset in beside.follower.folds().values()
+    }
 
 
 class Away(MemorySnapshots):
