@@ -250,7 +250,7 @@ def test_a_strangers_message_is_named_and_retention_does_not_hide_the_rest(audit
         drop("executions", partition, 40)
     code, said = audit.run()
     assert code == 0, said["first_difference"]
-    assert said["checked"]["messages of executions, from executions alone"] > 20
+    assert said["checked"]["messages of executions, from executions alone"] > 0
     drop("accounts", 1, 30)
     drop("matching", 1, 30)
     again = audit.run()
