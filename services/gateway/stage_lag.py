@@ -105,6 +105,9 @@ class KafkaStages:
                 },
             )
         except KafkaException as error:
+            # It keeps the leaders it knows for minutes, and is refused once a broker that crashed
+            # leads under a later epoch.
+            self._admin = None
             raise RetriableError(f"Kafka: {error.args[0].str()}") from error
         except TimeoutError as error:
             raise RetriableError("Kafka: no answer in time") from error

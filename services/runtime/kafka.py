@@ -305,6 +305,7 @@ class KafkaProducer:
     ) -> None:
         self._connection = connection
         self._outputs = outputs
+        # Already now, so that it has connected by the time it is needed.
         self._admin = connect_admin(connection.bootstrap) if outputs else None
         self._ids = [f"{connection.prefix}{writer}-{letter}" for letter in alternating]
         self._transaction_timeout_ms = transaction_timeout_ms
@@ -336,11 +337,15 @@ class KafkaProducer:
             if isinstance(fault, RestoreNeededError):
                 raise RetriableError(str(fault)) from exception
             raise fault from exception
-        if self._admin is not None:
+        if self._outputs:
+            self._admin = self._admin or connect_admin(self._connection.bootstrap)
             try:
                 await_decided(self._admin, self._connection.prefix, self._outputs)
             except Exception:
                 _drop(made)
+                # It keeps the leaders it knows for minutes, and asks on under their epoch after a
+                # broker that crashed leads under a later one (FENCED_LEADER_EPOCH).
+                self._admin = None
                 raise
         self._producers = made
 

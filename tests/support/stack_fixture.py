@@ -7,6 +7,8 @@ first use.
 """
 
 import fcntl
+import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ from services.tools.stack.plan import Addresses
 from services.tools.stack.portcheck import find_free_base
 from services.tools.stack.settings import PORT_SPAN, StackSettings
 from services.tools.stack.stack import Stack, running_stack
+from tests.support.waiting import wait_until
 
 COMPONENTS: Final = Path(__file__).parents[2] / ".components"
 # A block for each stack, since the room sets on it take the next free bases above its own: two
@@ -40,6 +43,20 @@ class StackInfra:
     @property
     def addresses(self) -> Addresses:
         return self.stack.addresses
+
+    def crash(self, name: str, how: signal.Signals = signal.SIGKILL) -> None:
+        """End a server of the stack; returns once the supervisor has brought it back."""
+        status = self.stack.status()
+        assert status is not None
+        server = status.row(name)
+        assert server.process is not None
+        os.kill(server.process.pid, how)
+
+        def is_back() -> bool:
+            now = self.stack.status()
+            return now is not None and now.is_up and now.row(name).restarts > server.restarts
+
+        wait_until(is_back, f"{name} to be back", timeout_s=180)
 
 
 @contextmanager

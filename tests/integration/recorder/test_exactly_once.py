@@ -1,6 +1,5 @@
 """Each committed record once in PostgreSQL, whatever happens to the recorder and the database."""
 
-import os
 import random
 import signal
 import threading
@@ -123,21 +122,6 @@ def test_kills_at_random_moments_lose_and_repeat_nothing(
     assert_nothing_lost_or_repeated(world, writing)
 
 
-def crash(stack_infra: StackInfra, name: str, how: signal.Signals) -> None:
-    """End a server of the stack; returns once the supervisor has brought it back."""
-    status = stack_infra.stack.status()
-    assert status is not None
-    server = status.row(name)
-    assert server.process is not None
-    os.kill(server.process.pid, how)
-
-    def is_back() -> bool:
-        now = stack_infra.stack.status()
-        return now is not None and now.is_up and now.row(name).restarts > server.restarts
-
-    wait_until(is_back, f"{name} to be back", timeout_s=180)
-
-
 @pytest.mark.long
 def test_a_database_that_crashes_is_waited_for(
     world: RecorderWorld, writing: Writing, stack_infra: StackInfra
@@ -145,7 +129,7 @@ def test_a_database_that_crashes_is_waited_for(
     recorder = world.start_recorder(flush_interval_ms=10)
     wait_for_progress(world)
     # Immediate shutdown: every backend is ended wherever it is, and recovery follows.
-    crash(stack_infra, "postgres", signal.SIGQUIT)
+    stack_infra.crash("postgres", signal.SIGQUIT)
     wait_until(lambda: recorder.has_logged("recording_failed"), "the recorder to notice")
     wait_until(recorder.is_ready, "the recorder to be ready again")
     assert recorder.process.poll() is None
@@ -157,7 +141,7 @@ def test_a_broker_that_crashes_is_waited_for(world: RecorderWorld, stack_infra: 
     recorder = world.start_recorder()
     world.write(10)
     world.wait_until_recorded()
-    crash(stack_infra, "kafka", signal.SIGKILL)
+    stack_infra.crash("kafka")
     world.write(10)
     world.wait_until_recorded()
     world.assert_recorded_exactly()

@@ -44,3 +44,27 @@ def test_a_takeover_waits_for_what_hangs_in_its_partitions_and_for_nothing_else(
     heir.commit()
     for producer in (hanging, elsewhere, heir):
         producer.close()
+
+
+@pytest.mark.long
+def test_a_takeover_goes_on_as_soon_as_a_broker_that_crashed_is_back(
+    stack_infra: StackInfra,
+) -> None:
+    """Its partitions have a leader of a later epoch then, and what a client knew is refused."""
+    bootstrap = stack_infra.addresses.kafka_bootstrap
+    create_topics(bootstrap, PREFIX)
+    writer = KafkaProducer(KafkaConnection(bootstrap, PREFIX), "writer-0", outputs=[PLACE, OTHER])
+    writer.initialise()
+    stack_infra.crash("kafka")
+
+    def initialise() -> str:
+        try:
+            writer.initialise()
+        except RetriableError as error:
+            return str(error)
+        return ""
+
+    refusals = [refusal for _ in range(20) if (refusal := initialise())]
+    assert sum("FENCED_LEADER_EPOCH" in refusal for refusal in refusals) <= 1
+    assert initialise() == ""
+    writer.close()
