@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Final, Protocol
 
 from services.runtime.background import BackgroundSnapshots
+from services.runtime.client_errors import ClientErrors
 from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
 from services.runtime.fold import FoldMaker, OnUndecodable
@@ -219,7 +220,7 @@ def connect(settings: RoomSettings, telemetry: Telemetry) -> KafkaConnection:
     return KafkaConnection(
         settings.kafka_bootstrap,
         settings.topic_prefix,
-        on_client_error=lambda text: telemetry.log.warning("kafka_client", error=text),
+        on_client_error=ClientErrors(telemetry),
         has_traces=settings.traces_endpoint is not None,
     )
 
