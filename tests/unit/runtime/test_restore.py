@@ -211,6 +211,7 @@ class CommittedMeanwhile(MemorySnapshots):
 
 def test_an_offset_that_was_committed_since_it_was_asked_for_is_not_lost(house: House) -> None:
     restart(house, snapshots=CommittedMeanwhile(house))
+    assert house.log.group("sums").offsets
 
 
 def test_a_follower_asks_again_too(house: House) -> None:
