@@ -71,6 +71,7 @@ def picture(
         raise typer.BadParameter(f"no dashboard is named {dashboard!r}; there are: {names}")
     settings = read_settings(StackSettings)
     address = address or f"http://{HOST}:{settings.port('prometheus')}"
+    _require_prometheus(address)
     out.write_bytes(draw(found, address, past_s))
 
 
@@ -88,6 +89,7 @@ def check(
 
     settings = read_settings(StackSettings)
     address = address or f"http://{HOST}:{settings.port('prometheus')}"
+    _require_prometheus(address)
     questions = [*panel_questions(), *rule_questions()]
     missing = silent(address, questions)
     rows = [(one.question.place, one.asked, one.cause) for one in missing]
@@ -95,3 +97,16 @@ def check(
         print_table(("asked by", "query", "answer"), rows)
     typer.echo(f"{len(questions) - len({one.question for one in missing})} of {len(questions)}")
     raise typer.Exit(1 if missing else 0)
+
+
+def _require_prometheus(address: str) -> None:
+    """Say once that nobody is there, not for each of a hundred questions."""
+    from services.tools.observe.prometheus import ask
+
+    if error := ask(address, "1").error:
+        typer.echo(
+            f"error: no Prometheus answers at {address} ({error}): start one with"
+            " `outcry observe prometheus`, or name another with --address",
+            err=True,
+        )
+        raise typer.Exit(1)
