@@ -139,7 +139,7 @@ def kafka(context: typer.Context, tool: Annotated[str, typer.Argument()] = "") -
     """Run one of Kafka's own console tools on this stack's broker; without a name, list them."""
     from services.tools.stack.display import Display
     from services.tools.stack.fetch import KAFKA, fetch
-    from services.tools.stack.kafka_tools import TOOLS, command_line
+    from services.tools.stack.kafka_tools import TOOLS, command_line, require_broker
 
     with _one_line_errors():
         if tool in ("", "--help"):
@@ -149,6 +149,7 @@ def kafka(context: typer.Context, tool: Annotated[str, typer.Argument()] = "") -
         with Display(to_stderr=True) as display:
             fetch(KAFKA, settings.components, display.progress)
         command = command_line(settings, tool, context.args)
+        require_broker(settings, tool, context.args)
         sys.stdout.flush()
         os.execv(command[0], command)  # noqa: S606 - becomes the tool: its signals, its exit code
 

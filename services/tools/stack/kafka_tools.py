@@ -7,6 +7,7 @@ from typing import Final
 
 from services.tools.stack.errors import StackError
 from services.tools.stack.fetch import INFRA_DIRECTORY, KAFKA, directory_of
+from services.tools.stack.portcheck import is_free
 from services.tools.stack.programs import java
 from services.tools.stack.settings import HOST, StackSettings
 
@@ -46,8 +47,7 @@ def tool_command(
     """The same, for who has a plan and no settings."""
     if tool not in TOOLS:
         raise StackError(f"no Kafka tool named {tool}; there are: {', '.join(TOOLS)}")
-    server = [_SERVER, f"{HOST}:{broker_port}"]
-    named = any(argument.split("=")[0] == _SERVER for argument in arguments)
+    server = [_SERVER, f"{HOST}:{broker_port}"] if _asks_here(tool, arguments) else []
     logging = INFRA_DIRECTORY / "kafka" / "tools-log4j2.properties"
     return [
         java(),
@@ -58,6 +58,25 @@ def tool_command(
         "-cp",
         f"{directory_of(KAFKA, components)}/*",
         TOOLS[tool],
-        *([] if named or tool in _READS_FILES else server),
+        *server,
         *arguments,
     ]
+
+
+def require_broker(settings: StackSettings, tool: str, arguments: Sequence[str]) -> None:
+    """Say at once that this stack's broker is not there: the tools try again for ever.
+
+    Raises:
+        StackError: the tool would ask it, and nothing listens.
+    """
+    port = settings.port("kafka")
+    if _asks_here(tool, arguments) and is_free(port):
+        raise StackError(
+            f"Kafka does not answer at {HOST}:{port}: start it with `outcry up`,"
+            " or set OUTCRY_PORT_BASE"
+        )
+
+
+def _asks_here(tool: str, arguments: Sequence[str]) -> bool:
+    named = any(argument.split("=")[0] == _SERVER for argument in arguments)
+    return not (named or tool in _READS_FILES or "--help" in arguments)

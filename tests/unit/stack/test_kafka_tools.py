@@ -1,3 +1,4 @@
+import socket
 import zipfile
 from pathlib import Path
 
@@ -5,8 +6,8 @@ import pytest
 
 from services.tools.stack.errors import StackError
 from services.tools.stack.fetch import KAFKA, directory_of
-from services.tools.stack.kafka_tools import TOOLS, command_line
-from services.tools.stack.settings import StackSettings
+from services.tools.stack.kafka_tools import TOOLS, command_line, require_broker
+from services.tools.stack.settings import PORT_OFFSETS, StackSettings
 from tests.support.stack_fixture import COMPONENTS
 
 _SETTINGS = StackSettings(port_base=19000, components=COMPONENTS)
@@ -29,6 +30,20 @@ def test_a_broker_that_is_named_wins(arguments: list[str]) -> None:
 
 def test_a_tool_that_reads_files_is_told_of_no_broker() -> None:
     assert "--bootstrap-server" not in command_line(_SETTINGS, "dump-log", ["--files", "x"])
+
+
+def test_a_tool_without_a_broker_is_refused_at_once_unless_it_asks_none_here() -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        # Bound and not listening: taken, so somebody may answer.
+        settings = StackSettings(port_base=port - PORT_OFFSETS["kafka"], components=COMPONENTS)
+        require_broker(settings, "topics", ["--list"])
+    with pytest.raises(StackError, match=rf"127\.0\.0\.1:{port}: start it with `outcry up`"):
+        require_broker(settings, "topics", ["--list"])
+    require_broker(settings, "topics", ["--bootstrap-server", "elsewhere:9092", "--list"])
+    require_broker(settings, "topics", ["--help"])
+    require_broker(settings, "dump-log", ["--files", "x"])
 
 
 def test_an_unknown_tool_is_refused_with_the_ones_there_are() -> None:
