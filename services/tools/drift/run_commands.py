@@ -167,6 +167,9 @@ def show_history(
     if as_json:
         print_json([{"job_id": one.job_id, "job": one} for one in found])
         return
+    if not found:
+        typer.echo("no window was judged yet: `outcry drift run` judges those that are over")
+        return
     home = _home()
     print_table(
         ("window, UTC", "job", "model", "outcome", "ratio", "report", "detail", "id"),

@@ -85,6 +85,16 @@ def test_without_postgresql_a_run_ends_with_one_line_and_nothing_is_green(tmp_pa
         assert done.exit_code == 1
 
 
+def test_a_history_of_nothing_says_what_makes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.drift.postgres.PostgresLedger", lambda *_: MemoryLedger())
+    asked = drift(tmp_path, "history")
+    assert asked.exit_code == 0, asked.output
+    assert "outcry drift run" in asked.stdout
+    assert drift(tmp_path, "history", "--json").stdout.strip() == "[]"
+
+
 def test_a_window_of_performance_is_shown_with_the_figures_of_everybody() -> None:
     ledger = MemoryLedger()
     given = performance_job(CHANGED_AT)
