@@ -380,8 +380,9 @@ class Supervisor:
         while process.poll() is None:
             impatient = self._stop_requests > requests_before
             if impatient or time.monotonic() - since_s > child.component.stop_timeout_s:
-                _log.warning("%s does not stop: killed", child.component.name)
-                child.note = "did not stop in time and was killed"
+                why = "was hurried" if impatient else "did not stop in time"
+                child.note = f"{why} and was killed"
+                _log.warning("%s %s", child.component.name, child.note)
                 process.kill()
                 process.wait()
             else:

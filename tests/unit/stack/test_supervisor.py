@@ -318,7 +318,7 @@ def test_a_component_that_does_not_stop_is_killed(driven: Driven) -> None:
     driven.turn_until(lambda: driven.phase is Phase.UP, "it to be up")
     driven.stop()
     assert driven.row("a").state is State.STOPPED
-    assert "killed" in driven.row("a").note
+    assert driven.row("a").note == "did not stop in time and was killed"
 
 
 def test_a_live_component_that_is_not_ready_is_shown_and_left_alone(driven: Driven) -> None:
