@@ -14,6 +14,8 @@ UV := $(VENV)/bin/uv
 # Trust whom the machine trusts, as pip does: networks may have an authority of their own.
 UV_PIP := $(UV) --system-certs pip
 OUTCRY := $(VENV)/bin/outcry
+# In a terminal uv shows how far it is.
+QUIET = $(shell [ -t 2 ] || echo --quiet)
 STAMP := $(VENV)/.installed
 PAGE := web/dist/index.html
 PACKAGES := web/node_modules/.package-lock.json
@@ -208,7 +210,7 @@ $(UV): | $(PYTHON)
 
 # The interpreter is always named: uv would otherwise follow an activated environment.
 $(STAMP): requirements.lock pyproject.toml | $(UV)
-	@echo "Installing requirements.lock into $(VENV)"
-	@$(UV_PIP) sync --python $(PYTHON) --quiet --compile-bytecode --require-hashes requirements.lock
+	@echo "Installing requirements.lock into $(VENV): 2 GB, some minutes"
+	@$(UV_PIP) sync --python $(PYTHON) $(QUIET) --compile-bytecode --require-hashes requirements.lock
 	@$(UV_PIP) install --python $(PYTHON) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

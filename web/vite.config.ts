@@ -7,5 +7,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     target: "es2022",
+    // How long a slow machine took for its plugins is no news to who builds the page.
+    rolldownOptions: { checks: { bundlerTimings: false } },
   },
 });
