@@ -123,7 +123,11 @@ def require_accepted(answers: list[Seen]) -> None:
         report.exec_type == codes.EXEC_ORDER_STATUS and report.order_status == codes.REJECTED
     )
     if report.exec_type in _REFUSALS or was_rejected:
-        raise RefusedError(Reason(report.reason).name)
+        # Only a refusal needs the gateway's words, and they bring its web framework along.
+        from services.gateway.problems import REJECTIONS
+
+        word = Reason(report.reason).name
+        raise RefusedError(word, REJECTIONS.get(word, ""))
 
 
 def _control(

@@ -147,7 +147,7 @@ def test_a_cancel_is_answered_and_a_late_one_refused(exchange: MemoryExchange) -
     with pytest.raises(RefusedError, match="ORDER_ENDED"):
         answered(exchange, cancel_question(late, 0))
     others = CancelOrder("sam", "cancel-3", order_id)
-    with pytest.raises(RefusedError, match="UNKNOWN_ORDER"):
+    with pytest.raises(RefusedError, match="UNKNOWN_ORDER: The account has no such order"):
         answered(exchange, cancel_question(others, 0))
 
 
