@@ -33,7 +33,7 @@ def draw(dashboard: Dashboard, address: str, past_s: float) -> bytes:
     height_in = _ROW_HEIGHT_IN * rows
     figure = Figure(figsize=(_PICTURE_WIDTH_IN, height_in))
     FigureCanvasAgg(figure)
-    figure.suptitle(dashboard.title, y=1 - 0.2 / height_in)
+    figure.suptitle(f"{dashboard.title}, over the seconds until now", y=1 - 0.2 / height_in)
     # Set by hand: a layout that is worked out draws everything several times.
     figure.subplots_adjust(
         left=0.04, right=0.985, bottom=0.4 / height_in, top=1 - 0.8 / height_in, hspace=0.35
@@ -62,7 +62,9 @@ def _draw_panel(axes: "Axes", panel: Panel, address: str, past_s: float) -> None
     axes.set_title(f"{panel.title} ({unit})" if unit else panel.title, fontsize=9)
     axes.tick_params(labelsize=7)
     if drawn:
-        axes.set_ylim(bottom=0)
+        # Zero is always seen, and a line at zero is not hidden by the frame.
+        top = max(axes.get_ylim()[1], 0.0)
+        axes.set_ylim(bottom=-0.02 * top, top=top * 1.02)
         if any(text for text in axes.get_legend_handles_labels()[1]):
             axes.legend(fontsize=5, ncols=2, loc="upper left")
     else:
