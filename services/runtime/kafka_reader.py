@@ -17,6 +17,7 @@ from services.runtime.ports import Record, TopicPartition
 _ANSWER_WAIT_MS: Final = 10_000
 _SILENCE_MS_MAX: Final = 30_000
 _POLL_MS: Final = 500
+_FETCH_WAIT_MS_MAX: Final = 10
 CHUNK_RECORDS_MAX: Final = 2_000
 
 
@@ -32,6 +33,9 @@ class KafkaReader:
                 # Required by librdkafka; nothing joins it and nothing is committed.
                 "group.id": f"{connection.prefix}reader",
                 "enable.partition.eof": True,
+                # Nobody waits for new records here. At a partition's end the broker would hold the
+                # fetch for so long, and the next partition's first fetch waits for its answer.
+                "fetch.wait.max.ms": _FETCH_WAIT_MS_MAX,
             }
         )
 
