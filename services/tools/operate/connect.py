@@ -89,8 +89,12 @@ def open_exchange(deployment: Deployment) -> Iterator["KafkaExchange"]:
 
 
 @contextmanager
-def open_log(deployment: Deployment) -> Iterator["LogReader"]:
+def open_log(deployment: Deployment, *, has_traces: bool = True) -> Iterator["LogReader"]:
     """A reader of committed records, patient with a broker that has just restarted.
+
+    Args:
+        deployment: whose log.
+        has_traces: whether records come with the headers of their traces, which takes time.
 
     Raises:
         UnreachableError: Kafka does not answer.
@@ -100,9 +104,8 @@ def open_log(deployment: Deployment) -> Iterator["LogReader"]:
     from services.runtime.patient_log import PatientLog
 
     require_listening("Kafka", deployment.bootstrap)
-    log = PatientLog(
-        KafkaReader(KafkaConnection(deployment.bootstrap, deployment.prefix, has_traces=True))
-    )
+    connection = KafkaConnection(deployment.bootstrap, deployment.prefix, has_traces=has_traces)
+    log = PatientLog(KafkaReader(connection))
     try:
         yield log
     finally:

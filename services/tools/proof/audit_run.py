@@ -141,7 +141,7 @@ def open_whole_log(deployment: Deployment, *, database: bool) -> Iterator[LogRea
         RetriableError: PostgreSQL does not answer.
     """
     with ExitStack() as stack:
-        log = stack.enter_context(open_log(deployment))
+        log = stack.enter_context(open_log(deployment, has_traces=False))
         if database:
             archive = ArchiveReader(deployment.pg_dsn, deployment.name)
             stack.callback(archive.close)
