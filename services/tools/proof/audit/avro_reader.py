@@ -49,7 +49,13 @@ class Reading:
     def _fields(self, steps: list[Step]) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         for step in steps:
-            fields[step.name] = self._value(step)
+            # Most of what there is goes without a further call.
+            if step.kind == NUMBER:
+                fields[step.name] = self._number()
+            elif step.kind == TEXT:
+                fields[step.name] = self._text()
+            else:
+                fields[step.name] = self._value(step)
         return fields
 
     def _value(self, step: Step) -> Any:  # noqa: ANN401 - what a schema says

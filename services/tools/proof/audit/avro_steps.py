@@ -1,5 +1,6 @@
 """An Avro schema as a list of steps, which reading and writing follow without looking names up."""
 
+from sys import intern
 from typing import Any, Final
 
 type Schema = dict[str, Any]
@@ -30,7 +31,8 @@ class Step:
     __slots__ = ("kind", "name", "steps")
 
     def __init__(self, name: str, kind: int, steps: "list[Step]") -> None:
-        self.name = name
+        # So that looking it up in a message finds the very same text, and compares no letters.
+        self.name = intern(name)
         """Of the field; empty for an item."""
         self.kind = kind
         self.steps = steps

@@ -32,7 +32,10 @@ def write_value(header: bytes, steps: list[Step], fields: dict[str, Any]) -> byt
 
 def _write_fields(out: BytesWriter, steps: list[Step], fields: dict[str, Any]) -> None:
     for step in steps:
-        _write(out, step, fields[step.name])
+        if step.kind == NUMBER:  # most of what there is goes without a further call
+            _write_number(out, fields[step.name])
+        else:
+            _write(out, step, fields[step.name])
 
 
 def _write(out: BytesWriter, step: Step, value: Any) -> None:  # noqa: ANN401 - what a schema says

@@ -49,6 +49,7 @@ class Flow:
     def __init__(self, key: FlowKey) -> None:
         self.key = key
         self.derived = array("Q")
+        """Digests, each as one number."""
         self.derived_at = array("q")
         """Packed source positions."""
         self.seen = array("Q")

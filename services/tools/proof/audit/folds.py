@@ -85,21 +85,21 @@ class FoldAudit(PartitionAudit):
     # --- folding
 
     def _work(self, records: Sequence[Record]) -> None:
-        decode, topic, rows = self._schemas.decode, self.topic, self.rows
-        take, derive, see = self._model.take, self._deriver.derive, self._see
+        schemas, topic, rows, deriver = self._schemas, self.topic, self.rows, self._deriver
+        take = self._model.take
         for record in records:
             offset = record.offset
             if self._stops and self._stops[0].bound <= offset:
                 self._pass_stops(offset)
-            message = decode(topic, record.value)
+            message = schemas.decode(topic, record.value)
             if rows is not None:
                 rows.expect(record, message)
             self._last = offset
             if message is None:
                 self._ledger.note_junk(self.place, offset)
                 continue
-            see(record, message)
-            derive(take(offset, message.record, message.fields))
+            self._see(record, message)
+            deriver.derive(take(offset, message.record, message.fields))
 
     def _pass_stops(self, bound: int) -> None:
         while self._stops and self._stops[0].bound <= bound:

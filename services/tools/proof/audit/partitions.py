@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 from services.runtime.ports import Record
 from services.tools.proof.audit.digests import Chain, digest_of, pack_position
@@ -16,6 +16,7 @@ from services.tools.proof.audit.rows import TABLES_OF, RowSource, row_message
 from services.tools.proof.audit.schemas import Fields, Message, Schemas
 
 type Append = Callable[[int], None]
+type AppendDigest = Callable[[bytes], None]
 
 _KEY_FIELDS: Final = {"executions": "account", "account_states": "account", "trades": "ticker"}
 """What the key of each table's records is."""
@@ -41,7 +42,7 @@ class PartitionAudit(ABC):
         self._begins_late = begins_late
         self.next = first
         """Everything below it has been read."""
-        self._inflows: dict[tuple[int, int], tuple[Append, Append, Append]] = {}
+        self._inflows: dict[tuple[int, int], tuple[AppendDigest, Append, Append]] = {}
         self.rows: RowCheck | None = None
 
     def begin_rows(self, source: RowSource | None) -> None:
@@ -89,12 +90,12 @@ class PartitionAudit(ABC):
 
     def _see(self, record: Record, message: Message) -> None:
         """Note that a message is there, in the flow it says it came by."""
-        origin = message.fields["origin"]
+        origin: dict[str, int] = message.fields["origin"]
         source = (origin["topic"], origin["partition"])
         appends = self._inflows.get(source)
         if appends is None:
             flow = self._ledger.flows.of(FlowKey(*source, self.topic, self.partition))
-            appends = (flow.seen.append, flow.seen_at.append, flow.seen_from.append)
+            appends = (flow.seen.frombytes, flow.seen_at.append, flow.seen_from.append)
             self._inflows[source] = appends
         see, see_at, see_from = appends
         see(digest_of(record.key, message.canonical))
@@ -109,7 +110,7 @@ class Deriver:
         self._source = (SOURCE_NUMBERS[place[0]], place[1])
         self._schemas = schemas
         self._ledger = ledger
-        self._outflows: dict[str, dict[int, tuple[Append, Append]]] = {}
+        self._outflows: dict[str, dict[int, tuple[AppendDigest, Append]]] = {}
 
     def derive(self, messages: list[Derived]) -> None:
         """Everything that must follow from one record."""
@@ -121,14 +122,14 @@ class Deriver:
             if appends is None:
                 appends = self._open(topic, message.partition)
             derive, derive_at = appends
-            origin: dict[str, Any] = fields["origin"]
+            origin: dict[str, int] = fields["origin"]
             value = schemas.encode(topic, message.record, fields)
             derive(digest_of(message.key.encode(), value))
             derive_at(pack_position(origin["offset"], origin["index"]))
 
-    def _open(self, topic: str, partition: int) -> tuple[Append, Append]:
+    def _open(self, topic: str, partition: int) -> tuple[AppendDigest, Append]:
         flow = self._ledger.flows.of(FlowKey(*self._source, topic, partition))
-        appends = (flow.derived.append, flow.derived_at.append)
+        appends = (flow.derived.frombytes, flow.derived_at.append)
         self._outflows.setdefault(topic, {})[partition] = appends
         return appends
 

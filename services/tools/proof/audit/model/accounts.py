@@ -36,9 +36,10 @@ class Order:
         self.self_trade_prevention: int = command["self_trade_prevention"]
         self.submitted_price: int = command["price"]
         self.submitted_quantity: int = command["quantity"]
-        self.price = self.submitted_price
-        self.quantity = self.submitted_quantity
-        self.cause_id = self.client_order_id
+        # Stated, since what comes out of a command is Any, and would be an object once compiled.
+        self.price: int = self.submitted_price
+        self.quantity: int = self.submitted_quantity
+        self.cause_id: str = self.client_order_id
         """The command that last sent it into the book."""
         self.value = 0
         self.status = n.PENDING_NEW

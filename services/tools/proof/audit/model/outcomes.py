@@ -59,7 +59,8 @@ def order_filled(shard: Shard, event: dict[str, Any]) -> None:
     if found is None:
         return
     account, holding, order = found
-    quantity, price = event["quantity"], event["price"]
+    quantity: int = event["quantity"]
+    price: int = event["price"]
     left = order.quantity - order.filled
     is_open = order.status != n.PENDING_NEW and 0 < quantity <= left
     if not is_open or not 0 < price <= n.PRICE_MAX:
