@@ -15,13 +15,15 @@ from typing import Final
 
 from services.drift.arrays_file import encode_arrays
 from services.drift.core.panel import Panel
+from services.drift.core.performance import Scored
 
 DRAW_S_MAX: Final = 300
 """For one report, on a machine with much else to do."""
 COLUMNS_MAX: Final = 24
 """Of all tickers together, the worst first."""
 MADE: Final = "made"
-_PROGRAM: Final = "services.drift.evidently_process"
+_OF_WINDOWS: Final = "services.drift.evidently_process"
+_OF_SCORES: Final = "services.drift.evidently_scores"
 _CAUSE_LETTERS_MAX: Final = 300
 
 
@@ -38,17 +40,33 @@ class Order:
     """Places of ticker and column, the worst first."""
 
 
-def draw(order: Order, page: Path, program: str = _PROGRAM) -> str:
+@dataclass(frozen=True)
+class ScoresOrder:
+    """What is to be drawn of a window of performance."""
+
+    title: str
+    lines: tuple[str, ...]
+    """What was decided, and by whom."""
+    scored: Scored
+
+
+def draw(order: Order | ScoresOrder, page: Path, program: str | None = None) -> str:
     """Put a page and, beside it, JSON there, both or none; `made`, or why not in one line.
 
     Blocks for at most DRAW_S_MAX.
+
+    Args:
+        order: what to draw.
+        page: where.
+        program: the module that draws, unless the order's own.
     """
+    own = _OF_WINDOWS if isinstance(order, Order) else _OF_SCORES
     with TemporaryDirectory(prefix="outcry-drift-") as folder:
         given, html, document = (Path(folder) / name for name in ("given", "html", "json"))
         given.write_bytes(encode_arrays(order))
         try:
             done = subprocess.run(
-                [sys.executable, "-m", program, given, html, document],
+                [sys.executable, "-m", program or own, given, html, document],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=DRAW_S_MAX,
@@ -79,7 +97,7 @@ def _cause(code: int, said: bytes) -> str:
     return f"Evidently failed ({code}): {lines[-1] if lines else ''}"[:_CAUSE_LETTERS_MAX]
 
 
-def _with_heading(page: str, order: Order) -> str:
+def _with_heading(page: str, order: Order | ScoresOrder) -> str:
     lines = "".join(f"<p>{escape(line)}</p>" for line in order.lines)
     heading = (
         '<section style="font:16px sans-serif;margin:1rem;padding:1rem;border:2px solid #334155">'

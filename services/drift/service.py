@@ -329,7 +329,10 @@ class Service:
         window_s = (
             settings.drift_performance_window_s if is_performance else settings.drift_window_s
         )
-        return [*argv, "--window-s", str(window_s)]
+        argv += ["--window-s", str(window_s)]
+        if is_performance:
+            argv += ["--step-s", str(min(settings.drift_performance_step_s, window_s))]
+        return argv
 
     def _action_command(self, action: ActionKind, job_id: str) -> list[str]:
         settings = self._settings

@@ -37,6 +37,8 @@ class DriftSettings(RoomSettings):
     """Event time of a window of features, predictions and labels."""
     drift_performance_window_s: int = Field(default=3_600, ge=60, le=7 * 86_400)
     """Of a window of performance; twenty blocks of horizon and longest feature window must fit."""
+    drift_performance_step_s: int = Field(default=900, ge=60, le=7 * 86_400)
+    """From one window of performance to the next: shorter than a window, they roll."""
     drift_alpha: float = Field(default=0.05, ge=0.001, le=0.5)
     """Windows that may alarm where nothing has changed: of features, of predictions, of labels."""
     drift_reports: bool = True

@@ -19,7 +19,7 @@ from services.drift.core.arrays import Bools, Ints
 from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import Ledger, MemoryLedger
-from services.drift.pictures import Order
+from services.drift.pictures import Order, ScoresOrder
 from services.drift.report_files import ReportLimits
 from services.lake.places import Lake
 from services.models.registry import Registry
@@ -120,6 +120,7 @@ class DriftWorld:
         self.said: Predictions | None = None
         """None: what the champion says of every row."""
         self.drawn: list[Order] = []
+        self.drawn_scores: list[ScoresOrder] = []
         self.draw: Drawer = self._draw
         self.asked_said: Callable[[int, int], Predictions] = lambda _begin, _end: (
             self.said or said_of(self)
@@ -176,9 +177,12 @@ class DriftWorld:
         run = RunOrder(chosen, 0.05, ReportLimits(), **given)
         return run_jobs(self.place(), run, now=lambda: self.now, drawer=self.draw, found=self.found)
 
-    def _draw(self, order: Order, page: Path) -> str:
+    def _draw(self, order: Order | ScoresOrder, page: Path) -> str:
         """Where Evidently would."""
-        self.drawn.append(order)
+        if isinstance(order, Order):
+            self.drawn.append(order)
+        else:
+            self.drawn_scores.append(order)
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(order.title)
         return "made"

@@ -60,6 +60,21 @@ class Rival:
     states_probabilities: bool
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a window's figures are of: what the version served and what came, in order of time."""
+
+    label: Ints
+    said: Ints
+    probabilities: Floats
+    """[rows, 3]."""
+    states_probabilities: bool
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.label)
+
+
 def track(
     model: str,
     version: int,
@@ -71,6 +86,23 @@ def track(
     seed: int = 1,
 ) -> Performance:
     """Judge one version in one window.
+
+    See `track_scored`, which has the rows, too.
+    """
+    return track_scored(model, version, manifests, window, predictions, market, rivals, seed)[0]
+
+
+def track_scored(
+    model: str,
+    version: int,
+    manifests: Mapping[int, ModelManifest],
+    window: Window,
+    predictions: Predictions,
+    market: Market,
+    rivals: Mapping[str, Rival],
+    seed: int = 1,
+) -> tuple[Performance, Scored | None]:
+    """Judge one version in one window; with the rows that it was judged on, if there are any.
 
     Args:
         model: the registered name.
@@ -90,9 +122,9 @@ def track(
         return Performance(
             standing=standing, detail=detail, is_final=False, model=model, version=version,
             window=window, counts=dict(statements.counts),
-        )  # fmt: skip
+        ), None  # fmt: skip
     looked = _Looked(version, manifests, window, statements, market, rivals, seed)
-    return looked.performance(_of_records(predictions, statements))
+    return looked.performance(_of_records(predictions, statements)), looked.scored()
 
 
 def _of_records(predictions: Predictions, statements: Statements) -> list[Finding]:
@@ -176,6 +208,20 @@ class _Looked:
             rivals=rivals,
             versions=self._version_parts(),
             tickers=self._ticker_parts(),
+        )
+
+    def scored(self) -> Scored | None:
+        """The rows of the figures; None: there are none."""
+        rows = np.flatnonzero(self._judged)
+        if len(rows) == 0:
+            return None
+        rows = rows[np.argsort(self._statements.grid_time_us[rows], kind="stable")]
+        answers = self._answers(rows, self._manifest)
+        return Scored(
+            self._joined.label[rows],
+            answers.said,
+            answers.probabilities,
+            answers.states_probabilities,
         )
 
     # --- findings

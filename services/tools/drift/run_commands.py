@@ -71,6 +71,15 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
         int | None,
         typer.Option("--window-s", min=60, help="Default: 7200, and 3600 for performance."),
     ] = None,
+    step_s: Annotated[
+        int | None,
+        typer.Option(
+            "--step-s",
+            min=60,
+            help="From one window to the next; default: 900 for performance, which rolls, and the"
+            " window for the others and where --window-s is given.",
+        ),
+    ] = None,
     alpha: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Windows that may alarm for nothing.")
     ] = 0.05,
@@ -102,6 +111,7 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
         tuple(dict.fromkeys(ticker or ())),
         _window(first, last),
         window_s,
+        step_s,
         draws,
     )
     raise typer.Exit(_run(order, horizon_s, as_json=as_json, as_lines=as_lines))

@@ -222,6 +222,7 @@ DRIFT: Final[Document] = {
     "parity_interval_s": 10,
     "window_s": WINDOW_S,
     "performance_window_s": PERFORMANCE_WINDOW_S,
+    "performance_step_s": PERFORMANCE_WINDOW_S,
     "reports": 0,
     "retrain": 1,
     "rollback": 1,

@@ -100,8 +100,11 @@ def test_each_job_is_started_one_after_the_other_and_again_at_its_time(tmp_path:
 def test_jobs_are_told_the_settings(tmp_path: Path) -> None:
     room = Room(tmp_path, drift_reports=False, drift_horizon_s=30)
     room.run_for(1)
-    lengths = {argv[-1] for argv in room.started}
+    lengths = {argv[argv.index("--window-s") + 1] for argv in room.started}
     assert lengths == {"7200", "3600"}
+    (rolling,) = [argv for argv in room.started if "--step-s" in argv]
+    assert rolling[rolling.index("--job") + 1] == "performance"
+    assert rolling[rolling.index("--step-s") + 1] == "900"
     assert all("--no-report" in argv and "30" in argv for argv in room.started)
 
 

@@ -391,7 +391,9 @@ def test_the_first_answer_is_looked_for_window_by_window(world: DriftWorld) -> N
     fits(world, 1)
     world.asked_said = partial(only_from, window(1).begin_us + SECOND_US, world.asked_said)
     told = world.run("predictions")
-    assert [one.window for one in told] == [window(2)]
+    assert [(one.window, one.outcome) for one in told] == [
+        (window(1), "partly_served"), (window(2), "ok"),
+    ]  # fmt: skip
 
 
 def test_one_window_that_can_not_be_read_says_so(world: DriftWorld) -> None:
@@ -413,14 +415,6 @@ def chosen(said: Predictions, is_kept: Bools) -> Predictions:
     fields = ("ticker", "model", "sha", "grid_time_us", "version", "is_shadow", "said",
               "probabilities", "served_at_us")  # fmt: skip
     return replace(said, **{name: getattr(said, name)[is_kept] for name in fields})
-
-
-def test_windows_before_the_first_answer_are_nobodys(world: DriftWorld) -> None:
-    said = said_of(world)
-    late = said.grid_time_us >= window(1).begin_us + SECOND_US
-    world.said = chosen(said, late)
-    told = world.run("predictions")
-    assert [one.window for one in told] == [window(2)]
 
 
 def test_a_log_that_is_cut_is_no_green_light(world: DriftWorld) -> None:

@@ -6,8 +6,10 @@ import numpy as np
 
 from services.drift.core.calibration import BLOCKS_SHARES
 from services.drift.core.panel import Panel
+from services.drift.core.performance import Scored
+from services.drift.core.standing import Performance
 from services.drift.ledger import Result
-from services.drift.pictures import COLUMNS_MAX, Order
+from services.drift.pictures import COLUMNS_MAX, Order, ScoresOrder
 from services.tools.drift.jobs.reference import Known, sample_of
 
 DECIDED: Final = (
@@ -20,6 +22,39 @@ LEVEL_UNKNOWN: Final = (
     f" measured, on references of 27 windows, in {BLOCKS_SHARES[0]:.1%} to {BLOCKS_SHARES[1]:.1%}"
     " of windows."
 )
+
+
+SCORED_MAX: Final = 50_000
+"""Rows of a window of performance on its page, evenly taken."""
+FALL_DECIDED: Final = (
+    "What alarms is decided by our test for a fall, of macro-F1 with its interval, against the"
+    " manifest and the best plain rule. Evidently's own tests, below, decide nothing: they hold the"
+    " window against guessing, and take rows for independent."
+)
+
+
+def scores_order_of(found: Performance, scored: Scored) -> ScoresOrder:
+    """What the serving version said with what came, one row a statement that has a label."""
+    step = -(-len(scored) // SCORED_MAX)
+    drawn = Scored(
+        scored.label[::step],
+        scored.said[::step],
+        scored.probabilities[::step],
+        scored.states_probabilities,
+    )
+    alarms = "an alarm" if found.is_alarm else "no alarm"
+    told = (
+        f"{found.model} version {found.version}, event time {found.window.begin_us} to"
+        f" {found.window.end_us} us: {found.standing}, {alarms}. {found.detail}"
+    )
+    rows = f"{len(drawn):,} of {len(scored):,} predictions with their labels, all tickers together."
+    tests = [
+        f"{test.name}: macro-F1 less that of {test.against} ({test.expected:.4f}) is"
+        f" {test.margin.value:+.4f}, {test.margin.low:+.4f} to {test.margin.high:+.4f}."
+        for test in found.tests
+    ]
+    title = f"performance: {found.standing}"
+    return ScoresOrder(title, (told, rows, *tests, FALL_DECIDED), drawn)
 
 
 def order_of(result: Result, known: Known, window: Panel) -> Order:

@@ -1,18 +1,20 @@
 """The serving model's performance in windows whose labels have come, as results."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import sha256
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from services.drift.core.outcomes import Refusal
-from services.drift.core.performance import track
+from services.drift.core.performance import Scored, track_scored
 from services.drift.core.predicted import Predictions
 from services.drift.core.standing import Performance
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import Result, result_of
+from services.drift.report_files import path_of
 from services.drift.rivals import rivals_of, training_shares
 from services.scoring.errors import TooLittleDataError
 from services.tools.drift.jobs.place import Place
@@ -45,8 +47,8 @@ def performance_of(
     window: Window,
     said: Predictions,
     shares: Sequence[float] | None,
-) -> Performance:
-    """One window, judged.
+) -> tuple[Performance, Scored | None]:
+    """One window, judged, and the rows of its figures.
 
     Raises:
         TrainerError: the lake holds rows that no fold gives.
@@ -58,7 +60,7 @@ def performance_of(
         place.lake, question.feature_set, question.tickers, window.begin_us, last_us
     )
     found = market_of(rows, question.feature_set, manifest.columns)
-    return track(
+    return track_scored(
         serving.name,
         serving.version,
         serving.manifests,
@@ -69,9 +71,12 @@ def performance_of(
     )
 
 
-def result_for(question: Question, found: Performance) -> Result:
-    """What the ledger keeps of it."""
-    return result_of(found, basis_of(question))
+def result_for(question: Question, found: Performance, *, is_drawn: bool) -> Result:
+    """What the ledger keeps of it; with the place of its page, if there are rows to draw."""
+    result = result_of(found, basis_of(question))
+    if not is_drawn:
+        return result
+    return replace(result, job=replace(result.job, report_path=path_of(result.job)))
 
 
 def of_tickers(said: Predictions, tickers: Sequence[str]) -> Predictions:
@@ -80,7 +85,7 @@ def of_tickers(said: Predictions, tickers: Sequence[str]) -> Predictions:
     if all(asked):
         return said
     kept = np.array(asked, dtype=np.bool_)[said.ticker]
-    return replace(
+    return dataclasses.replace(
         said,
         ticker=said.ticker[kept],
         model=said.model[kept],

@@ -14,41 +14,41 @@ Whatever fails half-way has left whole results; the next run takes what is missi
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
 
 from services.drift.core.outcomes import Outcome, Refusal
-from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import HISTORY_MAX, Job, Kind, Result, ResultConflictError
-from services.drift.pictures import Order, draw
-from services.drift.predictions_source import TooManyPredictionsError
+from services.drift.pictures import Order, ScoresOrder, draw
 from services.drift.report_files import ReportLimits, path_of, remove_old
 from services.lake.errors import LakeError
 from services.tools.drift.errors import NotAskedWellError
-from services.tools.drift.jobs.drawing import order_of
+from services.tools.drift.jobs.drawing import order_of, scores_order_of
 from services.tools.drift.jobs.judged import Looked, basis_without, families_of, look_at, ratios_of
 from services.tools.drift.jobs.parity import hour_of, mismatches_of, result_of_parity
 from services.tools.drift.jobs.performance import basis_of, performance_of, result_for, shares_of
 from services.tools.drift.jobs.place import NothingServes, Place, Serving, serving_of
 from services.tools.drift.jobs.reference import Known, Look, Question, known_of
 from services.tools.drift.jobs.rows import newest_us
+from services.tools.drift.jobs.served import Served, served_since, served_windows
 from services.tools.drift.jobs.told import NoJudgement, Recorded, Told
 from services.tools.drift.jobs.windows import due_windows, over_windows
 from services.trainer.errors import TrainerError
 
 WINDOW_S: Final = 7_200
 PERFORMANCE_WINDOW_S: Final = 3_600
+PERFORMANCE_STEP_S: Final = 900
 AHEAD_S_MAX: Final = 3_600
 """Of event time before this machine's clock: with more, one of the two is wrong."""
-_NOT_SERVED: Final = "the version has not served for a whole window yet"
 
 type Tell = Callable[[str], None]
 type Found = Callable[[Told], None]
 """Takes a result once it is recorded, and again once its report is drawn."""
-type Drawer = Callable[[Order, Path], str]
+type Drawer = Callable[[Order | ScoresOrder, Path], str]
 """As `pictures.draw`."""
 
 
@@ -67,7 +67,20 @@ class RunOrder:
     """None: those that are due."""
     window_s: int | None = None
     """None: WINDOW_S, and PERFORMANCE_WINDOW_S of performance."""
+    step_s: int | None = None
+    """From one window to the next. None: windows follow each other, and those of performance, if
+    `window_s` is None, too, roll by PERFORMANCE_STEP_S."""
     draws: bool = True
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What a run is to look at, and what to say if there is nothing."""
+
+    windows: list[Window]
+    kept: Sequence[Told] = ()
+    since_us: int | None = None
+    """As `served_since`."""
 
 
 def run_jobs(
@@ -146,17 +159,18 @@ class _Run:
         if isinstance(known, Refusal):
             basis = basis_without(basis, known)
         label_s = self._serving.manifest.label.horizon_s if look == "labels" else 0
-        windows, kept = self._windows(look, question, basis, label_s)
-        said = None
+        due = self._windows(look, question, basis, label_s)
+        windows, said = due.windows, None
         if look == "predictions" and windows:
-            windows, said = self._served(windows)
+            served = self._served(due)
+            windows, said = served.windows, served.said
             if said.is_cut:
                 detail = "predictions of the window may be gone: judge within the topic's retention"
                 yield self._nothing(look, NoJudgement.LOG_CUT, detail, windows[-1])
                 return
-            kept = [self._nothing(look, NoJudgement.NO_WINDOW_YET, _NOT_SERVED)]
+            yield from self._partly(look, served)
         if not windows:
-            yield from kept
+            yield from due.kept
             return
         for window in windows:
             self._tell(f"{look}: {_spelled(window)}")
@@ -187,34 +201,39 @@ class _Run:
         self, looked: Looked, result: Result, told: Told, known: Known | Refusal
     ) -> Told:
         """Drawn, where there is something to draw."""
-        is_there = told.recorded in {"new", "same"}
-        if not is_there or not result.job.report_path or not self._order.draws:
+        if not result.job.report_path:
             return told
-        page = self._place.home / result.job.report_path
-        if page.exists():
-            return replace(told, report="there")
         assert isinstance(known, Known), "a refusal can't be drawn"
         assert looked.panel is not None, "a window without rows can't be drawn"
-        self._tell(f"{result.job.kind}: a report of {_spelled(result.job.window)}")
-        return replace(told, report=self._draw(order_of(result, known, looked.panel), page))
+        return self._pictured(told, partial(order_of, result, known, looked.panel))
+
+    def _pictured(self, told: Told, order: Callable[[], Order | ScoresOrder]) -> Told:
+        """With its page, if it is recorded with one and pages are wanted."""
+        if not (self._order.draws and told.report_path and told.recorded in {"new", "same"}):
+            return told
+        page = self._place.home / told.report_path
+        if page.exists():
+            return replace(told, report="there")
+        assert told.window is not None, "what is recorded has a window"
+        self._tell(f"{told.kind}: a report of {_spelled(told.window)}")
+        return replace(told, report=self._draw(order(), page))
 
     # --- performance
 
     def _performance(self) -> Iterator[Told]:
         question = self._question("labels", self._order.window_s or PERFORMANCE_WINDOW_S)
         horizon_s = self._serving.manifest.label.horizon_s
-        windows, kept = self._windows("performance", question, basis_of(question), horizon_s)
-        if windows:
-            windows, said = self._served(windows)
-            kept = [self._nothing("performance", NoJudgement.NO_WINDOW_YET, _NOT_SERVED)]
-        if not windows:
-            yield from kept
+        due = self._windows("performance", question, basis_of(question), horizon_s)
+        if not due.windows:
+            yield from due.kept
             return
-        shares = shares_of(self._place, question)
-        for window in windows:
+        served = self._served(due)
+        yield from self._partly("performance", served)
+        shares = shares_of(self._place, question) if served.windows else None
+        for window in served.windows:
             self._tell(f"performance: {_spelled(window)}")
             try:
-                found = performance_of(self._place, question, window, said, shares)
+                found, scored = performance_of(self._place, question, window, served.said, shares)
             except (LakeError, TrainerError) as error:
                 yield self._nothing("performance", NoJudgement.DAMAGED_ROWS, str(error), window)
                 continue
@@ -225,7 +244,12 @@ class _Run:
                     ratio=found.ratio, counts=found.counts, recorded="waits",
                 )  # fmt: skip
                 continue
-            yield replace(self._record(result_for(question, found)), counts=found.counts)
+            result = result_for(question, found, is_drawn=scored is not None)
+            told = replace(self._record(result), counts=found.counts)
+            if scored is not None:
+                self._found(told)
+                told = self._pictured(told, partial(scores_order_of, found, scored))
+            yield told
 
     # --- parity
 
@@ -253,37 +277,35 @@ class _Run:
             window_s = self._order.window_s or (window.end_us - window.begin_us) // SECOND_US
         return Question(look, self._serving, tickers, window_s, self._order.alpha)
 
-    def _windows(
-        self, kind: Kind, question: Question, basis: str, needed_s: int
-    ) -> tuple[list[Window], list[Told]]:
-        """What is due, and what to say if nothing is."""
+    def _windows(self, kind: Kind, question: Question, basis: str, needed_s: int) -> _Due:
         if self._order.window is not None:
-            return [self._order.window], []
+            return _Due([self._order.window])
         try:
             newest = self._newest(question)
         except LakeError as error:
-            return [], self._no_lake(kind, str(error))
+            return _Due([], self._no_lake(kind, str(error)))
         first_us = self._serving.manifest.data.last_grid_us + SECOND_US
-        over = over_windows(first_us, newest, question.window_s, needed_s)
+        step_s = self._step_s(kind, question)
+        over = over_windows(first_us, newest, question.window_s, step_s, needed_s)
         before = [
             job
             for job in self._place.ledger.history(kind, HISTORY_MAX)
-            if self._is_of(job, question, basis)
+            if self._is_of(job, question, basis, step_s)
         ]
         due = due_windows(over, [job.window for job in before])
         if due:
-            return due, []
+            return _Due(due, since_us=served_since(before))
         if before:
-            return [], [_kept(self._place, job) for job in self._newest_of(kind, before)]
+            return _Due([], [_kept(self._place, job) for job in self._newest_of(kind, before)])
         detail = f"rows of {question.window_s:,} s and more after the training are needed"
-        return [], [self._nothing(kind, NoJudgement.NO_WINDOW_YET, detail)]
+        return _Due([], [self._nothing(kind, NoJudgement.NO_WINDOW_YET, detail)])
 
-    def _is_of(self, job: Job, question: Question, basis: str) -> bool:
+    def _is_of(self, job: Job, question: Question, basis: str, step_s: int) -> bool:
         length_us = job.window.end_us - job.window.begin_us
         is_own = job.model_sha256 == self._serving.manifest.model_sha256
-        # A window that was asked for by its ends stands at no multiple of the length.
+        # A window that was asked for by its ends stands at no multiple of the step.
         is_regular = length_us == question.window_s * SECOND_US
-        is_regular &= job.window.begin_us % length_us == 0
+        is_regular &= job.window.begin_us % (step_s * SECOND_US) == 0
         return is_own and is_regular and job.basis_sha256 == basis
 
     def _newest_of(self, kind: Kind, before: Sequence[Job]) -> list[Job]:
@@ -325,47 +347,26 @@ class _Run:
             return False
         return newest is not None and newest >= window.last_us + needed_s * SECOND_US
 
-    def _served(self, windows: list[Window]) -> tuple[list[Window], Predictions]:
-        """Windows that lie wholly behind the version's first answer, and what was said in them.
+    def _served(self, due: _Due) -> Served:
+        serving = self._serving
+        if self._order.window is not None:
+            window = self._order.window
+            return Served([window], [], self._place.said(window.begin_us, window.end_us))
+        return served_windows(
+            self._place.said, due.windows, serving.name, serving.version, due.since_us
+        )
 
-        Where it has not answered at all, the newest one, which then says so; where the log is cut,
-        nobody knows since when it serves, and the newest one is read by itself. Fewer of them, the
-        oldest, where all are more than can be read at once.
-        """
-        answered = False
-        while True:
-            part, said = self._said_of_first(windows)
-            if self._order.window is not None:
-                return part, said
-            if said.is_cut:
-                newest = windows[-1]
-                return [newest], self._place.said(newest.begin_us, newest.end_us)
-            if answered:
-                return part, said
-            own = (said.version == self._serving.version) & ~said.is_shadow
-            answered = bool(own.any())
-            first_us = int(said.grid_time_us[own].min()) if answered else part[-1].end_us
-            served = [window for window in part if window.begin_us >= first_us]
-            windows = windows[len(part) :]
-            if served or not windows:
-                return served if answered else part[-1:], said
+    def _partly(self, kind: Kind, served: Served) -> Iterator[Told]:
+        for window in served.partly:
+            detail = "the window began before the version's first answer"
+            yield self._nothing(kind, NoJudgement.PARTLY_SERVED, detail, window)
 
-    def _said_of_first(self, windows: list[Window]) -> tuple[list[Window], Predictions]:
-        """As many windows as can be read at once, from the oldest on, and what was said in them.
-
-        The others are left to the next run: after days without one all of them are too many.
-
-        Raises:
-            TooManyPredictionsError: one alone is too many.
-        """
-        part = windows
-        while True:
-            try:
-                return part, self._place.said(part[0].begin_us, part[-1].end_us)
-            except TooManyPredictionsError:
-                if len(part) == 1:
-                    raise
-                part = part[: len(part) // 2]
+    def _step_s(self, kind: Kind, question: Question) -> int:
+        """From one window to the next."""
+        order = self._order
+        if order.step_s is None and order.window_s is None and kind == "performance":
+            return PERFORMANCE_STEP_S
+        return order.step_s or question.window_s
 
     def _record(self, result: Result) -> Told:
         try:

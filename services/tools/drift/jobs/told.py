@@ -32,6 +32,8 @@ class NoJudgement(StrEnum):
     """The champion can't be read."""
     NO_WINDOW_YET = "no_window_yet"
     """No window after the reference is over."""
+    PARTLY_SERVED = "partly_served"
+    """The window began before the version's first answer: it is no window of this one alone."""
     LOG_CUT = "log_cut"
     """Retention may have taken predictions of the window: what is missing was perhaps said."""
     DAMAGED_ROWS = "damaged_rows"

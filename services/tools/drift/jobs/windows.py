@@ -15,22 +15,23 @@ comes, and lies in the lake some seconds later."""
 
 
 def over_windows(
-    first_us: int, newest_us: int | None, length_s: int, needed_s: int
+    first_us: int, newest_us: int | None, length_s: int, step_s: int, needed_s: int
 ) -> list[Window]:
     """The latest windows that are over.
 
     Args:
         first_us: none begins before it.
         newest_us: how far event time has come; None: it has not begun.
-        length_s: of a window, and from one to the next.
+        length_s: of a window.
+        step_s: from one to the next; shorter than a window, they roll.
         needed_s: how long after a window its result is still open.
     """
     if newest_us is None:
         return []
     last_us = newest_us - (needed_s + SETTLE_S) * SECOND_US
-    length_us = length_s * SECOND_US
-    begin_us = max(first_us, last_us + SECOND_US - (LOOK_BACK_MAX + 1) * length_us)
-    return windows_of(begin_us, last_us, length_s, length_s)[-LOOK_BACK_MAX:]
+    back_us = (length_s + LOOK_BACK_MAX * step_s) * SECOND_US
+    begin_us = max(first_us, last_us + SECOND_US - back_us)
+    return windows_of(begin_us, last_us, length_s, step_s)[-LOOK_BACK_MAX:]
 
 
 def due_windows(over: list[Window], recorded: Collection[Window]) -> list[Window]:
