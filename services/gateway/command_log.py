@@ -1,6 +1,7 @@
 """The `orders` topic through librdkafka: an idempotent producer that confirms every record."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from threading import Event, Thread, get_ident
 from typing import Final
@@ -62,6 +63,9 @@ class KafkaCommandLog:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = get_ident()
         self._awaited = 0
+        self._due: deque[tuple[float, asyncio.Future[None]]] = deque()
+        """Records on their way, and until when (loop time) librdkafka's verdict is waited for. One
+        look each poll costs less than a timer for each record."""
         self._timer: asyncio.TimerHandle | None = None
         self._suspect = Event()
         self._stopping = Event()
@@ -126,17 +130,23 @@ class KafkaCommandLog:
         except KafkaException as error:
             raise LogUnavailableError(error.args[0].str()) from error
         self._awaited += 1
+        self._due.append((self._loop.time() + self._timeout_ms / 1_000 + _GRACE_S, future))
         if self._timer is None:
             self._timer = self._loop.call_later(_POLL_S, self._poll)
-        try:
-            async with asyncio.timeout(self._timeout_ms / 1_000 + _GRACE_S):
-                await future
-        except TimeoutError as error:
-            raise OutcomeUnknownError(f"no answer within {self._timeout_ms} ms") from error
+        await future
 
     def _poll(self) -> None:
         self._producer.poll(0)
+        self._give_up()
         self._timer = self._loop.call_later(_POLL_S, self._poll) if self._awaited else None
+
+    def _give_up(self) -> None:
+        """Say of whatever was waited for too long that nobody knows."""
+        now_s = self._loop.time()
+        while self._due and (self._due[0][1].done() or self._due[0][0] <= now_s):
+            _, future = self._due.popleft()
+            if not future.done():
+                future.set_exception(OutcomeUnknownError(f"no answer within {self._timeout_ms} ms"))
 
     def _settle(self, future: asyncio.Future[None], error: KafkaError | None) -> None:
         self._awaited -= 1
