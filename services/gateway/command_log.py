@@ -31,6 +31,11 @@ _GRACE_S: Final = 1.0
 _POLL_S: Final = 0.001
 """How often confirmations are asked for while any is awaited. A thread that waited for them would
 wake up for nearly each, and take the interpreter's lock from the loop twice."""
+_LINGER_MS: Final = 2
+_REQUESTS_UNDER_WAY_MAX: Final = 2
+"""To one broker. A request has one partition's records, and costs the broker and librdkafka much
+the same however many they are: whatever comes while this many are under way goes in the next one
+together. One request would be cheaper still, and each partition would wait for all others."""
 _IDLE_POLL_S: Final = 0.2
 _PROBE_S: Final = 1.0
 
@@ -78,7 +83,8 @@ class KafkaCommandLog:
                 "message.timeout.ms": append_timeout_ms,
                 "request.timeout.ms": append_timeout_ms,
                 "socket.timeout.ms": append_timeout_ms,
-                "linger.ms": 1,
+                "linger.ms": _LINGER_MS,
+                "max.in.flight": _REQUESTS_UNDER_WAY_MAX,
                 "reconnect.backoff.ms": 50,
                 "reconnect.backoff.max.ms": 1_000,
                 "queue.buffering.max.messages": 100_000,
