@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Final, Protocol
 from zlib import crc32
 
@@ -21,6 +22,10 @@ from services.wire.codec import Codec
 from services.wire.topics import ORDERS, TICKER_PARTITIONS
 
 _PARTITIONS: Final = {ticker: place for place, ticker in enumerate(TICKERS)}
+_ORDER_IDS_REMEMBERED: Final = 1_024
+
+# To write a command and to answer it.
+_make_order_id: Final = lru_cache(_ORDER_IDS_REMEMBERED)(make_order_id)
 
 
 def orders_partition(key: str) -> int:
@@ -37,7 +42,7 @@ def order_id_of(command: ClientCommand) -> str:
     """The order a command is about; empty for cancel-all."""
     match command:
         case PlaceOrder():
-            return make_order_id(command.account, command.client_order_id, command.ticker)
+            return _make_order_id(command.account, command.client_order_id, command.ticker)
         case CancelAll():
             return ""
         case _:

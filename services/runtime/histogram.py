@@ -46,7 +46,9 @@ class BatchHistogram(Collector):
         assert labels.keys() == set(self._labels), f"{self._name} has the labels {self._labels}"
         key = tuple(labels[label] for label in self._labels)
         with self._lock:
-            series = self._series.setdefault(key, _Series(len(self._bounds)))
+            series = self._series.get(key)
+            if series is None:
+                series = self._series[key] = _Series(len(self._bounds))
             for value in values:
                 series.counts[bisect_left(self._bounds, value)] += 1
                 series.total += value
