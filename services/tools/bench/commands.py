@@ -145,6 +145,9 @@ def bench_gateway(
     steady_seconds: Annotated[
         float, typer.Option(min=1, help="Of the load below half of saturation.")
     ] = 20.0,
+    warm_up_seconds: Annotated[
+        float, typer.Option(min=1, help="Of each way, before the first round.")
+    ] = 15.0,
     json: Json = False,
 ) -> None:
     """Orders over REST, durable, beside a bare route and the package matching-engine."""
@@ -158,6 +161,7 @@ def bench_gateway(
                 seconds=seconds,
                 connections=connections,
                 steady_seconds=steady_seconds,
+                warm_up_seconds=warm_up_seconds,
             ),
             say,
         ),

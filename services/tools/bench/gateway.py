@@ -12,7 +12,7 @@ No room reads the orders meanwhile: what they cost is told by `outcry bench pipe
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,12 +29,12 @@ from services.tools.stack.deployment import create_topics, register_schemas
 from services.tools.stack.plan import Addresses
 from services.tools.stack.portcheck import free_run_base
 from services.tools.stack.settings import StackSettings
-from services.tools.stack.stack import running_stack
+from services.tools.stack.stack import Stack, running_stack
 
 _PREFIX: Final = "bench."
 _LOAD: Final = "services.tools.bench.gateway_load"
 _GRACE_S: Final = 60.0
-_WARM_UP_S: Final = 2.0
+_US_PER_S: Final = 1_000_000
 _UNLIMITED: Final = "1000000000"
 
 BARE: Final = "bare"
@@ -54,6 +54,9 @@ class GatewayOrder(msgspec.Struct, frozen=True):
     share: float = 0.45
     """Of what it took at saturation: the rate at which acknowledgements are timed."""
     steady_seconds: float = 20.0
+    warm_up_seconds: float = 15.0
+    """Of each way, before the first round: a broker that just started compiles itself for as long,
+    at the cost of whoever is asked meanwhile."""
 
 
 class Way(msgspec.Struct, frozen=True):
@@ -65,6 +68,17 @@ class Way(msgspec.Struct, frozen=True):
     failed: int
     cpu_us: Spread
     """Processor time of its own process, an answer."""
+    broker_us: Spread
+    """Of the broker, which idles while the others are asked."""
+    generator_us: Spread
+
+
+class _Round(msgspec.Struct, frozen=True):
+    """One way, once; processor time of its process and the broker's."""
+
+    found: LoadResult
+    cpu_s: float
+    broker_s: float
 
 
 class GatewayReport(msgspec.Struct, frozen=True):
@@ -94,22 +108,38 @@ def run_gateway_bench(order: GatewayOrder, say: Say) -> GatewayReport:
         without = "" if find_spec(PEER) else "the package matching-engine is not installed"
         if not without:
             ways[THEIRS] = servers.enter_context(_theirs(order.home))
-        for name, server in ways.items():
-            _load(order, name, server, "warm", _WARM_UP_S)
-        rounds: dict[str, list[tuple[LoadResult, float]]] = {name: [] for name in ways}
-        for number in range(order.rounds):
-            for name, server in ways.items():
-                say(f"round {number + 1} of {order.rounds}: {name}")
-                before_s = server.cpu_s()
-                found = _load(order, name, server, f"r{number}", order.seconds)
-                rounds[name].append((found, server.cpu_s() - before_s))
-        taken = tuple(_way(name, results) for name, results in rounds.items())
+        taken = _saturated(order, ways, _broker_of(stack), say)
         rate = order.share * next(way for way in taken if way.name == OURS).answered_per_s.median
         say(
             f"{rate:,.0f} orders/s for {order.steady_seconds:g} s, whether or not they are answered"
         )
         steady = _load(order, OURS, ways[OURS], "steady", order.steady_seconds, rate)
     return GatewayReport(taken, rate, steady, without)
+
+
+def _broker_of(stack: Stack) -> Server:
+    status = stack.status()
+    assert status is not None
+    kafka = status.row("kafka")
+    assert kafka.process is not None
+    assert kafka.port is not None
+    return Server(kafka.port, kafka.process.pid)
+
+
+def _saturated(
+    order: GatewayOrder, ways: Mapping[str, Server], broker: Server, say: Say
+) -> tuple[Way, ...]:
+    for name, server in ways.items():
+        _load(order, name, server, "warm", order.warm_up_seconds)
+    rounds: dict[str, list[_Round]] = {name: [] for name in ways}
+    for number in range(order.rounds):
+        for name, server in ways.items():
+            say(f"round {number + 1} of {order.rounds}: {name}")
+            before_s, broker_before_s = server.cpu_s(), broker.cpu_s()
+            found = _load(order, name, server, f"r{number}", order.seconds)
+            cpu_s, broker_s = server.cpu_s() - before_s, broker.cpu_s() - broker_before_s
+            rounds[name].append(_Round(found, cpu_s, broker_s))
+    return tuple(_way(name, results) for name, results in rounds.items())
 
 
 def _load(
@@ -122,13 +152,18 @@ def _load(
     return msgspec.convert(said, LoadResult)
 
 
-def _way(name: str, results: list[tuple[LoadResult, float]]) -> Way:
+def _way(name: str, results: list[_Round]) -> Way:
+    def of_each(spent_s: Callable[[_Round], float]) -> Spread:
+        return spread_of([spent_s(one) / one.found.requests * _US_PER_S for one in results])
+
     return Way(
         name=name,
-        answered_per_s=spread_of([found.answered_per_s for found, _ in results]),
-        p50_ms=spread_of([found.p50_ms for found, _ in results]),
-        failed=sum(found.failed for found, _ in results),
-        cpu_us=spread_of([cpu_s / found.requests * 1_000_000 for found, cpu_s in results]),
+        answered_per_s=spread_of([one.found.answered_per_s for one in results]),
+        p50_ms=spread_of([one.found.p50_ms for one in results]),
+        failed=sum(one.found.failed for one in results),
+        cpu_us=of_each(lambda one: one.cpu_s),
+        broker_us=of_each(lambda one: one.broker_s),
+        generator_us=of_each(lambda one: one.found.cpu_s),
     )
 
 
@@ -178,7 +213,7 @@ def gateway_table(report: GatewayReport) -> Table:
     """For people."""
     table = Table(
         "way", "answers/s (least, most)", "p50 (least, most)", "its processor time an answer",
-        "failed", title="bench gateway",
+        "the broker's", "the generator's", "failed", title="bench gateway",
     )  # fmt: skip
     for way in report.ways:
         table.add_row(
@@ -186,6 +221,8 @@ def gateway_table(report: GatewayReport) -> Table:
             cell_of(way.answered_per_s, "", 0),
             cell_of(way.p50_ms, "ms", 1),
             cell_of(way.cpu_us, "us", 0),
+            cell_of(way.broker_us, "us", 0),
+            cell_of(way.generator_us, "us", 0),
             str(way.failed),
         )
     ours = report.way(OURS)
@@ -194,12 +231,12 @@ def gateway_table(report: GatewayReport) -> Table:
         other = report.way(name)
         if other is not None:
             times = ours.answered_per_s.median / other.answered_per_s.median
-            table.add_row(f"ours / {name}", f"{times:.2f}x", "", "", "")
+            table.add_row(f"ours / {name}", f"{times:.2f}x", "", "", "", "", "")
     steady = report.steady
     table.add_row(
         f"ours at {report.steady_rate_per_s:,.0f}/s", f"p99 {steady.p99_ms:.1f} ms",
         f"p50 {steady.p50_ms:.1f}, most {steady.max_ms:.1f} ms",
-        f"generator late p99 {steady.late_p99_ms:.1f} ms", str(steady.failed),
+        f"generator late p99 {steady.late_p99_ms:.1f} ms", "", "", str(steady.failed),
     )  # fmt: skip
     if report.without:
         table.caption = report.without

@@ -71,6 +71,8 @@ class LoadResult(msgspec.Struct, frozen=True):
     """Answers by status; `0`: there was none."""
     given_up: int = 0
     """Due, and never sent: no connection became free in time. In no other figure here."""
+    cpu_s: float = 0
+    """Processor time of the generator, its start included."""
 
 
 class Line(asyncio.Protocol):
@@ -281,6 +283,7 @@ def _result(lines: list[Line], tally: Tally, seconds: float, late_ms: list[float
         late_p99_ms=at_percent(late_ms, 99) if late_ms else 0.0,
         statuses=dict(tally.statuses),
         given_up=tally.given_up,
+        cpu_s=time.process_time(),
     )
 
 

@@ -179,8 +179,9 @@ async def test_a_client_that_is_refused_is_not_ready() -> None:
 
 
 def test_the_table_compares_what_was_measured() -> None:
+    once = Spread(1, 1, 1)
     ways = tuple(
-        Way(name, Spread(rate, rate, rate), Spread(1, 1, 1), 0, Spread(1, 1, 1))
+        Way(name, Spread(rate, rate, rate), once, 0, once, Spread(65, 65, 65), Spread(72, 72, 72))
         for name, rate in ((BARE, 1_000.0), (OURS, 1_250.0))
     )
     steady = LoadResult(500, 5_000, 0, 3.0, 12.5, 40.0, 0.5)
@@ -188,5 +189,6 @@ def test_the_table_compares_what_was_measured() -> None:
     console.print(gateway_table(GatewayReport(ways, 562.5, steady, "no peer here")))
     text = " ".join(console.export_text().split())
     assert "ours / bare │ 1.25x" in text
+    assert "65 us [65, 65] │ 72 us [72, 72]" in text
     assert "p99 12.5 ms" in text
     assert "no peer here" in text
