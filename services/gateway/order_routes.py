@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from services.domain.ids import is_valid_id
 from services.domain.reasons import Reason
+from services.domain.rejections import REJECTIONS
 from services.door.bodies import pointer_to, read_object
 from services.door.problems import Fault, ProblemError
 from services.gateway.answers import ACCEPTED, CREATED, OK, json_answer, unknown_order
@@ -28,7 +29,7 @@ from services.gateway.models import Batch, CommandTaken, Order, OrderPlaced
 from services.gateway.parts import Gateway, Here
 from services.gateway.placing import Outcome, follow_up, place
 from services.gateway.preferences import PREFER_PARAMETER, applied, wait_s
-from services.gateway.problems import REJECTIONS, HttpReason, field_problem, problem
+from services.gateway.problems import HttpReason, field_problem, problem
 from services.gateway.quick_orders import OrderBody
 from services.gateway.request_models import (
     BatchRequest,

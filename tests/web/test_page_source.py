@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from services.domain.amounts import PRICE_MAX, PRICE_SCALE, QUANTITY_MAX
-from services.gateway.problems import REJECTIONS
+from services.domain.rejections import REJECTIONS
 from tests.support.web_page import WEB, build_page
 
 

@@ -19,6 +19,7 @@ from services.domain.controls import (
 from services.domain.events import AccountState, BookDepth, ExecutionReport
 from services.domain.ids import ticker_of
 from services.domain.reasons import Reason
+from services.domain.rejections import REJECTIONS
 from services.runtime.ports import LogReader, TopicPartition
 from services.tools.operate.ask import Question
 from services.tools.operate.errors import RefusedError
@@ -123,9 +124,6 @@ def require_accepted(answers: list[Seen]) -> None:
         report.exec_type == codes.EXEC_ORDER_STATUS and report.order_status == codes.REJECTED
     )
     if report.exec_type in _REFUSALS or was_rejected:
-        # Only a refusal needs the gateway's words, and they bring its web framework along.
-        from services.gateway.problems import REJECTIONS
-
         word = Reason(report.reason).name
         raise RefusedError(word, REJECTIONS.get(word, ""))
 
