@@ -146,14 +146,14 @@ def _await_leaders(admin: AdminClient, bootstrap: str, names: Sequence[str]) -> 
     give_up_at_s = time.monotonic() + _METADATA_WAIT_S
     while names:
         found = describe_topics(admin, bootstrap, names)
-        if len(found) == len(names) and all(_is_led(admin, topic) for topic in found.values()):
+        if len(found) == len(names) and all(is_led(admin, topic) for topic in found.values()):
             return
         if time.monotonic() > give_up_at_s:
             raise RetriableError(f"the broker at {bootstrap} does not lead its new topics yet")
         time.sleep(_METADATA_POLL_S)
 
 
-def _is_led(admin: AdminClient, topic: TopicDescription) -> bool:
+def is_led(admin: AdminClient, topic: TopicDescription) -> bool:
     """Whether every partition answers its leader's questions, and not only has one by name."""
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library has no types here
     wanted = {TopicPartition(topic.name, at.id): latest for at in topic.partitions}

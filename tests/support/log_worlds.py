@@ -11,7 +11,7 @@ from confluent_kafka.admin import NewTopic, OffsetSpec
 
 from services.runtime.errors import RetriableError
 from services.runtime.kafka import KafkaConnection, KafkaConsumer, KafkaProducer
-from services.runtime.kafka_admin import connect_admin, describe_topics
+from services.runtime.kafka_admin import connect_admin, describe_topics, is_led
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.memory import MemoryConsumer, MemoryProducer, MemoryReader
 from services.runtime.memory_log import MemoryLog, TransactionState
@@ -155,7 +155,7 @@ class KafkaWorld:
 
     def _has_leaders(self, full: str) -> bool:
         found = describe_topics(self._admin, self.connection.bootstrap, [full])
-        return full in found and all(at.leader is not None for at in found[full].partitions)
+        return full in found and is_led(self._admin, found[full])
 
     def drop_topic(self, name: str) -> None:
         self._admin.delete_topics([self.prefix + name])[self.prefix + name].result()

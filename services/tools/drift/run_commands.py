@@ -40,6 +40,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 HorizonS = Annotated[
     int, typer.Option("--horizon-s", min=1, help="Of the model: which registered name.")
 ]
+StepS = Annotated[
+    int | None,
+    typer.Option(
+        "--step-s",
+        min=60,
+        help="From one window to the next; default: 900 for performance, which rolls, and the"
+        " window for the others and where --window-s is given.",
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="So many of each kind.")]
 
 
@@ -71,15 +80,7 @@ def run_drift(  # noqa: PLR0913 - a command line has as many options as it has
         int | None,
         typer.Option("--window-s", min=60, help="Default: 7200, and 3600 for performance."),
     ] = None,
-    step_s: Annotated[
-        int | None,
-        typer.Option(
-            "--step-s",
-            min=60,
-            help="From one window to the next; default: 900 for performance, which rolls, and the"
-            " window for the others and where --window-s is given.",
-        ),
-    ] = None,
+    step_s: StepS = None,
     alpha: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Windows that may alarm for nothing.")
     ] = 0.05,

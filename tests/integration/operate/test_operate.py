@@ -13,6 +13,7 @@ import pytest
 
 from services.cli import main
 from services.domain import codes
+from services.domain.rejections import REJECTIONS
 from tests.support.stack_fixture import StackInfra
 from tests.support.trading_path import MARK, TradingPath, limit_order, running_path
 from tests.support.waiting import wait_until
@@ -166,12 +167,12 @@ def test_a_market_order_prints_its_fills(outcry: Outcry, path: TradingPath) -> N
         (("NVDA", "BUY", "1", "187"), "NO_MARK"),
     ],
 )
-def test_a_refused_order_ends_with_the_reasons_word(
+def test_a_refused_order_ends_with_the_reasons_word_and_what_it_means(
     outcry: Outcry, arguments: tuple[str, ...], reason: str
 ) -> None:
     account = open_account(outcry)
     refusal = outcry.refusal("order", "place", "--account", account, *arguments)
-    assert refusal == f"error: {reason}"
+    assert refusal == f"error: {reason}: {REJECTIONS[reason]}"
 
 
 def test_a_ticker_is_halted_and_resumed(outcry: Outcry) -> None:
@@ -180,7 +181,7 @@ def test_a_ticker_is_halted_and_resumed(outcry: Outcry) -> None:
     assert outcry.run("halt", "TSLA").stdout == "TSLA is HALTED\n"
     assert outcry.run("halt", "TSLA").stdout == "TSLA is HALTED, as it was\n"
     order = ("order", "place", "--account", account, "TSLA", "BUY", "1", "248.00")
-    assert outcry.refusal(*order) == "error: TICKER_HALTED"
+    assert outcry.refusal(*order) == "error: TICKER_HALTED: Trading in the ticker is halted"
     assert outcry.run("resume", "TSLA").stdout == "TSLA is OPEN\n"
     outcry.json(*order)
     assert "no ticker is named 'NONE'" in outcry.refusal("halt", "NONE")
@@ -191,7 +192,7 @@ def test_a_killed_account_loses_its_orders_until_it_is_lifted(outcry: Outcry) ->
     order = ("order", "place", "--account", account, "AAPL", "BUY", "1", "180.00")
     placed = outcry.json(*order)["answers"][0]["order_id"]
     assert outcry.json("kill", account)["answers"][0]["killed"]
-    assert outcry.refusal(*order) == "error: ACCOUNT_KILLED"
+    assert outcry.refusal(*order) == "error: ACCOUNT_KILLED: The account is shut off"
     wait_until(
         lambda: "CANCELED" in outcry.run("order", "show", placed).stdout, "the order's cancel"
     )
