@@ -51,7 +51,7 @@ def bench_snapshots(
     counts = numbers("--sizes", sizes)
     measure(
         lambda _home, say: run_snapshots_bench(counts, repeats, say),
-        lambda figures: snapshots_table(figures, repeats), json=json,
+        snapshots_table, json=json,
     )  # fmt: skip
 
 

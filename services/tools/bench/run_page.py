@@ -1,7 +1,6 @@
 """The page of a run of `outcry bench all`, drawn from its file."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +30,7 @@ _SHOWN: Final[Mapping[str, tuple[Any, _Draw]]] = {
     "pipeline": (PipelineReport, pipeline_table),
     "peers": (list[PeerRow], peers_table),
     "metrics": (MetricsCost, metrics_tables),
-    "snapshots": (list[SnapshotFigures], partial(snapshots_table, repeats=0)),
+    "snapshots": (list[SnapshotFigures], snapshots_table),
     "sockets": (SocketsReport, sockets_table),
     "saturation": (SaturationReport, saturation_table),
 }

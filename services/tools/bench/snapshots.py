@@ -76,11 +76,11 @@ def run_snapshots_bench(
     return figures
 
 
-def snapshots_table(figures: Sequence[SnapshotFigures], repeats: int) -> Table:
+def snapshots_table(figures: Sequence[SnapshotFigures]) -> Table:
     """The figures for people."""
     table = Table(
         title="What a snapshot costs the process that takes it",
-        caption=f"median of {repeats} (least-most), wall time",
+        caption="median (least-most), wall time",
     )
     table.add_column("room")
     for heading in ("orders", "state", "pause: dump and hash", "load"):

@@ -40,7 +40,7 @@ def test_each_room_is_measured_at_each_size() -> None:
     ]  # fmt: skip
     assert all(0 < row.pause.min_ms <= row.pause.median_ms <= row.pause.max_ms for row in figures)
     assert figures[1].state_bytes < figures[3].state_bytes
-    assert snapshots_table(figures, 2).row_count == 4
+    assert snapshots_table(figures).row_count == 4
 
 
 @pytest.mark.parametrize("sizes,repeats", [([], 1), ([0], 1), ([10], 0)])
