@@ -12,7 +12,6 @@ takeover is at most that far behind, and the rest lies in its queue.
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, Protocol
 
 from services.runtime.errors import RetriableError
@@ -150,8 +149,7 @@ class Follower:
         interval_s = self._plan.snapshot_interval_s
         found: dict[TopicPartition, _Followed] = {}
         for number, at in enumerate(self._partitions, start=1):
-            ask = partial(self._committed_of, at)
-            restored = restore_committed(self._restorer, at, committed[at], ask)
+            restored = restore_committed(self._restorer, at, committed[at], self._tail.committed)
             due_s = self._pacer.now_s() + interval_s * number / len(self._partitions)
             found[at] = _Followed(
                 at,
@@ -166,9 +164,6 @@ class Follower:
         self._followed = found
         self._telemetry.ready.set()
         self._telemetry.log.info("following", partitions=len(found))
-
-    def _committed_of(self, at: TopicPartition) -> int:
-        return self._tail.committed([at])[at]
 
     def _read(self) -> None:
         waiting = sum(len(followed.ahead) for followed in self._followed.values())

@@ -378,8 +378,9 @@ class Loop[Token]:
         interval_s = self._plan.snapshot_interval_s
         restorer = self._ports.restorer
         for number, at in enumerate(partitions, start=1):
-            ask = partial(_committed_of, consumer, at)
-            restored = self._persist(partial(restore_committed, restorer, at, committed[at], ask))
+            restored = self._persist(
+                partial(restore_committed, restorer, at, committed[at], consumer.committed)
+            )
             self._owned[at.topic, at.partition] = _Owned(
                 at,
                 restored.fold,
@@ -446,10 +447,6 @@ class Loop[Token]:
         owned.snapshot_offset = owned.offset
         room, factory = self._plan.room, self._factory
         offer(snapshot_of(room, factory, owned.at, owned.fold, owned.offset, owned.topic_id))
-
-
-def _committed_of[Token](consumer: Consumer[Token], at: TopicPartition) -> int:
-    return consumer.committed([at])[at]
 
 
 def backoff_s(failures: int) -> float:

@@ -5,7 +5,7 @@ snapshot is only a shortcut, so a bad one is passed over for the one before it, 
 the whole log is folded. One of an earlier format is brought to the present one first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, Literal, Protocol
 
@@ -33,6 +33,8 @@ NO_COMMITTED_OFFSET: Final = -1
 UNREADABLE: Final = (ValueError, LookupError, TypeError, AssertionError, msgspec.MsgspecError)
 """What a load raises for bytes that are no state, whatever their hash."""
 
+type AskCommitted = Callable[[Sequence[TopicPartition]], Mapping[TopicPartition, int]]
+"""Of the group: its committed offsets, -1 where there is none."""
 type Source = Literal["snapshot", "log", "nothing", "follower"]
 
 
@@ -121,7 +123,7 @@ class FoldRestorer(Protocol):
 
 
 def restore_committed(
-    restorer: FoldRestorer, at: TopicPartition, committed: int, ask: Callable[[], int]
+    restorer: FoldRestorer, at: TopicPartition, committed: int, ask: AskCommitted
 ) -> Restored:
     """Restores at `committed`, and at what `ask` says if that seems to be lost.
 
@@ -131,7 +133,7 @@ def restore_committed(
     try:
         return restorer.restore(at, committed)
     except OffsetsLostError:
-        again = ask()
+        again = ask([at])[at]
         if again == committed:
             raise
         return restorer.restore(at, again)
