@@ -160,7 +160,7 @@ def trial(seed: int, case: Case) -> Performance:
     }
     manifests: Mapping[int, ModelManifest] = {1: manifest_of(promised, case.block_s)}
     whole = window(0, case.seconds)
-    return track(MODEL, 1, manifests, whole, predictions, market, rivals, seed=seed)
+    return track(MODEL, 1, manifests, whole, predictions, market, rivals, seed=seed)[0]
 
 
 def _rival(said: Ints, rows: int) -> Rival:

@@ -84,23 +84,6 @@ def track(
     market: Market,
     rivals: Mapping[str, Rival],
     seed: int = 1,
-) -> Performance:
-    """Judge one version in one window.
-
-    See `track_scored`, which has the rows, too.
-    """
-    return track_scored(model, version, manifests, window, predictions, market, rivals, seed)[0]
-
-
-def track_scored(
-    model: str,
-    version: int,
-    manifests: Mapping[int, ModelManifest],
-    window: Window,
-    predictions: Predictions,
-    market: Market,
-    rivals: Mapping[str, Rival],
-    seed: int = 1,
 ) -> tuple[Performance, Scored | None]:
     """Judge one version in one window; with the rows that it was judged on, if there are any.
 

@@ -90,7 +90,10 @@ def tracked(
     if rivals is None:
         rivals = {"plain": rival()}
     given = predictions(records) if isinstance(records, list) else records
-    return performance.track(MODEL, version, manifests, window(0, end), given, market(rows), rivals)
+    found, _ = performance.track(
+        MODEL, version, manifests, window(0, end), given, market(rows), rivals
+    )
+    return found
 
 
 def promising(macro_f1: float) -> dict[int, ModelManifest]:

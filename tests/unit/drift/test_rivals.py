@@ -72,7 +72,7 @@ def test_a_window_is_judged_beside_them() -> None:
     made = np.zeros((len(rows), WIDTH))
     made[:, COLUMNS.index("return_1s")] = [s // 20 % 2 for s in range(811)]
     said = [Said(0, s, FLAT) for s in range(800)]
-    found = track(
+    found, _ = track(
         MODEL, 1, {1: model(1, 0.2)}, window(0, 800), predictions(said), market(rows),
         rivals_of(COLUMNS, made, SHARES),
     )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from services.drift.core.outcomes import Refusal
-from services.drift.core.performance import Scored, track_scored
+from services.drift.core.performance import Scored, track
 from services.drift.core.predicted import Predictions
 from services.drift.core.standing import Performance
 from services.drift.core.windows import SECOND_US, Window
@@ -60,7 +60,7 @@ def performance_of(
         place.lake, question.feature_set, question.tickers, window.begin_us, last_us
     )
     found = market_of(rows, question.feature_set, manifest.columns)
-    return track_scored(
+    return track(
         serving.name,
         serving.version,
         serving.manifests,
