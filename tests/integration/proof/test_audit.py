@@ -212,8 +212,11 @@ def test_a_byte_of_a_snapshot_is_named(audit: Audit) -> None:
                     state, state_hash)  # fmt: skip
     log.close()
     store.put(kept)
+    at_least = len_of(audit)
     code, said = audit.run()
-    assert (code, said["checked"]["snapshots"]) == (0, len_of(audit))
+    # The rooms take theirs every half minute in which they work: also while the audit reads.
+    assert code == 0
+    assert 1 <= at_least <= said["checked"]["snapshots"] <= len_of(audit)
     with audit.database() as database:
         database.execute(
             "UPDATE outcry.snapshots SET state = set_byte(state, 99, get_byte(state, 99) # 1)"
