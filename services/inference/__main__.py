@@ -2,7 +2,6 @@
 
 import sys
 from contextlib import ExitStack
-from typing import Final
 
 from services.door.serving import run_loop
 from services.inference.check_client import CheckedRegistry
@@ -23,10 +22,6 @@ from services.runtime.room import (
 from services.runtime.telemetry import Telemetry
 from services.wire.topics import FEATURES, PREDICTIONS
 
-SWITCH_S: Final = 0.000_5
-"""How long a thread may keep others from the interpreter: a tenth of Python's default, since a
-model that is loaded beside would otherwise cost each request several milliseconds."""
-
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; returns the process's exit code, as `run_room` does."""
@@ -42,7 +37,6 @@ def main() -> int:
 def _work(
     settings: InferenceSettings, telemetry: Telemetry, pacer: ProcessPacer, resources: ExitStack
 ) -> None:
-    sys.setswitchinterval(SWITCH_S)
     run_loop(_assemble(settings, telemetry, pacer, resources).run())
 
 

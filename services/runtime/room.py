@@ -49,6 +49,10 @@ EXIT_FATAL: Final = 1
 EXIT_ENVIRONMENT: Final = 2
 
 _LAST_SNAPSHOTS_WAIT_S: Final = 5.0
+_SWITCH_S: Final = 0.000_5
+"""How long a thread may keep others from the interpreter: a tenth of Python's default. A scrape
+gives it up a dozen times, and a model is loaded beside requests; each would wait 5 ms for its
+turn in a room at full load."""
 
 
 class DeploymentStore(Snapshots, Protocol):
@@ -206,9 +210,12 @@ def serve_metrics(
 ) -> None:
     """Answer /metrics, /health and /ready where the settings say; `at_end` gets what ends it.
 
+    Called by each room's process, whose threads take shorter turns from then on.
+
     Raises:
         ConfigurationError: the port is taken.
     """
+    sys.setswitchinterval(_SWITCH_S)
     if settings.metrics_port is not None:
         server = TelemetryServer(telemetry, settings.metrics_host, settings.metrics_port)
         at_end(server.close)

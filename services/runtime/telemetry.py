@@ -296,6 +296,8 @@ class _QuietServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    wbufsize = -1  # The answer leaves in one piece, not a piece each for headers and body.
+
     def __init__(self, telemetry: Telemetry, *args: Any) -> None:  # noqa: ANN401 - http.server's
         self._telemetry = telemetry
         super().__init__(*args)

@@ -4,12 +4,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.client import HTTPConnection
 
 import pytest
 
 from services.runtime.errors import ConfigurationError
 from services.runtime.labels import LABELS
+from services.runtime.room import serve_metrics
+from services.runtime.settings import RoomSettings, read_settings
 from services.runtime.telemetry import (
     COMMITTED_OFFSET,
     METRICS,
@@ -169,6 +172,19 @@ def test_ready_answers_503_until_it_is(telemetry: Telemetry, server: TelemetrySe
 def test_health_answers_while_not_ready(server: TelemetryServer) -> None:
     assert get(server, "/health") == (200, "alive\n")
     assert get(server, "/else")[0] == 404
+
+
+def test_a_room_that_can_be_scraped_gives_other_threads_short_turns(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTCRY_KAFKA_BOOTSTRAP", "127.0.0.1:9092")
+    monkeypatch.setenv("OUTCRY_REGISTRY_URL", "http://127.0.0.1:8081/apis/ccompat/v7")
+    monkeypatch.setenv("OUTCRY_METRICS_PORT", "0")
+    before_s = sys.getswitchinterval()
+    with ExitStack() as resources:
+        resources.callback(sys.setswitchinterval, before_s)
+        serve_metrics(read_settings(RoomSettings), telemetry, resources.callback)
+        assert sys.getswitchinterval() <= 0.001 < before_s
 
 
 def test_a_taken_port_is_a_setting_to_change(telemetry: Telemetry, server: TelemetryServer) -> None:
