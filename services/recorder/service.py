@@ -10,7 +10,7 @@ from services.recorder.metrics import ROWS_RECORDED, report_tally, show_zeros
 from services.recorder.postgres import Move
 from services.recorder.settings import RecorderSettings
 from services.runtime.errors import ConfigurationError, FatalError, OperatingError
-from services.runtime.loop import MARKERS_NOTED_AFTER_S, backoff_s
+from services.runtime.loop import LAG_INTERVAL_S, MARKERS_NOTED_AFTER_S, backoff_s
 from services.runtime.ports import Record, TopicPartition
 from services.runtime.restore import Pacer
 from services.runtime.telemetry import (
@@ -94,6 +94,8 @@ class _Recording:
     """The next offset to record, as the database has it."""
     appended_s: float
     """When something was last added."""
+    lag_due_s: float = 0.0
+    """When the distance from the log's end is told next."""
 
 
 class Recorder:
@@ -220,6 +222,7 @@ class Recorder:
             settings.batch_records_max, IDLE_WAIT_MS, settings.flush_interval_ms
         )
         if not records and now_s() - recording.appended_s < MARKERS_NOTED_AFTER_S:
+            self._report_lag_if_due(recording)
             ledger.ping()
             return Turn.IDLE
         # 5.2 Make its rows.
@@ -238,7 +241,7 @@ class Recorder:
         recording.offsets.update(positions)
         self._failures = 0
         self._report(rows, records, moves)
-        self._report_lag(recording)
+        self._report_lag_if_due(recording)
         if records:
             self._telemetry.observe(FOLD_SECONDS, made_s - began_s)
             self._telemetry.observe(TRANSACTION_SECONDS, recording.appended_s - made_s)
@@ -266,7 +269,12 @@ class Recorder:
             )
         self._report_unreadable(rows.unreadable)
 
-    def _report_lag(self, recording: _Recording) -> None:
+    def _report_lag_if_due(self, recording: _Recording) -> None:
+        """How far each partition is from its end, at most once a second: there are many."""
+        now_s = self._pacer.now_s()
+        if now_s < recording.lag_due_s:
+            return
+        recording.lag_due_s = now_s + LAG_INTERVAL_S
         for at, end in recording.tail.ends().items():
             lag = max(0, end - recording.offsets[at])
             self._telemetry.set(LAG_OFFSETS, lag, topic=at.topic, partition=str(at.partition))

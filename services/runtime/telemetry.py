@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, Final, Literal, assert_never
 
 import msgspec
@@ -125,8 +125,11 @@ class Telemetry:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, BatchHistogram] = {}
+        # Found once for each name and its labels, since the library takes long to find them.
         self._counted: dict[tuple[Any, ...], Counter] = {}
-        """Counters by name and labels."""
+        self._shown: dict[tuple[Any, ...], Gauge] = {}
+        self._showing = Lock()
+        """Held while a gauge is found or forgotten, so that none is kept that nobody sees."""
         for metric in (*METRICS, *metrics):
             self._register(metric)
 
@@ -148,21 +151,34 @@ class Telemetry:
 
     def count(self, name: str, amount: int = 1, **labels: str) -> None:
         """Add to a counter."""
-        if not labels:
-            self._counters[name].inc(amount)
-            return
-        labels = self._bounded(name, labels)
-        key = (name, *labels.items())
-        counter = self._counted.get(key)
-        if counter is None:
-            # Found once, since the library takes long to find it.
-            counter = self._counted[key] = self._counters[name].labels(**labels)
-        counter.inc(amount)
+        counter = self._counted.get((name, *labels.items()))
+        (self._find_counter(name, labels) if counter is None else counter).inc(amount)
+
+    def _find_counter(self, name: str, labels: dict[str, str]) -> Counter:
+        bounded = self._bounded(name, labels)
+        counter = self._counters[name]
+        if labels:
+            counter = counter.labels(**bounded)
+        # Of values beyond the limit no more is kept either.
+        if bounded is labels:
+            self._counted[name, *labels.items()] = counter
+        return counter
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge."""
-        gauge = self._gauges[name]
-        (gauge.labels(**self._bounded(name, labels)) if labels else gauge).set(value)
+        gauge = self._shown.get((name, *labels.items()))
+        (self._find_gauge(name, labels) if gauge is None else gauge).set(value)
+
+    def _find_gauge(self, name: str, labels: dict[str, str]) -> Gauge:
+        with self._showing:
+            gauge = self._gauges[name]
+            bounded = self._bounded(name, labels)
+            if labels:
+                gauge = gauge.labels(**bounded)
+            # Of values beyond the limit no more is kept either.
+            if bounded is labels:
+                self._shown[name, *labels.items()] = gauge
+            return gauge
 
     def _bounded(self, name: str, labels: dict[str, str]) -> dict[str, str]:
         for label, value in labels.items():
@@ -177,7 +193,8 @@ class Telemetry:
 
     def forget(self, name: str, **labels: str) -> None:
         """Show a gauge with these labels no more, until it is set again: it has no value now."""
-        with warnings.catch_warnings():
+        with self._showing, warnings.catch_warnings():
+            self._shown = {key: gauge for key, gauge in self._shown.items() if key[0] != name}
             # Feast, imported in the same process, asks for metrics of several processes; these
             # values were made without, and are in this process alone.
             warnings.simplefilter("ignore", UserWarning)

@@ -128,8 +128,13 @@ def test_a_gauge_that_is_forgotten_is_not_shown_until_it_is_set_again(telemetry:
     shown = telemetry.exposition().decode()
     assert 'outcry_committed_offset{partition="0",topic="trades"} 7.0' in shown
     assert 'outcry_committed_offset{partition="1"' not in shown
+    # Whoever names the labels in another order means the same one.
+    telemetry.set(COMMITTED_OFFSET, 8, partition="0", topic="trades")
     telemetry.set(COMMITTED_OFFSET, 8, topic="trades", partition="1")
     assert 'partition="1",topic="trades"} 8.0' in telemetry.exposition().decode()
+    telemetry.forget(COMMITTED_OFFSET, topic="trades", partition="0")
+    telemetry.set(COMMITTED_OFFSET, 9, partition="0", topic="trades")
+    assert 'partition="0",topic="trades"} 9.0' in telemetry.exposition().decode()
 
 
 def test_metric_names_are_unique_and_carry_their_unit() -> None:
