@@ -20,7 +20,6 @@ from services.door import serving
 from services.door.heads import HeadLimits, bounded_http
 from services.door.serving import QuietServer, run_loop
 from services.gateway.app import build_gateway, make_app
-from services.gateway.beginning import ReportsBefore
 from services.gateway.command_log import KafkaCommandLog
 from services.gateway.core.read_model import FEEDS, ReadModel
 from services.gateway.feeds import KafkaFeeds
@@ -31,8 +30,10 @@ from services.gateway.key_source import PostgresKeys
 from services.gateway.metrics import METRICS
 from services.gateway.parts import Gateway
 from services.gateway.recorded_reports import PostgresReports
+from services.gateway.report_snapshots import ReportSnapshots
 from services.gateway.session import SERVICE_RESTART
 from services.gateway.settings import GatewaySettings
+from services.gateway.snapshot_keeper import SnapshotKeeper
 from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
 from services.runtime.kafka_admin import check_topics
@@ -141,6 +142,7 @@ class Service:
             return None
         log = self._log_of(ORDERS, resources)
         model = self._model(codec)
+        reports = self._reports_before(codec)
         feeds = KafkaFeeds(
             settings.kafka_bootstrap,
             settings.topic_prefix,
@@ -148,7 +150,7 @@ class Service:
             _trades_tail(settings),
             telemetry,
             self._fail,
-            self._reports_before(codec),
+            reports,
         )
         resources.push_async_callback(asyncio.to_thread, feeds.close)
         controls = self._log_of(CONTROLS, resources)
@@ -160,6 +162,10 @@ class Service:
                 return None
         if ring is not None:
             await self._watch_keys(ring, gateway, resources)
+        if reports is not None:
+            keeper = SnapshotKeeper(reports, settings, telemetry)
+            keeper.start()
+            resources.push_async_callback(asyncio.to_thread, keeper.close)
         return gateway
 
     def _log_of(self, topic: Topic, resources: AsyncExitStack) -> KafkaCommandLog:
@@ -252,9 +258,10 @@ class Service:
             books_kept=settings.gateway_books_kept,
         )
 
-    def _reports_before(self, codec: Codec) -> ReportsBefore | None:
+    def _reports_before(self, codec: Codec) -> PostgresReports | None:
         settings = self._settings
-        if settings.pg_dsn is None:
+        store = open_postgres(settings)
+        if settings.pg_dsn is None or store is None:
             return None
         return PostgresReports(
             settings.pg_dsn.get_secret_value(),
@@ -263,6 +270,7 @@ class Service:
             settings.gateway_reports_tail,
             settings.gateway_recorded_timeout_ms,
             self._telemetry,
+            ReportSnapshots(store, codec, self._telemetry),
         )
 
     def _hold_cluster(self) -> None:

@@ -64,6 +64,9 @@ class GatewaySettings(RoomSettings):
     gateway_recorded_timeout_ms: int = Field(default=60_000, ge=100)
     """Longest wait for one answer about what came before; then the topic is read from where it
     begins."""
+    gateway_snapshot_reports: int = Field(default=100_000, ge=1)
+    """Offsets of `executions` recorded since the last snapshots of what came before, after which a
+    gateway keeps others: about as many a start asks for."""
     gateway_trades_kept: int = Field(default=100, ge=0, le=10_000)
     """Trades of each ticker that a new subscriber is shown."""
     gateway_resumable: int = Field(default=50_000, ge=0)

@@ -17,7 +17,7 @@ class Beginning(msgspec.Struct, frozen=True):
     """Why something is missing, or the database could not say what came before."""
 
 
-class RecordedOrder(msgspec.Struct, frozen=True, gc=False):
+class RecordedOrder(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """An order that was live."""
 
     account: str
@@ -29,7 +29,7 @@ class RecordedOrder(msgspec.Struct, frozen=True, gc=False):
     """The last report that says its status; a record of `executions`, as all of these."""
 
 
-class RecordedTicker(msgspec.Struct, frozen=True, gc=False):
+class RecordedTicker(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """What an account held of a ticker."""
 
     account: str

@@ -18,16 +18,14 @@ from services.gateway.core.recorded import Beginning
 from services.gateway.metrics import METRICS
 from services.gateway.recorded_reports import PostgresReports
 from services.gateway.settings import GatewaySettings
-from services.recorder.core import RowMaker
-from services.recorder.postgres import Move, PostgresLedger
 from services.runtime.kafka_admin import connect_admin, create_topics, describe_topics
-from services.runtime.ports import Record
 from services.runtime.registry import register_schemas
 from services.runtime.telemetry import Telemetry
 from services.wire.topics import EXECUTIONS
 from tests.support.drift_history import drift_database
-from tests.support.gateway_memory import CODEC
+from tests.support.gateway_memory import CODEC, eventually
 from tests.support.gateway_service import running
+from tests.support.recorded_flow import record
 from tests.support.report_flow import Reported, ReportFlow, fold, make_read_model, picture
 from tests.support.stack_fixture import StackInfra
 
@@ -37,25 +35,6 @@ ACCOUNTS: Final = ("alice", "bob", "carol", "dave", "erin")
 PARTITIONS: Final = range(EXECUTIONS.partitions)
 TOPIC_ID: Final = "the topic's"
 WAIT_S: Final = 60
-
-
-def record(dsn: str, deployment: str, topic_id: str, said: list[Reported]) -> None:
-    """Have the recorder's own code record these."""
-    ledger = PostgresLedger(dsn, deployment, 30)
-    try:
-        ledger.remember_topic(EXECUTIONS.name, topic_id)
-        before = ledger.offsets({EXECUTIONS.name: EXECUTIONS.partitions})
-        moves = {}
-        for at, next_offset in before.items():
-            offsets = [one.offset for one in said if one.partition == at.partition]
-            moves[at] = Move(next_offset, max([next_offset, *[offset + 1 for offset in offsets]]))
-        records = [
-            Record(EXECUTIONS.name, one.partition, one.offset, 1_790_000_000_000, None, one.value)
-            for one in said
-        ]
-        ledger.append(RowMaker(CODEC, ledger.deployment_id()).rows(records), moves)
-    finally:
-        ledger.close()
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +148,15 @@ def write_and_trim(infra: StackInfra, prefix: str, said: list[Reported]) -> list
     return placed
 
 
+def kept_snapshots(dsn: str, deployment: str) -> int:
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM outcry.snapshots WHERE deployment = %s", [deployment]
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
 @pytest.mark.long
 async def test_an_order_older_than_the_topic_is_listed_and_can_be_cancelled(
     dsn: str, stack_infra: StackInfra
@@ -184,6 +172,7 @@ async def test_an_order_older_than_the_topic_is_listed_and_can_be_cancelled(
     whole, cut = make_read_model(), make_read_model()
     fold(whole, placed)
     ends = ends_of(placed)
+    assert min(ends.values()) > 20
     fold(cut, [one for one in placed if one.offset >= ends[one.partition] // 2])
     account, order_id = next(
         (account, order["order_id"])
@@ -192,7 +181,8 @@ async def test_an_order_older_than_the_topic_is_listed_and_can_be_cancelled(
         if cut.orders.find(account, order["order_id"]) is None
     )
     await asyncio.to_thread(record, dsn, prefix, topic_id, placed)
-    for database, is_known in ((dsn, True), (None, False)):
+    # The second one with the database begins from what the first one kept.
+    for database, is_known in ((dsn, True), (dsn, True), (None, False)):
         settings = GatewaySettings(
             kafka_bootstrap=addresses.kafka_bootstrap,
             registry_url=addresses.registry_url,
@@ -200,6 +190,8 @@ async def test_an_order_older_than_the_topic_is_listed_and_can_be_cancelled(
             gateway_port=0,
             gateway_access="open",
             gateway_status_wait_ms=50,
+            gateway_reports_tail=20,
+            gateway_snapshot_reports=1,
             pg_dsn=None if database is None else SecretStr(database),
         )
         async with (
@@ -216,6 +208,8 @@ async def test_an_order_older_than_the_topic_is_listed_and_can_be_cancelled(
             canceled = await client.post(f"/orders/{order_id}/cancel", json=cancel)
             said = (await client.get("/status")).json()["read_model"]
             positions = (await client.get("/positions")).json()
+            if is_known:
+                await eventually(lambda: kept_snapshots(dsn, prefix) == len(PARTITIONS))
         is_listed = order_id in [order["order_id"] for order in listed]
         assert (found.status_code, is_listed) == ((200, True) if is_known else (404, False))
         assert canceled.status_code == (202 if is_known else canceled.status_code)
