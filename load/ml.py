@@ -28,4 +28,4 @@ class Asker(PacedUser):
         self._predict(_TICKERS, "POST /predict, five tickers")
 
     def _predict(self, tickers: list[str], name: str) -> None:
-        self.ask("POST", f"http://{PREDICT}/predict", name, body={"tickers": tickers})
+        self.ask(f"http://{PREDICT}/predict", name, {"tickers": tickers})
