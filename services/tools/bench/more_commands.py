@@ -17,6 +17,8 @@ def register(app: typer.Typer) -> None:
     app.command("peers")(bench_peers)
     app.command("rates")(bench_rates)
     app.command("metrics")(bench_metrics)
+    app.command("feed")(bench_feed)
+    app.command("gateway-start")(bench_gateway_start)
     app.command("saturation")(bench_saturation)
     app.command("all")(bench_all)
 
@@ -183,3 +185,39 @@ def bench_all(
     write_page(results / JSON_NAME, results / PAGE_NAME)
     progress.print(f"{results / PAGE_NAME} is drawn from {results / JSON_NAME}")
     raise typer.Exit(1 if any(found.error for found in run.found) else 0)
+
+
+def bench_gateway_start(
+    *,
+    sizes: Annotated[
+        str, typer.Option(help="Executions recorded, separated by commas.")
+    ] = "200000,400000",
+    since: Annotated[int, typer.Option(min=0, help="Of them since the snapshots.")] = 50_000,
+    repeats: Repeats = 3,
+    json: Json = False,
+) -> None:
+    """What a gateway's start asks PostgreSQL: for everything, and from a snapshot, in turns."""
+    from services.tools.bench.gateway_start import gateway_start_table, run_gateway_start_bench
+
+    counts = numbers("--sizes", sizes)
+    measure(
+        lambda home, say: run_gateway_start_bench(home, counts, since, repeats, say),
+        gateway_start_table, json=json,
+    )  # fmt: skip
+
+
+def bench_feed(
+    *,
+    rate: Annotated[int, typer.Option(min=1, help="Records a second.")] = 5_000,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each reader at that rate.")] = 10.0,
+    bulk: Annotated[int, typer.Option(min=1_000, help="Records read at once.")] = 100_000,
+    repeats: Repeats = 3,
+    json: Json = False,
+) -> None:
+    """Feeding an event loop from Kafka: a thread, confluent-kafka's asyncio client, aiokafka."""
+    from services.tools.bench.feed import feed_table, run_feed_bench
+
+    measure(
+        lambda home, say: run_feed_bench(home, rate, seconds, bulk, repeats, say),
+        feed_table, json=json,
+    )  # fmt: skip
