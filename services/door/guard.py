@@ -12,27 +12,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.door.answering import Answer
 from services.door.problems import DoorReason, Kind, ProblemError, door_problem
 from services.runtime.telemetry import Telemetry
 
 LOOPBACK_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 
-SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
-_RAW_HEADERS: Final = tuple(
-    (name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()
-)
-"""As ASGI has them: names in lower case."""
 _HOSTS_REMEMBERED: Final = 256
 _METHODS: Final = ("GET", "POST")
 _UNROUTED: Final = "none"
@@ -110,7 +97,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = Answer(scope, send)
         begun = time.perf_counter()
         self._under_way += 1
         self._watch.under_way(self._under_way)
@@ -160,19 +147,3 @@ def _host_of(host_header: str) -> str | None:
         return urlsplit(f"//{host_header}").hostname
     except ValueError:
         return None
-
-
-class _Answer:
-    """Passes an answer on with the headers added; remembers its status, 0 before it began."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 0
-
-    async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            headers = message["headers"] = list(message.get("headers", ()))
-            given = {name for name, _ in headers}
-            headers.extend(header for header in _RAW_HEADERS if header[0] not in given)
-        await self._send(message)

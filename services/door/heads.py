@@ -12,6 +12,7 @@ import msgspec
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from services.door.exchange import EXCHANGE, Exchange
 from services.door.problems import MEDIA_TYPE, DoorReason, ProblemError, door_problem
 
 _MS_PER_S = 1_000
@@ -77,7 +78,11 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._is_heading = False
         self._stop_waiting()
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:  # it is when the connection becomes another protocol's
+            # Its task has not begun: the server has only just made it.
+            self.scope[EXCHANGE] = Exchange(self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def send_400_response(self, msg: str) -> None:
         """What the server sends when the parser stopped: the fault that stopped it, if one did."""

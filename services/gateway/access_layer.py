@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.door.answering import answer_of
 from services.door.bodies import read_bytes
 from services.door.problems import ProblemError
 from services.gateway import metrics
@@ -61,11 +62,12 @@ class AccessLayer:
                 standing = _tighter(standing, self._access.rates.count_key(caller.key_id))
         except ProblemError as refusal:
             self._telemetry.count(metrics.ACCESS_REFUSED, reason=refusal.reason)
-            if standing is not None:
-                refusal.all_headers = standing.headers() | refusal.all_headers
             raise
+        finally:
+            if standing is not None:
+                answer_of(scope).headers += standing.raw_headers()
         scope[CALLER] = caller
-        await self._app(scope, receive, send if standing is None else _with(send, standing))
+        await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope, receive: Receive) -> tuple[Caller | None, Receive]:
         """Who asks, and where the rest of the request comes from then."""
@@ -143,16 +145,3 @@ def _tighter(one: Standing | None, other: Standing | None) -> Standing | None:
     if one is None or other is None:
         return one or other
     return min(one, other, key=lambda standing: standing.remaining / standing.quota)
-
-
-def _with(send: Send, standing: Standing) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = message["headers"] = list(message.get("headers", ()))
-            given = {name for name, _ in headers}
-            for name, value in standing.raw_headers():
-                if name not in given:
-                    headers.append((name, value))
-        await send(message)
-
-    return send_with_headers

@@ -12,9 +12,10 @@ from typing import Final
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanKind, StatusCode
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from services.door.answering import answer_of
 from services.runtime.spans import close_provider, read_header, write_header
 from services.runtime.traces import HEADER, trace_id_of
 
@@ -97,16 +98,10 @@ class TraceLayer:
                 await self._app(scope, receive, send)
                 return
             bind_contextvars(trace_id=trace_id_of(header))
-
-            async def send_named(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    named = (_RESPONSE_HEADER, header)
-                    message["headers"] = [*message.get("headers", ()), named]
-                    status = message["status"]
-                    span = trace.get_current_span()
-                    span.set_attribute("http.response.status_code", status)
-                    if status >= _ERRORS_FROM:
-                        span.set_status(StatusCode.ERROR)
-                await send(message)
-
-            await self._app(scope, receive, send_named)
+            answer = answer_of(scope)
+            answer.headers.append((_RESPONSE_HEADER, header))
+            await self._app(scope, receive, send)
+            span = trace.get_current_span()
+            span.set_attribute("http.response.status_code", answer.status)
+            if answer.status >= _ERRORS_FROM:
+                span.set_status(StatusCode.ERROR)

@@ -7,9 +7,11 @@ is done with an order stands there alone, so that both do the same.
 from typing import Final
 
 import msgspec
+import orjson
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.door.answering import answer_of, raw_headers
 from services.gateway.bodies import check, read_document
 from services.gateway.caller import account_of
 from services.gateway.order_routes import PLACE_PATH, place_one
@@ -48,5 +50,7 @@ class OrderDoor:
         account = account_of(request, here.access)
         document = await read_document(request, here.settings)
         body = quick_order(document) or check(PlaceOrderRequest, document)
-        response = await place_one(here, request, account, body)
-        await response(scope, receive, send)
+        outcome = await place_one(here, request, account, body)
+        await answer_of(scope).send_json(
+            outcome.status, orjson.dumps(outcome.view), *raw_headers(outcome.headers)
+        )

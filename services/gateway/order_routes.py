@@ -85,14 +85,14 @@ async def place_order(
     Only its shape is checked here. What the market's rules refuse (an unknown ticker, a price off
     its tick, a limit exceeded) becomes an order with the status REJECTED and a reason.
     """
-    return await place_one(here, request, account, body)
+    return _answer(await place_one(here, request, account, body))
 
 
-async def place_one(here: Gateway, request: Request, account: str, body: OrderBody) -> Response:
+async def place_one(here: Gateway, request: Request, account: str, body: OrderBody) -> Outcome:
     """What a request for one order does, whoever read it."""
     client_order_id = _command_id(request, "client_order_id", body.client_order_id)
     command = body.command(account, client_order_id)
-    return _answer(await place(here, command, body.event_time_us, _wait_s(request, here)))
+    return await place(here, command, body.event_time_us, _wait_s(request, here))
 
 
 @router.post(

@@ -16,6 +16,7 @@ import msgspec
 from limits import RateLimitItemPerSecond
 from limits.strategies import FixedWindowRateLimiter
 
+from services.door.answering import raw_headers
 from services.door.problems import ProblemError
 from services.gateway.problems import HttpReason, problem
 from services.gateway.windows import WindowStorage
@@ -59,8 +60,7 @@ class Standing(msgspec.Struct, frozen=True):
         }
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """As ASGI has them: names in lower case."""
-        return [(name.lower().encode(), value.encode()) for name, value in self.headers().items()]
+        return raw_headers(self.headers())
 
 
 class Rates:

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from services.client import UnavailableError, calls
-from services.door.guard import SECURITY_HEADERS
+from services.door.answering import SECURITY_HEADERS
 from services.gateway.access import KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from services.gateway.admin_models import EXAMPLES
 from services.gateway.metrics import ACCESS_REFUSED

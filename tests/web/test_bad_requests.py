@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.door.guard import SECURITY_HEADERS
+from services.door.answering import SECURITY_HEADERS
 from services.gateway.socket_entry import ACCOUNT_HEADER
 from tests.support.gateway_memory import ORDER, MemoryCommandLog, make_client, make_gateway
 

@@ -13,8 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from services.door.answering import SECURITY_HEADERS
 from services.door.bodies import pointer_to, read_object
-from services.door.guard import SECURITY_HEADERS, DoorPlan, Guard
+from services.door.guard import DoorPlan, Guard
 from services.door.problems import DOOR_KINDS, DoorReason, problem_of, type_of
 from services.door.serving import listen, only_loopback
 from services.runtime.errors import ConfigurationError
