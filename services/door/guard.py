@@ -5,16 +5,16 @@ browsers from guessing, and whatever fails in between becomes a problem document
 """
 
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.door.answering import Answer
+from services.door.exchange import RawHeader
 from services.door.problems import DoorReason, Kind, ProblemError, door_problem
 from services.runtime.telemetry import Telemetry
 
@@ -48,8 +48,8 @@ class DoorPlan(msgspec.Struct, frozen=True):
 class Watch(Protocol):
     """Who is told of requests. Called on the event loop; must not block."""
 
-    def under_way(self, count: int) -> None:
-        """A request came or went."""
+    def ask(self, under_way: Callable[[], int]) -> None:
+        """Where to ask, on any thread, how many requests are under way. Called once."""
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered; status 0: the client hung up before."""
@@ -66,19 +66,36 @@ class RequestMetrics(msgspec.Struct, frozen=True):
     seconds: str
 
 
+class _Tally(msgspec.Struct, frozen=True):
+    """Of requests that had the same end."""
+
+    count: Callable[[], None]
+    observe: Callable[[float], None]
+
+
 class TelemetryWatch:
     """`Watch` that counts and logs."""
 
     def __init__(self, telemetry: Telemetry, names: RequestMetrics) -> None:
         self._telemetry = telemetry
         self._names = names
+        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+        """Found once: finding them takes longer than counting. As many as there are series."""
 
-    def under_way(self, count: int) -> None:
-        self._telemetry.set(self._names.under_way, count)
+    def ask(self, under_way: Callable[[], int]) -> None:
+        self._telemetry.show(self._names.under_way, under_way)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        self._telemetry.count(self._names.answered, method=method, route=route, status=str(status))
-        self._telemetry.observe(self._names.seconds, seconds, route=route)
+        tally = self._tallies.get((method, route, status))
+        if tally is None:
+            tally = self._tallies[method, route, status] = _Tally(
+                self._telemetry.counter(
+                    self._names.answered, method=method, route=route, status=str(status)
+                ),
+                self._telemetry.observer(self._names.seconds, route=route),
+            )
+        tally.count()
+        tally.observe(seconds)
 
     def failed(self, path: str, error: Exception) -> None:
         self._telemetry.log.error("request_failed", path=path, exc_info=error)
@@ -92,6 +109,8 @@ class Guard:
         self._plan = plan
         self._watch = watch
         self._under_way = 0
+        self._own_hosts = _own_hosts(plan.host, plan.names)
+        watch.ask(lambda: self._under_way)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -100,7 +119,6 @@ class Guard:
         answer = Answer(scope, send)
         begun = time.perf_counter()
         self._under_way += 1
-        self._watch.under_way(self._under_way)
         try:
             self._admit(scope)
             await self._app(scope, receive, answer.send)
@@ -120,14 +138,14 @@ class Guard:
 
     def _admit(self, scope: Scope) -> None:
         plan = self._plan
-        require_own_host(Headers(scope=scope).get("host", ""), plan.host, plan.port, plan.names)
+        if _host_of(_host_header(scope["headers"])) not in self._own_hosts:
+            raise _wrong_host(plan.host, plan.port)
         if self._under_way > plan.requests_max and scope["path"] not in plan.health_paths:
             raise door_problem(DoorReason.OVERLOADED, plan.when_crowded, kinds=plan.kinds)
 
     def _note(self, scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", _UNROUTED)
         method = scope["method"] if scope["method"] in _METHODS else _UNROUTED
-        self._watch.under_way(self._under_way)
         self._watch.answered(method, route, status, seconds)
 
 
@@ -137,8 +155,24 @@ def require_own_host(host_header: str, own_host: str, port: int, names: Sequence
     A page of another site can point its own name at 127.0.0.1 and then counts as this site for
     the browser.
     """
-    if _host_of(host_header) not in (*LOOPBACK_HOSTS, own_host, *names):
-        raise door_problem(DoorReason.WRONG_HOST, f"ask for http://{own_host}:{port}")
+    if _host_of(host_header) not in _own_hosts(own_host, names):
+        raise _wrong_host(own_host, port)
+
+
+def _own_hosts(own_host: str, names: Sequence[str]) -> frozenset[str]:
+    """By which names a request may call this machine."""
+    return frozenset((*LOOPBACK_HOSTS, own_host, *names))
+
+
+def _wrong_host(own_host: str, port: int) -> ProblemError:
+    return door_problem(DoorReason.WRONG_HOST, f"ask for http://{own_host}:{port}")
+
+
+def _host_header(headers: Iterable[RawHeader]) -> str:
+    for name, value in headers:
+        if name == b"host":
+            return value.decode("latin-1")
+    return ""
 
 
 @lru_cache(_HOSTS_REMEMBERED)

@@ -78,7 +78,7 @@ class Desk:
         self._codec = codec
         self._log = log
         self._model = model
-        self._telemetry = telemetry
+        self._observe_append = telemetry.observer(metrics.APPEND_SECONDS)
         self._commands_max = commands_max
         self._traces = traces
         self._under_way: dict[bytes, asyncio.Future[ProblemError | None] | None] = {}
@@ -156,7 +156,7 @@ class Desk:
             ) from error
         except OutcomeUnknownError as error:
             raise _outcome_unknown(command, str(error)) from error
-        self._telemetry.observe(metrics.APPEND_SECONDS, time.perf_counter() - begun)
+        self._observe_append(time.perf_counter() - begun)
         if isinstance(command, PlaceOrder):
             self._model.orders.note_submitted(order_id, command)
 

@@ -5,7 +5,7 @@ thousands of records in one batch.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from threading import Lock
 
@@ -46,12 +46,31 @@ class BatchHistogram(Collector):
         assert labels.keys() == set(self._labels), f"{self._name} has the labels {self._labels}"
         key = tuple(labels[label] for label in self._labels)
         with self._lock:
-            series = self._series.get(key)
-            if series is None:
-                series = self._series[key] = _Series(len(self._bounds))
+            series = self._find(key)
             for value in values:
                 series.counts[bisect_left(self._bounds, value)] += 1
                 series.total += value
+
+    def observer(self, labels: dict[str, str]) -> Callable[[float], None]:
+        """What counts one value under these labels, for who has one at a time and many of them."""
+        assert labels.keys() == set(self._labels), f"{self._name} has the labels {self._labels}"
+        lock, bounds = self._lock, self._bounds
+        with lock:
+            series = self._find(tuple(labels[label] for label in self._labels))
+
+        def observe(value: float) -> None:
+            place = bisect_left(bounds, value)
+            with lock:
+                series.counts[place] += 1
+                series.total += value
+
+        return observe
+
+    def _find(self, key: tuple[str, ...]) -> _Series:
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = _Series(len(self._bounds))
+        return series
 
     def collect(self) -> list[HistogramMetricFamily]:
         """What Prometheus reads: for each bound, how many values were at most it."""

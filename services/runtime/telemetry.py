@@ -208,6 +208,18 @@ class Telemetry:
         """Note the values of a batch in a histogram."""
         self._histograms[name].observe(values, self._bounded(name, labels))
 
+    def counter(self, name: str, **labels: str) -> Callable[[], None]:
+        """What adds one to a counter with these labels, for who does it with every request."""
+        return self._find_counter(name, labels).inc
+
+    def observer(self, name: str, **labels: str) -> Callable[[float], None]:
+        """What notes one value in a histogram with these labels; as `counter`."""
+        return self._histograms[name].observer(self._bounded(name, labels))
+
+    def show(self, name: str, read: Callable[[], float]) -> None:
+        """Ask for a gauge's value whenever it is shown, on the thread that shows it."""
+        self._find_gauge(name, {}).set_function(read)
+
     def observe_age(self, name: str, timestamp_ms: int, **labels: str) -> None:
         """Note how long ago that was, in seconds; 0 if it lies ahead: clocks differ."""
         self.observe(name, max(0.0, self._clock_s() - timestamp_ms / 1_000), **labels)

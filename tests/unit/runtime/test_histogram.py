@@ -1,6 +1,7 @@
 """A histogram of batches counts as prometheus_client's own does."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics, generate_latest
@@ -23,6 +24,24 @@ def test_a_batch_counts_like_single_values_of_prometheus_clients_histogram() -> 
     batch.observe(values[:50], {"topic": "orders"})
     batch.observe(values[50:], {"topic": "orders"})
     assert generate_latest(ours) == generate_latest(theirs)
+
+
+def test_single_values_from_several_threads_are_all_counted() -> None:
+    histogram = BatchHistogram("took_seconds", "Why", ("topic",), BOUNDS)
+    observe = histogram.observer({"topic": "orders"})
+
+    def note(_: int) -> None:
+        for _ in range(5_000):
+            observe(0.75)
+            histogram.observe((1.5, 1.5), {"topic": "orders"})
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(note, range(4)))
+    registry = CollectorRegistry()
+    registry.register(histogram)
+    shown = generate_latest(registry).decode()
+    assert 'took_seconds_bucket{le="1.0",topic="orders"} 20000.0' in shown
+    assert 'took_seconds_count{topic="orders"} 60000.0' in shown
 
 
 def test_without_labels_it_is_shown_as_zero_before_its_first_value() -> None:
