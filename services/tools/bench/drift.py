@@ -99,16 +99,19 @@ def drift_tables(figures: DriftFigures) -> list[Table]:
 def job_table(figures: JobFigures, tickers: int) -> Table:
     """The whole job for people."""
     table = Table(
-        "figure", "calibrated anew", "calibration at hand",
-        title=f"outcry drift run --job data: {figures.rows:,} rows x {figures.columns} inputs",
-        caption=f"{tickers} tickers, {MICROSTRUCTURE_V2.name}, no report; {figures.outcome}",
+        "figure", "calibrated anew", "calibration at hand", "anew, reports drawn",
+        title=f"outcry drift run --job data --job labels: {figures.rows:,} rows x"
+        f" {figures.columns} columns",
+        caption=f"{tickers} tickers, {MICROSTRUCTURE_V2.name}, inputs and label; memory of all"
+        f" processes of a job together; {figures.outcome}",
     )  # fmt: skip
+    runs = (figures.new, figures.kept, figures.drawn)
     for name, unit, part in (
         ("on the wall", "s", "wall_s"),
         ("processor time", "s", "cpu_s"),
         ("greatest memory", "MiB", "peak_mib"),
     ):
-        cells = [cell_of(getattr(run, part), unit, 1) for run in (figures.new, figures.kept)]
+        cells = [cell_of(getattr(run, part), unit, 1) for run in runs]
         table.add_row(name, *cells)
     return table
 

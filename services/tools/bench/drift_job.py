@@ -2,11 +2,11 @@
 
 The lake, the champion that was trained on it, PostgreSQL and the rest of the infrastructure are
 made before the clock starts. A job that calibrates anew and one that finds the calibration of the
-first take turns, each a process of its own, watched from outside.
+first take turns, each a process of its own, watched from outside with all that it starts. Last
+comes one that calibrates anew and has its reports drawn, as the room has it unless told otherwise.
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +20,7 @@ from time import perf_counter, sleep
 from typing import Final
 
 import msgspec
+import psutil
 
 from services.drift.core.windows import SECOND_US
 from services.featuresets.microstructure_v2 import MICROSTRUCTURE_V2
@@ -37,7 +38,9 @@ from services.trainer.dataset import DatasetPlan
 from services.trainer.service import TrainingPlan, train
 
 _TIMEOUT_S: Final = 1_800
-_POLL_S: Final = 0.02
+_POLL_S: Final = 0.05
+_JOBS: Final = ("data", "labels")
+"""Together they look at every column of the feature set: the inputs, and the mid as labels."""
 _AFTER_S: Final = 180
 """Rows beyond the window, so that it is over."""
 _ENDINGS: Final = (EXIT_OK, EXIT_ALARM, EXIT_UNJUDGED)
@@ -52,21 +55,25 @@ class JobRun(msgspec.Struct, frozen=True):
     """Of the process: imports, rows, judgement, the ledger."""
     cpu_s: Spread
     peak_mib: Spread
-    """Resident memory of the process at most."""
+    """Greatest sum of the resident memory of the process and those that it starts, as sampled each
+    50 ms; pages that they share count twice."""
 
 
 class JobFigures(msgspec.Struct, frozen=True):
-    """What `outcry drift run --job data` costs."""
+    """What `outcry drift run --job data --job labels` costs."""
 
     rows: int
     """That the champion was trained on, with labels."""
     columns: int
-    """Looked at, of each ticker."""
+    """Looked at, of each ticker: inputs and label."""
     outcome: str
+    """Of each job."""
     new: JobRun
     """Calibrated anew, from the rows of the training."""
     kept: JobRun
-    """With the calibration that an earlier run left."""
+    """With the calibrations that an earlier run left."""
+    drawn: JobRun
+    """Calibrated anew, with a report of each job."""
 
 
 def run_job_bench(
@@ -86,20 +93,25 @@ def run_job_bench(
         tell("training a champion of them")
         champion = _champion(home, window_s, seed)
         with _stack(home) as stack:
-            argv = _command(champion.last_us + SECOND_US, window_s)
+            asked = _command(champion.last_us + SECOND_US, window_s)
+            silent = [*asked, "--no-report"]
             environment = os.environ | {
                 "OUTCRY_HOME": str(home),
                 "OUTCRY_PORT_BASE": str(stack.plan.port_base),
                 "OUTCRY_TOPIC_PREFIX": "",
                 "OUTCRY_PG_DSN": stack.addresses.pg_dsn,
             }
-            new, kept = [], []
+            new, kept, drawn = [], [], []
             for repeat in range(repeats):
                 tell(f"drift run: {repeat + 1} of {repeats}")
                 shutil.rmtree(home / "drift", ignore_errors=True)
-                new.append(_watched(argv, environment))
-                kept.append(_watched(argv, environment))
-    return JobFigures(champion.rows, champion.columns, new[0].outcome, _run_of(new), _run_of(kept))
+                new.append(_watched(silent, environment))
+                kept.append(_watched(silent, environment))
+                shutil.rmtree(home / "drift")
+                drawn.append(_watched(asked, environment, reports=len(_JOBS)))
+    return JobFigures(
+        champion.rows, champion.columns, new[0].outcome, *map(_run_of, (new, kept, drawn))
+    )
 
 
 class _Champion(msgspec.Struct, frozen=True):
@@ -138,7 +150,8 @@ def _champion(home: Path, window_s: int, seed: int) -> _Champion:
         registry = Registry(home)
         version = registry.register(trained.folder)
     registry.promote(version, force=True, why="a benchmark")
-    return _Champion(trained.manifest.data.rows, len(trained.manifest.columns), last_us)
+    columns = len(trained.manifest.columns) + 1  # the label, which the mid gives
+    return _Champion(trained.manifest.data.rows, columns, last_us)
 
 
 def _command(begin_us: int, window_s: int) -> list[str]:
@@ -147,18 +160,19 @@ def _command(begin_us: int, window_s: int) -> list[str]:
         datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         for at in (begin_s, begin_s + window_s)
     )
-    asked = ["--job", "data", "--from", first, "--to", last, "--no-report", "--json"]
+    jobs = [word for job in _JOBS for word in ("--job", job)]
+    asked = [*jobs, "--from", first, "--to", last, "--json"]
     return [sys.executable, "-m", "services.cli", "drift", "run", *asked]
 
 
-def _watched(argv: list[str], environment: Mapping[str, str]) -> _Watched:
+def _watched(argv: list[str], environment: Mapping[str, str], reports: int = 0) -> _Watched:
     before, began_s = _cpu_s(), perf_counter()
     peak_mib = 0.0
     with TemporaryFile() as told, TemporaryFile() as said:
         process = subprocess.Popen(argv, env=environment, stdout=told, stderr=said)
         try:
             while process.poll() is None:
-                peak_mib = max(peak_mib, _peak_mib(process.pid))
+                peak_mib = max(peak_mib, _resident_mib(process.pid))
                 if perf_counter() - began_s > _TIMEOUT_S:
                     raise RuntimeError(f"drift run took longer than {_TIMEOUT_S:,} s")
                 sleep(_POLL_S)
@@ -172,10 +186,16 @@ def _watched(argv: list[str], environment: Mapping[str, str]) -> _Watched:
             last = (said.read().decode().strip().splitlines() or ["it said nothing"])[-1]
             raise RuntimeError(f"drift run failed ({process.returncode}): {last}")
         jobs = msgspec.json.decode(told.read())["jobs"]
-    (data,) = [job for job in jobs if job["kind"] == "data"]
-    if data["outcome"] not in _JUDGED:
-        raise RuntimeError(f"drift run judged nothing: {data['outcome']}: {data['detail']}")
-    return _Watched(wall_s, _cpu_s() - before, peak_mib, data["outcome"])
+    outcomes = []
+    for kind in _JOBS:
+        (job,) = [job for job in jobs if job["kind"] == kind]
+        if job["outcome"] not in _JUDGED:
+            raise RuntimeError(f"drift run judged nothing: {job['outcome']}: {job['detail']}")
+        outcomes.append(f"{kind} {job['outcome']}")
+    made = [job["report"] for job in jobs if job["kind"] in _JOBS].count("made")
+    if made != reports:
+        raise RuntimeError(f"drift run drew {made} reports of {reports}")
+    return _Watched(wall_s, _cpu_s() - before, peak_mib, ", ".join(outcomes))
 
 
 def _cpu_s() -> float:
@@ -183,14 +203,21 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _peak_mib(pid: int) -> float:
-    # Not the kernel's ru_maxrss, which begins with what the parent had.
+def _resident_mib(pid: int) -> float:
+    """Of the process and those that it has started, now."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:  # It has ended meanwhile.
+        parent = psutil.Process(pid)
+        family = [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:  # It has ended meanwhile.
         return 0.0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) / 1024 if found else 0.0
+    return sum(map(_own_mib, family))
+
+
+def _own_mib(process: psutil.Process) -> float:
+    try:
+        return float(process.memory_info().rss) / 2**20
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _run_of(tries: list[_Watched]) -> JobRun:
