@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.pictures import draw
+from services.tools.drift.jobs import windows
 from services.tools.drift.jobs.served import served_windows
 from services.tools.drift.jobs.told import EXIT_UNJUDGED, exit_code
 from tests.support.drift_world import MODEL, WINDOW_S, DriftWorld, said_of, window
@@ -116,6 +118,18 @@ def without(said: Predictions, begin_us: int, end_us: int) -> Predictions:
     return replace(said, **{name: getattr(said, name)[is_kept] for name in fields})
 
 
+def both(one: Predictions, other: Predictions) -> Predictions:
+    """What two versions said."""
+    shas = one.shas + other.shas
+    other = replace(other, sha=other.sha + len(one.shas))
+    names = ("ticker", "model", "sha", "grid_time_us", "version", "is_shadow", "said",
+             "probabilities", "served_at_us")  # fmt: skip
+    joined: dict[str, Any] = {
+        name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in names
+    }
+    return replace(one, shas=shas, **joined)
+
+
 def test_windows_that_roll_begin_at_their_step_and_are_taken_once(world: DriftWorld) -> None:
     told = world.run("performance", step_s=WINDOW_S // 2)
     begins = [(one.window.begin_us - window(0).begin_us) // SECOND_US for one in told if one.window]
@@ -123,6 +137,30 @@ def test_windows_that_roll_begin_at_their_step_and_are_taken_once(world: DriftWo
     assert {one.recorded for one in told} == {"new"}
     again = world.run("performance", step_s=WINDOW_S // 2)
     assert [(one.window, one.recorded) for one in again] == [(window(2), "kept")]
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_version_that_serves_again_is_judged_though_another_served_for_long(
+    world: DriftWorld, monkeypatch: pytest.MonkeyPatch, *, is_recorded: bool
+) -> None:
+    """More windows than a run takes are another's; the room may have been down meanwhile."""
+    kind, step_s = "performance", WINDOW_S // 2
+    first = said_of(world)
+    world.run(kind, window=window(0))
+    back_us = window(2).begin_us + WINDOW_S // 2 * SECOND_US
+    world.register(seed=2)
+    world.said = both(
+        without(first, window(0).end_us, back_us),
+        without(without(said_of(world, 2), 0, window(0).end_us), back_us, window(9).end_us),
+    )
+    if is_recorded:
+        assert [one.version for one in world.run(kind, window=window(1))] == [2]
+    world.registry.rollback("a test")
+    monkeypatch.setattr(windows, "WINDOWS_A_RUN_MAX", 1)
+    told = [one for _ in range(2) for one in world.run(kind, step_s=step_s)]
+    assert {(one.version, one.recorded) for one in told} == {(1, "new")}
+    begins = [(one.window.begin_us - window(0).begin_us) // SECOND_US for one in told if one.window]
+    assert begins == [300, 1_200]
 
 
 # --- the page ------------------------------------------------------------------------------------

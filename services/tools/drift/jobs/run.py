@@ -34,9 +34,14 @@ from services.tools.drift.jobs.performance import basis_of, performance_of, resu
 from services.tools.drift.jobs.place import NothingServes, Place, Serving, serving_of
 from services.tools.drift.jobs.reference import Known, Look, Question, known_of
 from services.tools.drift.jobs.rows import newest_us
-from services.tools.drift.jobs.served import Served, served_since, served_windows
+from services.tools.drift.jobs.served import (
+    Served,
+    served_since,
+    served_windows,
+    spoken_windows,
+)
 from services.tools.drift.jobs.told import NoJudgement, Recorded, Told
-from services.tools.drift.jobs.windows import due_windows, over_windows
+from services.tools.drift.jobs.windows import due_windows, of_a_run, over_windows
 from services.trainer.errors import TrainerError
 
 WINDOW_S: Final = 7_200
@@ -44,6 +49,9 @@ PERFORMANCE_WINDOW_S: Final = 3_600
 PERFORMANCE_STEP_S: Final = 900
 AHEAD_S_MAX: Final = 3_600
 """Of event time before this machine's clock: with more, one of the two is wrong."""
+
+_OF_A_VERSION: Final = frozenset({"predictions", "performance"})
+"""Of these a window is that of the version which served in it."""
 
 type Tell = Callable[[str], None]
 type Found = Callable[[Told], None]
@@ -160,7 +168,7 @@ class _Run:
             basis = basis_without(basis, known)
         label_s = self._serving.manifest.label.horizon_s if look == "labels" else 0
         due = self._windows(look, question, basis, label_s)
-        windows, said = due.windows, None
+        windows, said = of_a_run(due.windows), None
         if look == "predictions" and windows:
             served = self._served(due)
             windows, said = served.windows, served.said
@@ -287,12 +295,11 @@ class _Run:
         first_us = self._serving.manifest.data.last_grid_us + SECOND_US
         step_s = self._step_s(kind, question)
         over = over_windows(first_us, newest, question.window_s, step_s, needed_s)
-        before = [
-            job
-            for job in self._place.ledger.history(kind, HISTORY_MAX)
-            if self._is_of(job, question, basis, step_s)
-        ]
+        history = self._place.ledger.history(kind, HISTORY_MAX)
+        before = [job for job in history if self._is_of(job, question, basis, step_s)]
         due = due_windows(over, [job.window for job in before])
+        if kind in _OF_A_VERSION:
+            due = self._not_anothers(due, history)
         if due:
             return _Due(due, since_us=served_since(before))
         if before:
@@ -307,6 +314,15 @@ class _Run:
         is_regular = length_us == question.window_s * SECOND_US
         is_regular &= job.window.begin_us % (step_s * SECOND_US) == 0
         return is_own and is_regular and job.basis_sha256 == basis
+
+    def _not_anothers(self, due: list[Window], history: Sequence[Job]) -> list[Window]:
+        """Without what another version served and was judged by, before it gave way to this one."""
+        own = self._serving.manifest.model_sha256
+        others = [
+            job for job in history if job.model == self._serving.name and job.model_sha256 != own
+        ]
+        known = set(spoken_windows(others))
+        return [window for window in due if window not in known]
 
     def _newest_of(self, kind: Kind, before: Sequence[Job]) -> list[Job]:
         newest = before[0]

@@ -3,7 +3,8 @@
 A version begins to serve somewhere. Windows before its first answer are nobody's, and one that
 holds it began without the version: neither can be judged. Once one of its windows is recorded, the
 later ones are its own, whether or not it said something at their first second, or at all. Only what
-another version served instead (before a rollback to this one) is not.
+another version served instead (before a rollback to this one) is not; most of that the ledger knows
+without the log, and the rest costs a run no window.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -19,6 +20,7 @@ from services.drift.core.standing import Standing
 from services.drift.core.windows import Window
 from services.drift.ledger import Job
 from services.drift.predictions_source import TooManyPredictionsError
+from services.tools.drift.jobs.windows import of_a_run
 
 type Read = Callable[[int, int], Predictions]
 """What was said of the grid times from the one on and before the other."""
@@ -39,14 +41,18 @@ class Served:
 
 def served_since(recorded: Collection[Job]) -> int | None:
     """Begin of the first recorded window in which the version said something; None: of none."""
-    begins = [one.window.begin_us for one in recorded if one.outcome not in _SAID_NOTHING]
-    return min(begins, default=None)
+    return min((one.begin_us for one in spoken_windows(recorded)), default=None)
+
+
+def spoken_windows(recorded: Collection[Job]) -> list[Window]:
+    """Of recorded windows, those in which the version that was judged said something."""
+    return [one.window for one in recorded if one.outcome not in _SAID_NOTHING]
 
 
 def served_windows(
     read: Read, windows: Sequence[Window], model: str, version: int, since_us: int | None
 ) -> Served:
-    """Of due windows, the oldest first.
+    """Of due windows, the oldest first, as many as a run takes.
 
     Where the version has not answered at all, the newest one, which then says so. Fewer of them,
     the oldest, where all are more than can be read at once.
@@ -63,7 +69,7 @@ def served_windows(
     """
     left, partly = list(windows), list[Window]()
     while True:
-        part, said = said_of_first(read, left)
+        part, said = said_of_first(read, of_a_run(left))
         if said.is_cut:
             return Served([left[-1]], [], read(left[-1].begin_us, left[-1].end_us))
         left = left[len(part) :]

@@ -35,12 +35,16 @@ def over_windows(
 
 
 def due_windows(over: list[Window], recorded: Collection[Window]) -> list[Window]:
-    """Of windows that are over, those that a run takes: from the first recorded one on.
+    """Of windows that are over, those that are not judged: from the first recorded one on.
 
     Holes count, too: a run that failed half-way may have left some.
     """
     if not recorded:
         return over[-WINDOWS_A_RUN_MAX:]
     known, first = set(recorded), min(recorded)
-    due = [window for window in over if window not in known and window > first]
+    return [window for window in over if window not in known and window > first]
+
+
+def of_a_run(due: list[Window]) -> list[Window]:
+    """Those that one run takes."""
     return due[:WINDOWS_A_RUN_MAX]
