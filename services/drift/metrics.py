@@ -15,6 +15,7 @@ ALARMS: Final = "outcry_drift_alarms_total"
 ALARMING: Final = "outcry_drift_alarming"
 JUDGED: Final = "outcry_drift_judged"
 RATIO: Final = "outcry_drift_ratio"
+SCORE: Final = "outcry_drift_score"
 WINDOW_BEGIN: Final = "outcry_drift_window_begin_timestamp_seconds"
 WINDOW_END: Final = "outcry_drift_window_end_timestamp_seconds"
 PARITY_MISMATCHES: Final = "outcry_drift_parity_mismatches"
@@ -59,6 +60,13 @@ METRICS: Final = (
     Metric(ALARMING, "gauge", ("job", "version"), "1: the newest window, of that version, alarms"),
     Metric(JUDGED, "gauge", ("job",), "1: the newest window was judged; 0: it could not be"),
     Metric(RATIO, "gauge", ("job", "ticker"), "Greatest statistic through threshold; >1 is drift"),
+    Metric(
+        SCORE,
+        "gauge",
+        ("score", "ticker"),
+        "Of the version that serves, in the newest window of performance; no ticker: of all."
+        " `pnl_per_row` is net of half a spread, in 1/20000 dollar a share",
+    ),
     Metric(WINDOW_BEGIN, "gauge", ("job",), "Begin of the newest window, event time as Unix time"),
     Metric(WINDOW_END, "gauge", ("job",), "End of the newest window, event time as Unix time"),
     Metric(PARITY_MISMATCHES, "gauge", (), "Served vectors that are not what the trades give"),

@@ -31,6 +31,7 @@ from services.drift.metrics import (
     RUN_SECONDS,
     RUN_TIME,
     RUNS,
+    SCORE,
     STOPPED,
     UNREADABLE,
     WINDOW_BEGIN,
@@ -69,6 +70,7 @@ class _Job(msgspec.Struct, frozen=True):
     window: _Window | None = None
     detail: str = ""
     ratios: dict[str, float] = {}
+    scores: dict[str, dict[str, float]] = {}
     families: tuple[str, ...] = ()
     """Which alarm."""
     counts: dict[str, int] = {}
@@ -148,6 +150,8 @@ class Service:
                 telemetry.count(ALARMS, 0, job=job, family=family)
         self._shown: dict[str, set[str]] = {}
         """Tickers of which a ratio is shown, by job."""
+        self._scores: set[tuple[str, str]] = set()
+        """Ticker and name of those that are shown."""
         self._version: dict[str, str] = {}
         """Of the newest window, by job."""
         self._owed: dict[str, dict[str, _Job]] = {}
@@ -233,6 +237,9 @@ class Service:
         if job.kind == "parity" and "mismatched" in job.counts:
             telemetry.set(PARITY_MISMATCHES, job.counts["mismatched"])
         self._show_ratios(job)
+        # A window that was not judged again tells none, and the newest ones stay.
+        if job.kind == "performance" and job.recorded != "kept":
+            self._show_scores(job)
 
     def _show_ratios(self, job: _Job) -> None:
         for gone in self._shown.get(job.kind, set()) - job.ratios.keys():
@@ -240,6 +247,18 @@ class Service:
         for ticker, ratio in job.ratios.items():
             self._telemetry.set(RATIO, ratio, job=job.kind, ticker=ticker)
         self._shown[job.kind] = set(job.ratios)
+
+    def _show_scores(self, job: _Job) -> None:
+        found = {
+            (ticker, name): value
+            for ticker, scores in job.scores.items()
+            for name, value in scores.items()
+        }
+        for ticker, name in self._scores - found.keys():
+            self._telemetry.forget(SCORE, score=name, ticker=ticker)
+        for (ticker, name), value in found.items():
+            self._telemetry.set(SCORE, value, score=name, ticker=ticker)
+        self._scores = set(found)
 
     # --- what is done about it
 

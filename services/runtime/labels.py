@@ -41,6 +41,7 @@ LABELS: Final[Mapping[str, Label]] = MappingProxyType(
         "partition": Label("Of a topic", 32),
         "reason": Label("A reason of a closed list, as in `domain/reasons.py`", 64),
         "route": Label("Template of a path, never the path itself", 96),
+        "score": Label("Of a model's answers: `macro_f1`, `mcc`, `log_loss`, ...", 8),
         "source": Label("What a fold was restored from", 8),
         "status": Label("Status of an HTTP answer", 64),
         "table": Label("Of PostgreSQL", 16),

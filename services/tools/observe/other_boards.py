@@ -145,6 +145,13 @@ ML: Final = Dashboard(
             (level("max by (job, ticker) (outcry_drift_ratio) or vector(0)", "job, ticker"),),
         ),
         Panel(
+            "Macro-F1",
+            "Of the version that serves, in the newest window of performance, by ticker and of all"
+            " together; 0: none was judged.",
+            "short",
+            (level('outcry_drift_score{score="macro_f1"} or vector(0)', "ticker"),),
+        ),
+        Panel(
             "Runs of drift's jobs",
             "In an hour, by how they ended.",
             "short",

@@ -201,6 +201,31 @@ def test_a_ticker_without_a_ratio_is_shown_no_more(tmp_path: Path) -> None:
     assert 'outcry_drift_ratio{job="data",ticker="MSFT"}' not in room.metrics()
 
 
+def test_scores_are_those_of_the_newest_window_of_performance(tmp_path: Path) -> None:
+    room = Room(tmp_path, drift_interval_s=100)
+    scores = {"": {"macro_f1": 0.4, "pnl_per_row": -2.5}, "AAPL": {"macro_f1": 0.3}}
+    room.answers["performance"] = [
+        told(job("performance", scores=scores)),
+        told(job("performance", recorded="kept")),
+        told(job("performance", "no_predictions", ratios={})),
+    ]
+    shown = []
+    for _ in range(3):
+        room.run_for(100)
+        lines_of = room.metrics().splitlines()
+        shown.append({line for line in lines_of if line.startswith("outcry_drift_score{")})
+    assert (
+        shown[0]
+        == shown[1]
+        == {
+            'outcry_drift_score{score="macro_f1",ticker=""} 0.4',
+            'outcry_drift_score{score="pnl_per_row",ticker=""} -2.5',
+            'outcry_drift_score{score="macro_f1",ticker="AAPL"} 0.3',
+        }
+    )
+    assert shown[2] == set()
+
+
 @pytest.mark.parametrize(
     "ended,ending",
     [

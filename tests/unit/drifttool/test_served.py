@@ -15,7 +15,7 @@ from services.drift.pictures import draw
 from services.tools.drift.jobs import windows
 from services.tools.drift.jobs.served import served_windows
 from services.tools.drift.jobs.told import EXIT_UNJUDGED, exit_code
-from tests.support.drift_world import MODEL, WINDOW_S, DriftWorld, said_of, window
+from tests.support.drift_world import MODEL, TICKERS, WINDOW_S, DriftWorld, said_of, window
 
 DUE = [window(n) for n in range(4)]
 PERIOD_S = 10
@@ -181,6 +181,8 @@ def test_a_window_of_performance_has_a_page_of_what_was_said_and_what_came(
     (again,) = world.run("performance", window=window(1), draws=True)
     assert (again.recorded, again.report) == ("same", "there")
     figures = json.loads(kept.report)["figures"]
+    assert told.scores[""] == figures["scores"]
+    assert set(told.scores) == {"", *TICKERS}
     right = float(np.mean(drawn.scored.label == drawn.scored.said))
     assert figures["rows"] == len(drawn.scored)
     assert 0.0 < right < 1.0

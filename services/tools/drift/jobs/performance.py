@@ -79,6 +79,13 @@ def result_for(question: Question, found: Performance, *, is_drawn: bool) -> Res
     return replace(result, job=replace(result.job, report_path=path_of(result.job)))
 
 
+def scores_of(found: Performance) -> dict[str, dict[str, float]]:
+    """Of the version on what it served, by ticker; all tickers together have no name."""
+    if found.figures is None:
+        return {}
+    return {"": found.figures.scores} | {part.ticker: part.figures.scores for part in found.tickers}
+
+
 def of_tickers(said: Predictions, tickers: Sequence[str]) -> Predictions:
     """Only these tickers' records."""
     asked = [name in tickers for name in said.tickers]

@@ -30,7 +30,13 @@ from services.tools.drift.errors import NotAskedWellError
 from services.tools.drift.jobs.drawing import order_of, scores_order_of
 from services.tools.drift.jobs.judged import Looked, basis_without, families_of, look_at, ratios_of
 from services.tools.drift.jobs.parity import hour_of, mismatches_of, result_of_parity
-from services.tools.drift.jobs.performance import basis_of, performance_of, result_for, shares_of
+from services.tools.drift.jobs.performance import (
+    basis_of,
+    performance_of,
+    result_for,
+    scores_of,
+    shares_of,
+)
 from services.tools.drift.jobs.place import NothingServes, Place, Serving, serving_of
 from services.tools.drift.jobs.reference import Known, Look, Question, known_of
 from services.tools.drift.jobs.rows import newest_us
@@ -253,7 +259,7 @@ class _Run:
                 )  # fmt: skip
                 continue
             result = result_for(question, found, is_drawn=scored is not None)
-            told = replace(self._record(result), counts=found.counts)
+            told = replace(self._record(result), counts=found.counts, scores=scores_of(found))
             if scored is not None:
                 self._found(told)
                 told = self._pictured(told, partial(scores_order_of, found, scored))

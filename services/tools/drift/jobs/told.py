@@ -54,6 +54,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float | None = None
     ratios: dict[str, float] = {}
     """The greatest by ticker; all tickers together have no name."""
+    scores: dict[str, dict[str, float]] = {}
+    """Of performance: of the version on what it served, by ticker and name, as the ratios."""
     families: tuple[str, ...] = ()
     """Those of the checks that alarm."""
     counts: dict[str, int] = {}
