@@ -233,7 +233,11 @@ def read_rows(
             continue
         empty = feature_schema(feature_set.columns).empty_table()
         table = pa.concat_tables([empty, *(_asked_for(part, plan) for part, _ in parts)])
-        return table, sum(others for _, others in parts)
+        others = sum(others for _, others in parts)
+        # What files were decoded in is as large as the rows, and Arrow would keep it.
+        del parts
+        pa.default_memory_pool().release_unused()
+        return table, others
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -254,7 +258,7 @@ def _of_fingerprint(
 ) -> "tuple[pa.Table, int]":
     """The rows that this version's fold made, and how many others there are."""
     made_by = table.column("fingerprint").cast(pa.string())
-    own = table.filter(pc.equal(made_by, fingerprint(feature_set)))
+    own = _kept(table, pc.equal(made_by, fingerprint(feature_set)))
     others = table.num_rows - own.num_rows
     schema = feature_schema(feature_set.columns)
     if own.num_rows == 0:
@@ -271,13 +275,18 @@ def _of_fingerprint(
 def _asked_for(table: "pa.Table", plan: DatasetPlan) -> "pa.Table":
     times = table.column("event_timestamp").cast(pa.int64())
     if plan.first_us is not None:
-        table = table.filter(pc.greater_equal(times, plan.first_us))
+        table = _kept(table, pc.greater_equal(times, plan.first_us))
         times = table.column("event_timestamp").cast(pa.int64())
     if plan.last_us is not None:
-        table = table.filter(pc.less_equal(times, plan.last_us))
+        table = _kept(table, pc.less_equal(times, plan.last_us))
     if plan.tickers:
-        table = table.filter(pc.is_in(table.column("ticker"), pa.array(plan.tickers)))
+        table = _kept(table, pc.is_in(table.column("ticker"), pa.array(plan.tickers)))
     return table
+
+
+def _kept(table: "pa.Table", is_kept: "pa.ChunkedArray") -> "pa.Table":
+    """Those rows; where they are all, no copy of them, which may be hundreds of MiB."""
+    return table if is_kept.null_count == 0 and pc.all(is_kept).as_py() else table.filter(is_kept)
 
 
 # --- making --------------------------------------------------------------------------------------

@@ -89,6 +89,7 @@ def panel_of(
     if len(again) and not np.array_equal(values[again], values[last[cell[again]]], equal_nan=True):
         return Refusal(Outcome.CLOCK_JUMP, "one second of a ticker has two rows that differ")
     table = np.full((len(times) * len(tickers), len(columns)), np.nan)
-    table[cell] = np.where(np.isfinite(values), values, np.nan)
+    table[cell] = values
+    table[~np.isfinite(table)] = np.nan
     shape = (len(times), len(tickers), len(columns))
     return Panel(tuple(tickers), tuple(columns), times, table.reshape(shape))

@@ -148,6 +148,8 @@ def training_rows(place: Place, serving: Serving, feature_set: FeatureSet[Any]) 
         table, _ = read_rows(place.lake, plan, feature_set)
         found_sha256, found_rows = _hashed(table, plan, feature_set)
         rows = rows_of_table(table, feature_set)
+        del table
+        pa.default_memory_pool().release_unused()
     except (TrainerError, ScoringError, LakeError) as error:
         return _gone(str(error))
     if found_sha256 != data.sha256:
