@@ -17,7 +17,7 @@ from services.drift.core.performance import Rival, track
 from services.drift.core.predicted import Predictions
 from services.drift.core.standing import Performance, Standing
 from services.drift.core.truths import Market
-from services.drift.core.windows import SECOND_US
+from services.drift.core.windows import SECOND_US, Window, windows_of
 from services.models.manifest import Estimate, ModelManifest
 from tests.support.spoken import CERTAIN, FIRST_S, MODEL, file_of, model, window
 
@@ -56,6 +56,29 @@ class Counted(NamedTuple):
     """Macro-F1, on average of those that were tested; None: none was."""
 
 
+class Tally(NamedTuple):
+    """Windows, and those that fell."""
+
+    windows: int
+    fallen: int
+
+    def __str__(self) -> str:
+        low, high = share_interval(self.fallen, self.windows)
+        share = self.fallen / self.windows
+        return f"{self.fallen} of {self.windows}, {share:.1%} ({low:.1%} to {high:.1%})"
+
+
+class Rolled(NamedTuple):
+    """What windows came to that begin each quarter of an hour."""
+
+    rolling: Tally
+    apart: Tally
+    """Of the same, those that follow each other."""
+    falls: int
+    """Successive windows that fell are one fall."""
+    hours: float
+
+
 class World(NamedTuple):
     """[seconds, tickers] of each."""
 
@@ -85,6 +108,9 @@ CASES: Final = (
     Case("all of its skill gone, memory 300 s, 5 h", 5 * HOUR_S, now=0.0, memory_s=300.0),
 )
 """Lines of the table; the memory is 60 s unless it is named."""
+STEP_S: Final = 900
+ROLLED_S: Final = 10 * HOUR_S
+ROLLED: Final = (CASES[0], Case("memory 60 s, 1 h"))
 LONG_S: Final = 4 * HOUR_S
 """Windows that are longer take long to make: a third of the trials."""
 
@@ -135,32 +161,46 @@ def manifest_of(promised: Estimate, block_s: int) -> ModelManifest:
 
 def trial(seed: int, case: Case) -> Performance:
     """One model and one window of it."""
-    chance = np.random.default_rng((seed, case.seconds, case.block_s))
-    promised = promise_of(chance, case)
-    now = world(chance, case, case.seconds, case.now)
-    rows, columns = now.mid.shape
-    time_us = (FIRST_S + np.repeat(np.arange(rows), columns)) * SECOND_US
-    ticker = np.tile(np.arange(columns), rows)
-    names = tuple(f"T{number}" for number in range(columns))
-    everywhere = np.ones(rows * columns, dtype=np.bool_)
-    market = Market(
-        names, ticker, time_us, now.mid.ravel(), everywhere, np.full(rows * columns, 50), everywhere
-    )
-    served = case.seconds * columns
-    said = now.said.ravel()
-    zeros = np.zeros(served, dtype=np.int64)
-    predictions = Predictions(
-        names, (MODEL,), (file_of(1),), ticker[:served], zeros, zeros, time_us[:served],
-        zeros + 1, zeros > 0, said, _ANSWERS[said], zeros,
-    )  # fmt: skip
-    rivals = {
-        "majority": _rival(np.ones_like(now.last_move), rows),
-        "last_move": _rival(now.last_move, rows),
-        **{f"twin_{place}": _rival(twin, rows) for place, twin in enumerate(now.twins)},
-    }
-    manifests: Mapping[int, ModelManifest] = {1: manifest_of(promised, case.block_s)}
-    whole = window(0, case.seconds)
-    return track(MODEL, 1, manifests, whole, predictions, market, rivals, seed=seed)[0]
+    return Life(seed, case, case.seconds).judged(window(0, case.seconds))
+
+
+class Life:
+    """One model for so many seconds, of which any window can be judged."""
+
+    def __init__(self, seed: int, case: Case, seconds: int) -> None:
+        chance = np.random.default_rng((seed, seconds, case.block_s))
+        promised = promise_of(chance, case)
+        now = world(chance, case, seconds, case.now)
+        rows, columns = now.mid.shape
+        time_us = (FIRST_S + np.repeat(np.arange(rows), columns)) * SECOND_US
+        ticker = np.tile(np.arange(columns), rows)
+        names = tuple(f"T{number}" for number in range(columns))
+        everywhere = np.ones(rows * columns, dtype=np.bool_)
+        half_spread = np.full(rows * columns, 50)
+        self._market = Market(
+            names, ticker, time_us, now.mid.ravel(), everywhere, half_spread, everywhere
+        )
+        served = seconds * columns
+        said = now.said.ravel()
+        zeros = np.zeros(served, dtype=np.int64)
+        self._predictions = Predictions(
+            names, (MODEL,), (file_of(1),), ticker[:served], zeros, zeros, time_us[:served],
+            zeros + 1, zeros > 0, said, _ANSWERS[said], zeros,
+        )  # fmt: skip
+        self._rivals = {
+            "majority": _rival(np.ones_like(now.last_move), rows),
+            "last_move": _rival(now.last_move, rows),
+            **{f"twin_{place}": _rival(twin, rows) for place, twin in enumerate(now.twins)},
+        }
+        self._manifests: Mapping[int, ModelManifest] = {1: manifest_of(promised, case.block_s)}
+        self._seed = seed
+
+    def judged(self, asked: Window) -> Performance:
+        """What the job says of the window."""
+        return track(
+            MODEL, 1, self._manifests, asked, self._predictions, self._market, self._rivals,
+            seed=self._seed,
+        )[0]  # fmt: skip
 
 
 def _rival(said: Ints, rows: int) -> Rival:
@@ -204,6 +244,26 @@ def counted(case: Case, trials: int) -> Counted:
     )
 
 
+def rolled(case: Case, lives: int) -> Rolled:
+    """Windows that roll over lives of ten hours, by seeds from 0; of each that it was tested."""
+    found = []
+    for seed in range(lives):
+        life = Life(seed, case, ROLLED_S)
+        first_us, last_us = FIRST_S * SECOND_US, (FIRST_S + ROLLED_S - 1) * SECOND_US
+        windows = windows_of(first_us, last_us, case.seconds, STEP_S)
+        found.append([life.judged(one).standing is Standing.FALLEN for one in windows])
+    fallen = np.array(found)
+    apart = fallen[:, :: case.seconds // STEP_S]
+    begins = fallen.copy()
+    begins[:, 1:] &= ~fallen[:, :-1]
+    return Rolled(
+        Tally(fallen.size, int(fallen.sum())),
+        Tally(apart.size, int(apart.sum())),
+        int(begins.sum()),
+        lives * ROLLED_S / HOUR_S,
+    )
+
+
 def line_of(case: Case, counts: Counted) -> str:
     """A line of the table of docs/performance.md."""
     windows, tested, fallen, lost = counts
@@ -217,7 +277,10 @@ def line_of(case: Case, counts: Counted) -> str:
 
 
 def main(trials: int) -> None:
-    """Print the table; where skill is lost or windows are long, of a third of the trials."""
+    """Print the table; where skill is lost or windows are long, of a third of the trials.
+
+    Below it what windows of an hour come to that roll, of a fifth as many lives.
+    """
     sys.stdout.write(
         "| market and window | macro-F1 lost | windows | tested | fallen, of all (95 %)"
         " | fallen, of those tested |\n|---|---|---|---|---|---|\n"
@@ -226,6 +289,13 @@ def main(trials: int) -> None:
         is_short = case.now == case.skill and case.seconds <= LONG_S
         counts = counted(case, trials if is_short else -(-trials // 3))
         sys.stdout.write(line_of(case, counts) + "\n")
+        sys.stdout.flush()
+    for case in ROLLED:
+        found = rolled(case, -(-trials // 5))
+        sys.stdout.write(
+            f"{case.name}: each {STEP_S:,} s {found.rolling}; each {case.seconds:,} s"
+            f" {found.apart}; {found.falls} falls in {found.hours:g} h\n"
+        )
         sys.stdout.flush()
 
 
