@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.tools.operate import options
+from services.tools.operate.numbers_command import NumbersCommand
 from services.tools.operate.options import Account, AsJson, CommandId, TimeoutS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def open_account(
     _settle(account_question(control), timeout_s, as_json=as_json)
 
 
-@accounts.command()
+@accounts.command(cls=NumbersCommand)
 def deposit(
     account: Account,
     ticker: options.Ticker,
@@ -54,13 +55,13 @@ def deposit(
     timeout_s: TimeoutS = options.TIMEOUT_S,
     as_json: AsJson = False,
 ) -> None:
-    """Add shares to an account's opening position; a negative QUANTITY (after --) takes away."""
+    """Add shares to an account's opening position; a negative QUANTITY takes away."""
     from services.domain.controls import Deposit
     from services.tools.operate.ask import make_command_id
     from services.tools.operate.questions import account_question
 
     command_id = client_command_id or make_command_id()
-    control = Deposit(command_id, account, ticker, quantity)
+    control = Deposit(command_id, account, ticker, int(quantity))
     _settle(account_question(control), timeout_s, as_json=as_json)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from services.tools.operate import options
+from services.tools.operate.numbers_command import NumbersCommand
 from services.tools.operate.options import AsJson, CommandId, TimeoutS
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 mark = typer.Typer(help="Marks: the price that limits and collars are measured by.")
 
 
-@mark.command("set")
+@mark.command("set", cls=NumbersCommand)
 def set_mark(
     ticker: options.Ticker,
     price: options.Price,
@@ -36,7 +37,9 @@ def set_mark(
     deployment = read_deployment()
     with open_exchange(deployment) as exchange, open_log(deployment) as log:
         require_instrument(require_genesis(log, exchange.codec), ticker)
-        question = mark_question(SetMark(client_command_id or make_command_id(), ticker, price))
+        question = mark_question(
+            SetMark(client_command_id or make_command_id(), ticker, int(price))
+        )
         settle(exchange, question, timeout_s, as_json=as_json)
 
 

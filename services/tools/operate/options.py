@@ -69,14 +69,42 @@ CommandId = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
+
+class Dollars(int):
+    """A price in 1/10000 dollar: help shows this class's name for what an argument takes."""
+
+
+class Shares(int):
+    """A whole number of shares, likewise."""
+
+
+class Side(int):
+    """BUY or SELL as its code, likewise."""
+
+
+def as_dollars(text: str) -> Dollars:
+    """As `read_price`."""
+    return Dollars(read_price(text))
+
+
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Name of the account.")]
 Ticker = Annotated[str, typer.Argument(metavar="TICKER", help="For example AAPL.")]
 Price = Annotated[
-    int,
-    typer.Argument(metavar="PRICE", parser=parser(read_price), help="Dollars, for example 187.25."),
+    Dollars,
+    typer.Argument(
+        metavar="PRICE", parser=parser(as_dollars), help="Decimal dollars, for example 187.25."
+    ),
 ]
 Quantity = Annotated[
-    int, typer.Argument(metavar="QUANTITY", parser=parser(read_quantity), help="Shares.")
+    Shares,
+    typer.Argument(metavar="QUANTITY", parser=parser(lambda text: Shares(read_quantity(text)))),
+]
+OrderQuantity = Annotated[
+    Shares,
+    typer.Argument(metavar="QUANTITY", parser=parser(lambda text: Shares(read_shares(text)))),
+]
+OrderSide = Annotated[
+    Side, typer.Argument(metavar="BUY|SELL", parser=parser(lambda text: Side(read_side(text))))
 ]
 
 

@@ -10,6 +10,7 @@ import typer
 
 from services.domain import codes
 from services.tools.operate import options
+from services.tools.operate.numbers_command import NumbersCommand
 from services.tools.operate.options import AsJson, CommandId, TimeoutS
 
 if TYPE_CHECKING:
@@ -38,13 +39,12 @@ _Gateway = Annotated[
         show_default=False,
     ),
 ]
-_Side = Annotated[int, typer.Argument(metavar="BUY|SELL", parser=options.parser(options.read_side))]
 _LimitPrice = Annotated[
-    int | None,
+    options.Dollars | None,
     typer.Argument(
         metavar="PRICE",
-        parser=options.parser(options.read_price),
-        help="Limit in dollars; without one it is a market order.",
+        parser=options.parser(options.as_dollars),
+        help="The limit, for example 187.25; without one it is a market order.",
         show_default=False,
     ),
 ]
@@ -68,11 +68,11 @@ _SelfTradePrevention = Annotated[
 ]
 
 
-@order.command()
+@order.command(cls=NumbersCommand)
 def place(  # noqa: PLR0913 - a command's options
     ticker: options.Ticker,
-    side: _Side,
-    quantity: options.Quantity,
+    side: options.OrderSide,
+    quantity: options.OrderQuantity,
     price: _LimitPrice = None,
     *,
     account: _AccountOption = "",
@@ -98,12 +98,12 @@ def place(  # noqa: PLR0913 - a command's options
         account=account,
         client_order_id=client_order_id or make_command_id(),
         ticker=ticker,
-        side=side,
+        side=int(side),
         order_type=codes.LIMIT if price else codes.MARKET,
         time_in_force=time_in_force,
         post_only=post_only,
-        price=price or 0,
-        quantity=quantity,
+        price=int(price or 0),
+        quantity=int(quantity),
         self_trade_prevention=self_trade_prevention,
     )
     if gateway:
