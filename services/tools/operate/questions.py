@@ -39,6 +39,13 @@ _REFUSALS: Final = (
     codes.EXEC_COMMAND_REJECTED,
 )
 
+_NEXT_STEPS: Final = {
+    Reason.UNKNOWN_ACCOUNT.name: "open it with `outcry accounts open`",
+    Reason.NO_MARK.name: "state one with `outcry mark set`",
+    Reason.TICKER_HALTED.name: "`outcry resume` ends that",
+}
+"""What who runs the exchange can do about it at once."""
+
 
 def account_question(control: AccountControl) -> Question:
     """A control about one account: risk answers with its state, or refuses."""
@@ -125,7 +132,9 @@ def require_accepted(answers: list[Seen]) -> None:
     )
     if report.exec_type in _REFUSALS or was_rejected:
         word = Reason(report.reason).name
-        raise RefusedError(word, REJECTIONS.get(word, ""))
+        detail = REJECTIONS.get(word, "")
+        step = _NEXT_STEPS.get(word)
+        raise RefusedError(word, f"{detail}: {step}" if step else detail)
 
 
 def _control(

@@ -172,7 +172,7 @@ def test_a_refused_order_ends_with_the_reasons_word_and_what_it_means(
 ) -> None:
     account = open_account(outcry)
     refusal = outcry.refusal("order", "place", "--account", account, *arguments)
-    assert refusal == f"error: {reason}: {REJECTIONS[reason]}"
+    assert refusal.startswith(f"error: {reason}: {REJECTIONS[reason]}")
 
 
 def test_a_ticker_is_halted_and_resumed(outcry: Outcry) -> None:
@@ -181,7 +181,9 @@ def test_a_ticker_is_halted_and_resumed(outcry: Outcry) -> None:
     assert outcry.run("halt", "TSLA").stdout == "TSLA is HALTED\n"
     assert outcry.run("halt", "TSLA").stdout == "TSLA is HALTED, as it was\n"
     order = ("order", "place", "--account", account, "TSLA", "BUY", "1", "248.00")
-    assert outcry.refusal(*order) == "error: TICKER_HALTED: Trading in the ticker is halted"
+    assert outcry.refusal(*order) == (
+        "error: TICKER_HALTED: Trading in the ticker is halted: `outcry resume` ends that"
+    )
     assert outcry.run("resume", "TSLA").stdout == "TSLA is OPEN\n"
     outcry.json(*order)
     assert "no ticker is named 'NONE'" in outcry.refusal("halt", "NONE")

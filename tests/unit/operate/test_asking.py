@@ -79,6 +79,7 @@ def test_a_refusal_carries_the_reasons_word(exchange: MemoryExchange) -> None:
     with pytest.raises(RefusedError) as refused:
         answered(exchange, account_question(Deposit("d", "nobody", "AAPL", 5)))
     assert refused.value.reason == "UNKNOWN_ACCOUNT"
+    assert "`outcry accounts open`" in str(refused.value)
 
 
 def test_limits_and_the_kill_switch_are_answered_by_the_accounts_state(
