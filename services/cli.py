@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from services.runtime.errors import OperatingError
+from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
 from services.tools.bench import commands as bench
 from services.tools.demo import commands as demo
 from services.tools.drift import commands as drift
@@ -22,7 +22,12 @@ from services.tools.ledger import commands as ledger
 from services.tools.market import commands as market
 from services.tools.observe import commands as observe
 from services.tools.operate import commands as operate
-from services.tools.operate.errors import OperateError
+from services.tools.operate.errors import (
+    NoAnswerError,
+    OperateError,
+    UnknownError,
+    UnreachableError,
+)
 from services.tools.pipeline import commands as pipeline
 from services.tools.proof import commands as proof
 from services.tools.soak import commands as soak
@@ -31,6 +36,11 @@ from services.tools.stack.errors import StackError
 
 EXPECTED: Final = (OperateError, OperatingError, StackError)
 """Errors whose message is one line for people: the cause and the next step."""
+
+_OF_A_START: Final = (
+    ConfigurationError, NoAnswerError, RetriableError, UnknownError, UnreachableError,
+)  # fmt: skip
+"""Those that a stack on its way up causes too: topics are missing, a room is silent."""
 
 _EXTRAS: Final = {
     "aiokafka": "features",
@@ -81,12 +91,25 @@ def main() -> None:
     try:
         app()
     except EXPECTED as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {_in_its_place(error)}")
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(error.name or "")
         if extra is None:
             raise
         sys.exit(f"error: {error.name} is not installed: pip install 'outcry[{extra}]'")
+
+
+def _in_its_place(error: Exception) -> str:
+    """The error, and before it that the stack still starts, if that may be all there is to it."""
+    from services.tools.stack.starting import home_that_starts
+
+    home = home_that_starts() if isinstance(error, _OF_A_START) else None
+    if home is None:
+        return str(error)
+    return (
+        f"the stack in {home} is still starting: wait until `outcry status` shows all of it up, "
+        f"then ask again ({error})"
+    )
 
 
 if __name__ == "__main__":
