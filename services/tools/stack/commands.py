@@ -93,12 +93,16 @@ def up(
 def down() -> None:
     """Stop the stack in order; its data stays. Nothing to do if nothing runs."""
     from services.tools.stack.display import Display
+    from services.tools.stack.status import Phase
 
     with _one_line_errors():
         settings = _settings()
         display = Display()
         stack = _stack(settings, "none")
-        display.prime(stack.status())
+        found = stack.status()
+        display.prime(found)
+        if found is not None and found.phase is Phase.STOPPING:
+            display.line("A stop goes on already; waiting for its end")
         if stack.stop(watch=display.watch):
             display.line(f"Stopped; the data stays in {settings.home}")
         else:
@@ -164,7 +168,7 @@ def _hold(stack: "Stack", display: "Display") -> None:
         try:
             stack.stop(watch=display.watch)
         except KeyboardInterrupt:
-            stack.stop(watch=display.watch)
+            stack.stop(watch=display.watch, hurry=True)
         display.line("Stopped.")
 
 

@@ -95,13 +95,16 @@ class Stack:
             self.stop(watch=watch)
             raise
 
-    def stop(self, *, watch: Watch | None = None) -> bool:
-        """Stop everything and wait for it; False if nothing ran."""
+    def stop(self, *, watch: Watch | None = None, hurry: bool = False) -> bool:
+        """Stop everything and wait for it; False if nothing ran.
+
+        Whoever asks while a stop goes on waits for that one; `hurry` kills what has not stopped.
+        """
         supervisor = self._supervisor()
         if supervisor is None:
             self._reap()
             return False
-        send_signal(supervisor, signal.SIGTERM)
+        send_signal(supervisor, signal.SIGINT if hurry else signal.SIGTERM)
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
         seen: StackStatus | None = None
         while is_alive(supervisor):
@@ -273,6 +276,10 @@ def _take_lock(descriptor: int, home: Path) -> None:
     except BlockingIOError:
         status = read_live_status(home)
         pid = f", pid {status.supervisor.pid}" if status is not None else ""
+        if status is not None and status.phase is Phase.STOPPING:
+            raise AlreadyRunningError(
+                f"the stack in {home}{pid} is still stopping: `outcry down` waits for its end"
+            ) from None
         raise AlreadyRunningError(
             f"a stack runs in {home}{pid}: `outcry status` shows it, `outcry down` stops it"
         ) from None

@@ -104,7 +104,8 @@ class Supervisor:
         self._phase = Phase.STARTING
         self._failed = ""
         self._cause = ""
-        self._stop_requests = 0
+        self._stop_asked = False
+        self._hurried = False
         self._rotate_due_s = 0.0
         self._published: StackStatus | None = None
         self._wakeup_read, self._wakeup_write = os.pipe()
@@ -117,7 +118,8 @@ class Supervisor:
     def run(self) -> int:
         """Block until stopped by SIGTERM or SIGINT; 0, or 1 if the stack could not start.
 
-        A second signal kills at once what is still stopping.
+        SIGTERM stops in order, however often it comes: two people may ask for the same. SIGINT
+        kills at once what has not stopped.
         """
         signal.set_wakeup_fd(self._wakeup_write, warn_on_full_buffer=False)
         for sig in (signal.SIGTERM, signal.SIGINT):
@@ -125,7 +127,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, _wake_only)
         self._end_leftovers()
         self._publish()
-        while not self._stop_requests and self._phase is not Phase.FAILED:
+        while not self._stop_asked and self._phase is not Phase.FAILED:
             self._tick()
             self._publish()
             settled = self._phase is Phase.UP and self._all_well()
@@ -134,8 +136,9 @@ class Supervisor:
         self._publish()
         return 1 if self._phase is Phase.FAILED else 0
 
-    def _request_stop(self, _signal: int, _frame: FrameType | None) -> None:
-        self._stop_requests += 1
+    def _request_stop(self, sig: int, _frame: FrameType | None) -> None:
+        self._stop_asked = True
+        self._hurried = self._hurried or sig == signal.SIGINT
 
     def _wait(self, timeout_s: float) -> None:
         """Sleep, but not past a signal: a child's death or a request to stop."""
@@ -352,7 +355,6 @@ class Supervisor:
                 child.chore.wait()
         if self._phase is not Phase.FAILED:
             self._phase = Phase.STOPPING
-        requests_before = self._stop_requests
         for layer in reversed(self._layers):
             running = [
                 child
@@ -366,7 +368,7 @@ class Supervisor:
             self._publish()
             deadline_s = time.monotonic()
             for child in running:
-                self._await_end(child, deadline_s, requests_before)
+                self._await_end(child, deadline_s)
         for child in self._children.values():
             if child.state not in (State.FAILED, State.DONE):
                 child.state = State.STOPPED
@@ -374,13 +376,12 @@ class Supervisor:
             self._phase = Phase.STOPPED
         _log.info("stopped")
 
-    def _await_end(self, child: _Child, since_s: float, requests_before: int) -> None:
+    def _await_end(self, child: _Child, since_s: float) -> None:
         process = child.process
         assert process is not None
         while process.poll() is None:
-            impatient = self._stop_requests > requests_before
-            if impatient or time.monotonic() - since_s > child.component.stop_timeout_s:
-                why = "was hurried" if impatient else "did not stop in time"
+            if self._hurried or time.monotonic() - since_s > child.component.stop_timeout_s:
+                why = "was hurried" if self._hurried else "did not stop in time"
                 child.note = f"{why} and was killed"
                 _log.warning("%s %s", child.component.name, child.note)
                 process.kill()

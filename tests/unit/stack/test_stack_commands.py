@@ -1,10 +1,22 @@
 import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from typer.testing import CliRunner
 
 from services.cli import app
+from services.tools.stack.commands import _hold
+from services.tools.stack.display import Display
+from services.tools.stack.identity import identify
+from services.tools.stack.status import Phase, StackStatus, write_status
+
+if TYPE_CHECKING:
+    from services.tools.stack.stack import Stack
 
 _RUNNER = CliRunner()
 
@@ -37,6 +49,59 @@ def test_down_without_a_stack_is_no_error() -> None:
     answer = _RUNNER.invoke(app, ["down"])
     assert answer.exit_code == 0
     assert "Nothing runs" in answer.stdout
+
+
+@pytest.fixture
+def sleeper() -> Iterator[subprocess.Popen[bytes]]:
+    """Stands for a supervisor: it runs, and ends by SIGTERM."""
+    with subprocess.Popen(("sleep", "600")) as process:
+        yield process
+        process.kill()
+
+
+def _publish(home: Path, pid: int, phase: Phase) -> None:
+    identity = identify(pid)
+    assert identity is not None
+    (home / "run").mkdir(parents=True)
+    write_status(home, StackStatus(phase, identity, ()))
+
+
+def test_a_second_down_says_that_a_stop_goes_on_and_waits_for_it(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    _publish(tmp_path / "home", sleeper.pid, Phase.STOPPING)
+    with ThreadPoolExecutor(1) as reaper:
+        reaper.submit(sleeper.wait)
+        answer = _RUNNER.invoke(app, ["down"])
+    assert answer.exit_code == 0
+    said = answer.stdout.splitlines()
+    assert said[0] == "A stop goes on already; waiting for its end"
+    assert said[-1].startswith("Stopped")
+    assert sleeper.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    "interrupts,hurries",
+    [(1, [False]), (2, [False, True])],
+)
+def test_ctrl_c_stops_in_order_and_a_second_one_kills(interrupts: int, hurries: list[bool]) -> None:
+    asked: list[bool] = []
+
+    class Held:
+        """A stack whose holder presses Ctrl-C while it waits, and perhaps while it stops."""
+
+        def wait(self, _watch: object) -> None:
+            raise KeyboardInterrupt
+
+        def stop(self, *, watch: object, hurry: bool = False) -> bool:
+            assert watch is not None
+            asked.append(hurry)
+            if len(asked) < interrupts:
+                raise KeyboardInterrupt
+            return True
+
+    _hold(cast("Stack", Held()), Display())
+    assert asked == hurries
 
 
 def test_an_unknown_room_is_named_with_the_ones_there_are() -> None:

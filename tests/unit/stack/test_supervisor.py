@@ -125,6 +125,12 @@ class Driven:
         os.kill(process.pid, signal.SIGKILL)
         return process.pid
 
+    def ask(self, *signals: signal.Signals) -> None:
+        """As if these had come."""
+        assert self._supervisor is not None
+        for number in signals:
+            self._supervisor._request_stop(number, None)
+
     def stop(self) -> None:
         if self._supervisor is not None:
             self._supervisor._stop()
@@ -319,6 +325,31 @@ def test_a_component_that_does_not_stop_is_killed(driven: Driven) -> None:
     driven.stop()
     assert driven.row("a").state is State.STOPPED
     assert driven.row("a").note == "did not stop in time and was killed"
+
+
+@pytest.mark.parametrize(
+    "signals,note",
+    [
+        ((signal.SIGTERM, signal.SIGTERM), "did not stop in time and was killed"),
+        ((signal.SIGTERM, signal.SIGINT), "was hurried and was killed"),
+    ],
+)
+def test_a_second_request_to_stop_waits_and_only_a_hurry_kills(
+    driven: Driven, signals: tuple[signal.Signals, ...], note: str
+) -> None:
+    script = f"trap '' TERM; touch {driven.trace}; while :; do sleep 0.05; done"
+    stop_timeout_s = 600.0 if signal.SIGINT in signals else 0.2
+    stubborn = driven.component(
+        "a",
+        ("sh", "-c", script),
+        lambda _pid: driven.trace.exists(),
+        stop_timeout_s=stop_timeout_s,
+    )
+    driven.supervise(stubborn)
+    driven.turn_until(lambda: driven.phase is Phase.UP, "it to be up")
+    driven.ask(*signals)
+    driven.stop()
+    assert driven.row("a").note == note
 
 
 def test_a_live_component_that_is_not_ready_is_shown_and_left_alone(driven: Driven) -> None:
