@@ -17,6 +17,7 @@ from services.domain.controls import (
     SetMark,
 )
 from services.domain.events import AccountState, BookDepth, ExecutionReport
+from services.domain.genesis import TICKERS
 from services.domain.ids import ticker_of
 from services.domain.reasons import Reason
 from services.domain.rejections import REJECTIONS
@@ -41,6 +42,7 @@ _REFUSALS: Final = (
 
 _NEXT_STEPS: Final = {
     Reason.UNKNOWN_ACCOUNT.name: "open it with `outcry accounts open`",
+    Reason.UNKNOWN_TICKER.name: f"{', '.join(TICKERS)} are, as shipped",
     Reason.NO_MARK.name: "state one with `outcry mark set`",
     Reason.TICKER_HALTED.name: "`outcry resume` ends that",
 }
