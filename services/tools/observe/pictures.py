@@ -40,13 +40,14 @@ def draw(dashboard: Dashboard, address: str, past_s: float) -> bytes:
     )
     for place, panel in enumerate(dashboard.panels):
         axes = figure.add_subplot(rows, _COLUMNS, place + 1)
-        _draw_panel(axes, panel, address, past_s)
+        draw_panel(axes, panel, address, past_s)
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=_DPI)
     return target.getvalue()
 
 
-def _draw_panel(axes: "Axes", panel: Panel, address: str, past_s: float) -> None:
+def draw_panel(axes: "Axes", panel: Panel, address: str, past_s: float) -> None:
+    """One panel as it was over this time, "no data" if nothing answers."""
     step_s = past_s / _POINTS
     rate = f"{max(_RATE_S_MIN, 4 * step_s):.0f}s"
     factor, drawn = _FACTORS.get(panel.unit, 1.0), 0
