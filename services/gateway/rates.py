@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from math import ceil
-from typing import Final
+from typing import Final, override
 
 import msgspec
 from limits import RateLimitItemPerSecond
 from limits.strategies import FixedWindowRateLimiter
 
-from services.door.answering import raw_headers
+from services.door.exchange import RawHeader
 from services.door.problems import ProblemError
 from services.gateway.problems import HttpReason, problem
 from services.gateway.windows import WindowStorage
 
 ADDRESS: Final = "address"
 KEY: Final = "key"
-_NETWORKS_REMEMBERED: Final = 4_096
+_CLIENTS_REMEMBERED: Final = 4_096
 _V6_HOST_BITS: Final = 64
 """A customer has at least as many addresses of IPv6, so they count as one."""
 
@@ -54,13 +54,33 @@ class Standing(msgspec.Struct, frozen=True):
     reset_s: int
 
     def headers(self) -> dict[str, str]:
-        return {
-            "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={self.window_s}',
-            "RateLimit": f'"{self.policy}";r={self.remaining};t={self.reset_s}',
-        }
+        return {"RateLimit-Policy": self._policy(), "RateLimit": self._rest()}
 
-    def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        return raw_headers(self.headers())
+    def raw_headers(self) -> list[RawHeader]:
+        return [
+            (b"ratelimit-policy", self._policy().encode()),
+            (b"ratelimit", self._rest().encode()),
+        ]
+
+    def _policy(self) -> str:
+        return f'"{self.policy}";q={self.quota};w={self.window_s}'
+
+    def _rest(self) -> str:
+        return f'"{self.policy}";r={self.remaining};t={self.reset_s}'
+
+
+class _Limit(RateLimitItemPerSecond):
+    """Its key for a client is put together once, not for each of its requests and twice."""
+
+    __slots__ = ("_remembered",)
+
+    def __init__(self, amount: int, window_s: int, policy: str) -> None:
+        super().__init__(amount, window_s, namespace=policy)
+        self._remembered = lru_cache(_CLIENTS_REMEMBERED)(super().key_for)
+
+    @override
+    def key_for(self, *identifiers: bytes | str | float) -> str:
+        return self._remembered(*identifiers)
 
 
 class Rates:
@@ -68,8 +88,8 @@ class Rates:
 
     def __init__(self, limits: RateLimits) -> None:
         self._window_s = limits.window_s
-        self._items: Mapping[str, RateLimitItemPerSecond] = {
-            policy: RateLimitItemPerSecond(quota, limits.window_s, namespace=policy)
+        self._items: Mapping[str, _Limit] = {
+            policy: _Limit(quota, limits.window_s, policy)
             for policy, quota in ((ADDRESS, limits.of_address_max), (KEY, limits.of_key_max))
             if quota
         }
@@ -102,7 +122,7 @@ class Rates:
         return standing
 
 
-@lru_cache(_NETWORKS_REMEMBERED)
+@lru_cache(_CLIENTS_REMEMBERED)
 def network_of(address: str) -> str:
     """What counts as one client: an address of IPv4, a /64 of IPv6."""
     try:
