@@ -18,7 +18,7 @@ import uvicorn
 
 from services.door import serving
 from services.door.heads import HeadLimits, bounded_http
-from services.door.serving import QuietServer, run_loop
+from services.door.serving import QuietServer, run_loop, spare_collections
 from services.gateway.app import build_gateway, make_app
 from services.gateway.command_log import KafkaCommandLog
 from services.gateway.core.read_model import FEEDS, ReadModel
@@ -104,6 +104,7 @@ class Service:
         self._telemetry = telemetry
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
+        self._was_ready = False
         self.port = 0
         """The port served, once it is; 0 before."""
 
@@ -356,6 +357,9 @@ class Service:
             return
         self._telemetry.log.info("ready" if is_ready else "not_ready")
         if is_ready:
+            if not self._was_ready:
+                self._was_ready = True
+                spare_collections()
             self._telemetry.ready.set()
         else:
             self._telemetry.ready.clear()

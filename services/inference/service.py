@@ -8,7 +8,6 @@ for the log is written.
 """
 
 import asyncio
-import gc
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Final
 
 import uvicorn
 
-from services.door.serving import QuietServer, listen
+from services.door.serving import QuietServer, listen, spare_collections
 from services.inference.app import Inference, make_app
 from services.inference.check_client import CheckedRegistry
 from services.inference.core import Alias, Freshness
@@ -177,7 +176,7 @@ class Service:
         while not self._pacer.stopping() and self._failure is None and not serving.done():
             looked = poller.looked.is_set() and not telemetry.ready.is_set()
             if looked or (not predicts and self._slots.all()):
-                _spare_collections()
+                spare_collections()
                 predicts = bool(self._slots.all())
             if looked:
                 telemetry.ready.set()
@@ -188,16 +187,6 @@ class Service:
         here.stopping = True
         server.should_exit = True
         await serving
-
-
-def _spare_collections() -> None:
-    """Keep what is loaded by now, libraries above all, out of every later garbage collection.
-
-    A full one over the million objects of Feast, MLflow and XGBoost holds all threads up for a
-    tenth of a second. Called once it serves, and once more when it has its first model.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _aliases(settings: InferenceSettings) -> tuple[Alias, ...]:
