@@ -5,7 +5,7 @@ browsers from guessing, and whatever fails in between becomes a problem document
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -109,7 +109,6 @@ class Guard:
         self._plan = plan
         self._watch = watch
         self._under_way = 0
-        self._own_hosts = _own_hosts(plan.host, plan.names)
         watch.ask(lambda: self._under_way)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,8 +137,7 @@ class Guard:
 
     def _admit(self, scope: Scope) -> None:
         plan = self._plan
-        if _host_of(_host_header(scope["headers"])) not in self._own_hosts:
-            raise _wrong_host(plan.host, plan.port)
+        require_own_host(_host_header(scope["headers"]), plan.host, plan.port, plan.names)
         if self._under_way > plan.requests_max and scope["path"] not in plan.health_paths:
             raise door_problem(DoorReason.OVERLOADED, plan.when_crowded, kinds=plan.kinds)
 
@@ -149,23 +147,22 @@ class Guard:
         self._watch.answered(method, route, status, seconds)
 
 
-def require_own_host(host_header: str, own_host: str, port: int, names: Sequence[str] = ()) -> None:
+def require_own_host(
+    host_header: str, own_host: str, port: int, names: tuple[str, ...] = ()
+) -> None:
     """Refuse requests whose Host is a name that merely resolves to this machine.
 
     A page of another site can point its own name at 127.0.0.1 and then counts as this site for
     the browser.
     """
     if _host_of(host_header) not in _own_hosts(own_host, names):
-        raise _wrong_host(own_host, port)
+        raise door_problem(DoorReason.WRONG_HOST, f"ask for http://{own_host}:{port}")
 
 
-def _own_hosts(own_host: str, names: Sequence[str]) -> frozenset[str]:
+@lru_cache
+def _own_hosts(own_host: str, names: tuple[str, ...]) -> frozenset[str]:
     """By which names a request may call this machine."""
     return frozenset((*LOOPBACK_HOSTS, own_host, *names))
-
-
-def _wrong_host(own_host: str, port: int) -> ProblemError:
-    return door_problem(DoorReason.WRONG_HOST, f"ask for http://{own_host}:{port}")
 
 
 def _host_header(headers: Iterable[RawHeader]) -> str:
