@@ -12,14 +12,12 @@ import msgspec
 from services.gateway.core.report_state import FORMAT_VERSION, ReportState
 from services.runtime.errors import ConfigurationError, RetriableError
 from services.runtime.ports import Snapshot
-from services.runtime.restore import hash_state
+from services.runtime.restore import first_good, hash_state, require_whole
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import HEADER_BYTES, Codec, UndecodableError
 from services.wire.topics import EXECUTIONS
 
 ROOM: Final = "gateway"
-TRIED_MAX: Final = 5
-"""Snapshots of a partition that are looked at; then everything is asked for."""
 
 
 class SnapshotStore(Protocol):
@@ -48,8 +46,8 @@ class ReportSnapshots:
     def newest(self, ends: Mapping[int, int], topic_id: str) -> dict[int, Standing]:
         """Of each partition the newest that is good and not beyond its end.
 
-        One that is not good is said in the log and passed over. A partition without any, or whose
-        store is away, has none here: then what it says is to be asked for from the first report on.
+        One that is not good is said in the log and passed over. A partition without a good one, or
+        whose store is away, has none here: then all that it says is to be asked for.
 
         Args:
             ends: by partition, the offset that a state may not have passed.
@@ -89,23 +87,18 @@ class ReportSnapshots:
         if end <= 0:
             return None
         try:
-            kept = self._store.newest(ROOM, EXECUTIONS.name, partition, TRIED_MAX)
+            found = first_good(
+                lambda limit: self._store.newest(ROOM, EXECUTIONS.name, partition, limit),
+                lambda snapshot: self._load(snapshot, end, topic_id),
+                self._telemetry,
+            )
         except (RetriableError, ConfigurationError) as error:
             self._telemetry.log.warning("snapshots_unknown", error=str(error))
             return None
-        for snapshot in kept:
-            try:
-                return Standing(snapshot.offset, self._load(snapshot, end, topic_id))
-            except ValueError as refused:
-                self._telemetry.log.warning(
-                    "snapshot_refused", topic=EXECUTIONS.name, partition=partition,
-                    offset=snapshot.offset, cause=str(refused),
-                )  # fmt: skip
-        return None
+        return Standing(found[0].offset, found[1]) if found else None
 
     def _load(self, snapshot: Snapshot, end: int, topic_id: str) -> ReportState:
-        if snapshot.topic_id != topic_id:
-            raise ValueError(f"it is of another topic of this name, {snapshot.topic_id}")
+        require_whole(snapshot, topic_id)
         if not 0 < snapshot.offset <= end:
             raise ValueError(f"it is ahead of offset {end}, where the topic is to be read from")
         if snapshot.format_version != FORMAT_VERSION:
@@ -113,8 +106,6 @@ class ReportSnapshots:
                 f"its format version is {snapshot.format_version}, and this version of Outcry"
                 f" reads {FORMAT_VERSION}"
             )
-        if hash_state(snapshot.state) != snapshot.state_hash:
-            raise ValueError("its state does not have its hash")
         state = ReportState.load(snapshot.state)
         framings = {value[:HEADER_BYTES]: value for value in state.values()}
         for value in framings.values():

@@ -72,14 +72,60 @@ def hash_state(state: bytes) -> str:
     return blake2b(state, digest_size=32).hexdigest()
 
 
+def first_good[T](
+    newest: Callable[[int], Sequence[Snapshot]],
+    load: Callable[[Snapshot], T],
+    telemetry: Telemetry,
+) -> tuple[Snapshot, T] | None:
+    """The newest snapshot that loads; each before it is said in the log and passed over.
+
+    Args:
+        newest: up to so many, highest offset first.
+        load: raises ValueError with the cause for one that is not good.
+        telemetry: of the room that asks.
+    """
+    tried: set[int] = set()
+    # A state may have tens of megabytes: those behind the newest are asked for when it is bad.
+    for limit in (1, SNAPSHOTS_TRIED):
+        for snapshot in newest(limit):
+            if snapshot.offset in tried:
+                continue
+            tried.add(snapshot.offset)
+            try:
+                return snapshot, load(snapshot)
+            except ValueError as fault:
+                telemetry.log.warning(
+                    "snapshot_refused", topic=snapshot.topic, partition=snapshot.partition,
+                    offset=snapshot.offset, cause=str(fault),
+                )  # fmt: skip
+        if len(tried) < limit:
+            break
+    return None
+
+
+def require_whole(snapshot: Snapshot, topic_id: str) -> None:
+    """Refuse a state that is damaged, or of a topic that is gone.
+
+    Raises:
+        ValueError: which of them.
+    """
+    if snapshot.topic_id != topic_id:
+        raise ValueError(f"it is of another topic of this name, {snapshot.topic_id}")
+    _require_hash(snapshot)
+
+
+def _require_hash(snapshot: Snapshot) -> None:
+    if hash_state(snapshot.state) != snapshot.state_hash:
+        raise ValueError("its state does not have its hash")
+
+
 def load_state(factory: FoldFactory, at: TopicPartition, snapshot: Snapshot) -> Fold:
     """The fold of a snapshot's state, through every migration that it needs.
 
     Raises:
         ValueError: it has another hash, a format this version can't read, or is no state at all.
     """
-    if hash_state(snapshot.state) != snapshot.state_hash:
-        raise ValueError("its state does not have its hash")
+    _require_hash(snapshot)
     state, readable = snapshot.state, factory.format_version
     if snapshot.format_version > readable:
         raise ValueError(
@@ -277,23 +323,14 @@ class Restorer:
     def _load_newest_good(
         self, at: TopicPartition, topic_id: str, committed: int
     ) -> tuple[Snapshot | None, Fold]:
-        tried: set[int] = set()
-        # A state may have tens of megabytes: those behind the newest are asked for when it is bad.
-        for limit in (1, SNAPSHOTS_TRIED) if self._factory.stateful else ():
-            for snapshot in self._newest(at, limit):
-                if snapshot.offset in tried:
-                    continue
-                tried.add(snapshot.offset)
-                try:
-                    return snapshot, self._load(at, snapshot, topic_id, committed)
-                except ValueError as fault:
-                    self._telemetry.log.warning(
-                        "snapshot_refused", topic=at.topic, partition=at.partition,
-                        offset=snapshot.offset, cause=str(fault),
-                    )  # fmt: skip
-            if len(tried) < limit:
-                break
-        return None, self._factory.fresh(at)
+        found = None
+        if self._factory.stateful:
+            found = first_good(
+                lambda limit: self._newest(at, limit),
+                lambda snapshot: self._load(at, snapshot, topic_id, committed),
+                self._telemetry,
+            )
+        return found or (None, self._factory.fresh(at))
 
     def _load(self, at: TopicPartition, snapshot: Snapshot, topic_id: str, committed: int) -> Fold:
         """The snapshot's fold; ValueError says why not."""
