@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from services.tools.bench.run_all import JSON_NAME, Run
 from services.wire import topics
 from tests.tidy.tree import ROOT
 
@@ -36,6 +37,13 @@ class Stage(msgspec.Struct, frozen=True):
     """None: no bound of ours."""
 
 
+class _Written(msgspec.Struct):
+    """What is read here of a stage in the run's file."""
+
+    stage: str
+    out_bytes: float
+
+
 class Figures(msgspec.Struct, frozen=True):
     """What was measured."""
 
@@ -44,6 +52,8 @@ class Figures(msgspec.Struct, frozen=True):
     trades_a_command: float
     commands_a_second: int
     row_kb: float
+    bytes_out: dict[str, float]
+    """By stage: of the records that it writes for a command, keys and Kafka's own bytes apart."""
 
     @property
     def command_us(self) -> float:
@@ -52,8 +62,8 @@ class Figures(msgspec.Struct, frozen=True):
         return sum(stage.us for stage in self.stages) + features
 
 
-def read_figures(benchmarks: str, adr: str) -> Figures:
-    """The figures as the pages have them.
+def read_figures(benchmarks: str, adr: str, run: Run) -> Figures:
+    """The figures as the pages have them, and the bytes as a run of all benchmarks has them.
 
     Raises:
         LookupError: a page says one of them in other words than are known here.
@@ -77,7 +87,16 @@ def read_figures(benchmarks: str, adr: str) -> Figures:
         float(trades) / float(commands),
         int(_numbers(_ANSWERED, flat)[0]),
         float(_numbers(_ROW_KB, flat_adr)[0]),
+        _bytes_out(run),
     )
+
+
+def _bytes_out(run: Run) -> dict[str, float]:
+    for found in run.found:
+        if found.name == "stages":
+            stages = msgspec.json.decode(found.figures, type=list[_Written])
+            return {stage.stage: stage.out_bytes for stage in stages}
+    raise LookupError("the run has no figures of `outcry bench stages`")
 
 
 def _numbers(pattern: re.Pattern[str], text: str) -> list[str]:
@@ -93,6 +112,7 @@ def figures() -> Figures:
     return read_figures(
         (docs / "benchmarks.md").read_text(encoding="utf-8"),
         (docs / "adr" / "0011-the-log-in-days.md").read_text(encoding="utf-8"),
+        msgspec.json.decode((docs / JSON_NAME).read_bytes(), type=Run),
     )
 
 
@@ -100,21 +120,25 @@ def draw_stages() -> str:
     """Each stage's cost, and the rate at which it is at its end as it is."""
     found = figures()
     lines = [
-        "| stage | us a command | one core takes | spread over | at its end at |",
-        "|---|---|---|---|---|",
+        "| stage | us a command | one core takes | spread over | at its end at | bytes out |",
+        "|---|---|---|---|---|---|",
     ]
     for stage in found.stages:
         core = 1_000_000 // stage.us
         end = "-" if stage.processes_max is None else f"{core * stage.processes_max:,}/s"
         many = stage.processes_max is not None and stage.processes_max > 1
         spread = f"{stage.processes_max} {stage.by}" if many else stage.by
-        lines.append(f"| {stage.name} | {stage.us} | {core:,}/s | {spread} | {end} |")
+        written = f"{found.bytes_out[stage.name]:.0f}" if stage.name in found.bytes_out else "-"
+        if stage.name == "PostgreSQL":
+            written = f"{found.row_kb * 1_000:,.0f}"
+        lines.append(f"| {stage.name} | {stage.us} | {core:,}/s | {spread} | {end} | {written} |")
     share = found.feature_us_a_trade * found.trades_a_command
     lines.append(
         f"| features, materializer and their broker | {share:.0f} | {1_000_000 / share:,.0f}/s |"
-        f" {found.trades_a_command:.2f} trades a command, {found.feature_us_a_trade} us each | - |"
+        f" {found.trades_a_command:.2f} trades a command, {found.feature_us_a_trade} us each |"
+        " - | - |"
     )
-    lines.append(f"| all | {found.command_us:.0f} | {1_000_000 / found.command_us:,.0f}/s | | |")
+    lines.append(f"| all | {found.command_us:.0f} | {1_000_000 / found.command_us:,.0f}/s | | | |")
     return "\n".join(lines)
 
 
