@@ -35,16 +35,27 @@ class Silence(msgspec.Struct, frozen=True):
     cause: str
 
 
-UNTIL_A_MODEL_IS_JUDGED: Final = "drift shows it once a job has judged a window of a model"
-NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
+_UNTIL_A_MODEL_IS_JUDGED: Final = "drift shows it once a job has judged a window of a model"
+NEVER: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "outcry_drift_alarming": UNTIL_A_MODEL_IS_JUDGED,
-        "outcry_drift_judged": UNTIL_A_MODEL_IS_JUDGED,
-        "outcry_drift_run_timestamp_seconds": UNTIL_A_MODEL_IS_JUDGED,
-        "outcry_drift_parity_mismatches": UNTIL_A_MODEL_IS_JUDGED,
+        'outcry_gateway_requests_total{status=~"5.."}': "no request has failed",
+        "outcry_gateway_access_refused_total": "nobody was refused",
+        "outcry_rows_passed_over_total": "no row came that is not to be stored",
     }
 )
-"""Gauges of alerts that have no value on a well stack without a model, and why."""
+"""Selectors and metrics that give nothing as long as all is well, and why."""
+NOT_YET: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **NEVER,
+        "outcry_drift_alarming": _UNTIL_A_MODEL_IS_JUDGED,
+        "outcry_drift_judged": _UNTIL_A_MODEL_IS_JUDGED,
+        "outcry_drift_ratio": _UNTIL_A_MODEL_IS_JUDGED,
+        "outcry_drift_score": _UNTIL_A_MODEL_IS_JUDGED,
+        "outcry_drift_run_timestamp_seconds": _UNTIL_A_MODEL_IS_JUDGED,
+        "outcry_drift_parity_mismatches": _UNTIL_A_MODEL_IS_JUDGED,
+    }
+)
+"""And those that give nothing until a model serves."""
 
 
 def panel_questions(dashboards: Sequence[str] = ()) -> list[Question]:
@@ -96,20 +107,30 @@ def metric_of(selector: str) -> str:
     return selector.partition("{")[0]
 
 
-def silent(address: str, questions: Sequence[Question]) -> list[Silence]:
+def silent(
+    address: str, questions: Sequence[Question], excused: Mapping[str, str] = NOT_YET
+) -> list[Silence]:
     """Those that this Prometheus has no data for.
 
-    A query of a dashboard or of a recording rule must itself give something; of an alert, each
-    selector must.
+    Each selector must give something: `or vector(0)` would hide that one does not. A query of a
+    dashboard or of a recording rule must besides give a number itself, and not NaN, which is what
+    a quantile says of a histogram that counted nothing; an alert is to be silent.
+
+    Args:
+        address: of the Prometheus.
+        questions: what to ask it.
+        excused: selectors, or metrics, that need not give anything.
     """
     found = []
     for question in questions:
-        asked = [question.expression]
-        if question.origin == "alert":
-            asked = selectors_of(question.expression)
-        for expression in asked:
-            answer = ask(address, expression)
-            if answer.values or metric_of(expression) in NOT_YET:
-                continue
-            found.append(Silence(question, expression, answer.error or "no data"))
+        selectors = selectors_of(question.expression)
+        for selector in selectors:
+            answer = ask(address, selector)
+            if not (answer.values or selector in excused or metric_of(selector) in excused):
+                found.append(Silence(question, selector, answer.error or "no data"))
+        if question.origin != "alert":
+            answer = ask(address, question.expression)
+            if not answer.is_finite:
+                cause = answer.error or ("no number" if answer.values else "no data")
+                found.append(Silence(question, question.expression, cause))
     return found

@@ -30,7 +30,7 @@ from tests.support.gateway_process import gateway_process
 from tests.support.gateway_service import running
 from tests.support.stack_fixture import StackInfra
 from tests.support.trading_path import MARK, TradingPath, limit_order, running_path
-from tests.support.web_page import build_page, take_picture
+from tests.support.web_page import build_page
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -340,9 +340,6 @@ async def test_the_page_trades_and_its_orders_are_right_after_the_gateway_was_ki
         await tab.page.click("#views label:has-text('System')")
         await tab.until_text("#system-stages", "risk ← accounts", "up to date", "recorder ←")
         await tab.until_text("#system-audit", "none was kept yet")
-        await tab.look(1200, 440, "light")
-        await take_picture(tab, "system.png", is_whole_page=True)
-        await tab.look(1440, 900, "light")
         await tab.page.click("#views label:has-text('Market')")
         await gateway.kill()
         await tab.until_text("#status", "Not connected")

@@ -1,6 +1,6 @@
 """Under load, a real Prometheus has data for all that dashboards, rules and alerts ask.
 
-With the rooms of trading alone, unless OUTCRY_OBSERVE_ALL=1 (`make observe-test`): then with all.
+All rooms run: people place orders over REST, a champion serves, and drift judges a window of it.
 """
 
 import os
@@ -18,6 +18,8 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
+from services.runtime.kafka_admin import create_topics
+from services.runtime.registry import register_schemas
 from services.runtime.telemetry import TelemetryServer
 from services.tools.market.admit import admit_crowd
 from services.tools.market.publish import Publisher, publish
@@ -27,27 +29,40 @@ from services.tools.observe.dashboards import DASHBOARDS
 from services.tools.observe.exporter import StackExporter
 from services.tools.observe.prometheus import ask, metrics_ports, running
 from services.tools.observe.questions import (
+    NEVER,
     Question,
     Silence,
-    metric_of,
     panel_questions,
     rule_questions,
-    selectors_of,
     silent,
 )
 from services.tools.observe.stack_metrics import STACK
-from services.tools.stack.rooms import ROOM_NAMES, TRADING_ROOMS
+from services.tools.stack.rooms import ROOM_NAMES
 from services.tools.stack.settings import HOST, PORT_OFFSETS
+from tests.support.chromium import browsing
+from tests.support.drift_world import WINDOW_S, DriftWorld, publish_said
 from tests.support.exposition import shown_metrics
 from tests.support.optional import require_program
 from tests.support.stack_fixture import StackInfra
 from tests.support.trading_path import TradingPath, running_path
 from tests.support.waiting import wait_until
-from tests.support.web_page import PICTURES_SWITCH
+from tests.support.web_page import PICTURES_SWITCH, build_page, take_picture
 
 pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(600)]
 
-ALL_SWITCH: Final = "OUTCRY_OBSERVE_ALL"
+PREFIX: Final = "observed."
+ENVIRONMENT: Final = {
+    "SNAPSHOT_INTERVAL_S": "2",
+    "INFERENCE_STREAM": "1",
+    "DRIFT_FIRST_WAIT_S": "0",
+    "DRIFT_WINDOW_S": str(WINDOW_S),
+}
+NOT_A_NUMBER: Final = 'sum(up{job="outcry"}) * 0 / 0'
+ORDER: Final = {
+    "ticker": "AAPL", "side": "BUY", "order_type": "LIMIT", "time_in_force": "IOC",
+    "price": "187.00", "quantity": 1,
+}  # fmt: skip
+PERSON: Final = "alice"
 RATE: Final = 100.0
 SCRAPE_S: Final = 0.5
 PATIENCE_S: Final = 240.0
@@ -58,7 +73,9 @@ class Observed:
     address: str
     """Of Prometheus."""
     ports: dict[str, int]
-    rooms: tuple[str, ...]
+    """Of each process' metrics."""
+    stack_port_base: int
+    gateway_port: int
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +83,15 @@ def observed(
     stack_infra: StackInfra, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Observed]:
     require_program("prometheus")
-    rooms = ROOM_NAMES if os.environ.get(ALL_SWITCH) == "1" else TRADING_ROOMS
+    world = DriftWorld(stack_infra.settings.home / "sets" / PREFIX.strip("."), windows=1)
+    create_topics(stack_infra.addresses.kafka_bootstrap, PREFIX)
+    register_schemas(stack_infra.addresses.registry_url)
+    publish_said(world, stack_infra.addresses, PREFIX)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OUTCRY_SNAPSHOT_INTERVAL_S", "2")
-        with running_path(stack_infra, "observed.", rooms=rooms) as path:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(f"OUTCRY_{name}", value)
+        with running_path(stack_infra, PREFIX, rooms=ROOM_NAMES) as path:
+            path.open_account(PERSON)
             plan, home = path.rooms.plan, path.rooms.plan.home_path
             exporter = StackExporter(home)
             server = TelemetryServer(exporter.telemetry, HOST, 0)
@@ -77,7 +99,12 @@ def observed(
             port = plan.port_base + PORT_OFFSETS["prometheus"]
             folder = tmp_path_factory.mktemp("prometheus")
             with under_load(path, exporter), running(folder, port, ports, SCRAPE_S) as address:
-                yield Observed(address, ports, rooms)
+                yield Observed(
+                    address,
+                    ports,
+                    stack_infra.settings.port_base,
+                    plan.port_base + PORT_OFFSETS["gateway"],
+                )
             server.close()
 
 
@@ -109,41 +136,31 @@ class under_load:  # noqa: N801 - reads as what it is: `with under_load(...)`
 
     def _look(self) -> None:
         base = self._path.rooms.plan.port_base
-        gateway, predict = base + PORT_OFFSETS["gateway"], base + PORT_OFFSETS["predict"]
-        with connect(f"ws://{HOST}:{gateway}/ws"):
+        gateway, predict = (
+            f"http://{HOST}:{base + PORT_OFFSETS[room]}" for room in ("gateway", "predict")
+        )
+        person = {"X-Outcry-Account": PERSON}
+        with connect(f"{gateway.replace('http', 'ws')}/ws"), httpx.Client(timeout=60) as client:
             for number in count():
                 self._exporter.refresh()
-                httpx.get(f"http://{HOST}:{gateway}/trades/AAPL", timeout=60)
-                if "inference" in self._path.rooms.plan.rooms and number % 5 == 0:
-                    httpx.get(f"http://{HOST}:{predict}/models", timeout=60)
+                client.get(f"{gateway}/trades/AAPL")
+                order = ORDER | {"client_order_id": f"seen-{number}"}
+                client.post(f"{gateway}/orders", json=order, headers=person)
+                client.post(f"{predict}/predict", json={"tickers": ["AAPL"]})
+                client.get(f"{predict}/models")
                 if self._stopping.wait(0.5):
                     return
-
-
-def answerable(question: Question, rooms: tuple[str, ...]) -> bool:
-    """Whether these rooms show everything that it asks for."""
-    shown = {name for room in (*rooms, STACK) for name in metrics_of(room)}
-    return all(
-        any(metric_of(selector).startswith(name) for name in (*shown, "outcry:"))
-        for selector in selectors_of(question.expression)
-        if metric_of(selector).startswith("outcry")
-    )
 
 
 @pytest.fixture(scope="module")
 def silences(observed: Observed) -> list[Silence]:
     """What has no data even after a long while."""
-    asked = [
-        question
-        for question in (*panel_questions(), *rule_questions())
-        if answerable(question, observed.rooms)
-    ]
-    assert len(asked) > 60
-    left = silent(observed.address, asked)
+    left = silent(observed.address, [*panel_questions(), *rule_questions()], NEVER)
 
     def all_answered() -> bool:
         nonlocal left
-        left = silent(observed.address, [silence.question for silence in left])
+        questions = {silence.question for silence in left}
+        left = silent(observed.address, list(questions), NEVER)
         return not left
 
     try:
@@ -154,7 +171,8 @@ def silences(observed: Observed) -> list[Silence]:
 
 
 def test_everything_that_is_asked_has_data(silences: list[Silence]) -> None:
-    assert not [(one.question.place, one.asked, one.cause) for one in silences]
+    told = [f"{one.question.place}: {one.asked}: {one.cause}" for one in silences]
+    assert not told, "\n".join(told)
 
 
 @pytest.mark.usefixtures("silences")
@@ -168,6 +186,8 @@ def test_orders_take_a_time_that_can_be_drawn_and_nothing_is_lost(observed: Obse
 def test_a_query_without_data_and_one_that_is_none_are_named(observed: Observed) -> None:
     planted = [
         Question("dashboard", "planted: nothing", "outcry_nothing_total"),
+        Question("dashboard", "planted: hidden", "outcry_nothing_total or vector(0)"),
+        Question("dashboard", "planted: not a number", NOT_A_NUMBER),
         Question("dashboard", "planted: no query", "sum("),
         Question("alert", "Planted", "outcry_orders_total > 1e9 and outcry_nothing_total > 0"),
         Question("alert", "Silent", 'up{job="outcry"} > 1e9'),
@@ -175,6 +195,8 @@ def test_a_query_without_data_and_one_that_is_none_are_named(observed: Observed)
     found = {one.question.place: one.asked for one in silent(observed.address, planted)}
     assert found == {
         "planted: nothing": "outcry_nothing_total",
+        "planted: hidden": "outcry_nothing_total",
+        "planted: not a number": NOT_A_NUMBER,
         "planted: no query": "sum(",
         "Planted": "outcry_nothing_total",
     }
@@ -204,3 +226,34 @@ def test_each_process_shows_the_metrics_of_the_list_and_no_others(observed: Obse
             shown = shown_metrics(answer.read().decode())
         listed = {metric: one.kind for metric, one in metrics_of(name).items()}
         assert shown == listed | {metric: kind for metric, (kind, _) in PROCESS.items()}, name
+
+
+@pytest.mark.usefixtures("silences")
+async def test_the_page_tells_how_far_every_running_room_is_and_the_last_audit(
+    observed: Observed,
+) -> None:
+    build_page()
+    audit(observed)
+    async with browsing() as tab:
+        await tab.look(1200, 440, "light")
+        await tab.open(f"http://{HOST}:{observed.gateway_port}/#system")
+        await tab.until_text("#system-audit", "everything follows from the log")
+        await tab.until_text("#system-snapshots", "risk", "matcher")
+        stages = await tab.until_text("#system-stages", "recorder ←")
+        told = {line.partition(" ←")[0] for line in stages.splitlines() if "←" in line}
+        await take_picture(tab, "system.png", is_whole_page=True)
+    assert told >= {"ingest", "risk", "matcher", "recorder", "features"}
+    assert "unknown" not in stages
+
+
+def audit(observed: Observed) -> None:
+    """What has happened until now, while more of it happens."""
+    env = os.environ | {
+        "OUTCRY_PORT_BASE": str(observed.stack_port_base),
+        "OUTCRY_TOPIC_PREFIX": PREFIX,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli", "audit", "--processes", "1"],
+        check=False, capture_output=True, text=True, env=env,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
