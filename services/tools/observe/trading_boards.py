@@ -26,9 +26,9 @@ EXCHANGE: Final = Dashboard(
     (
         Panel(
             "Records lost",
-            "Numbers that a writer's sequence lacks. Must be 0.",
+            "Numbers that a writer's sequence lacks, found within a day. Must be 0.",
             "short",
-            (level("sum(outcry_records_missing_total)", ""),),
+            (level("sum(max_over_time(outcry_records_missing_total[1d]))", ""),),
             is_figure=True,
         ),
         Panel(

@@ -120,7 +120,7 @@ def test_promtool_would_find_a_rule_that_does_not_fire(tmp_path: Path) -> None:
     for name in ("alerts.yml", "recording.yml"):
         text = (RULES / name).read_text(encoding="utf-8")
         planted = text.replace(
-            "(outcry_records_missing_total) > 0", "(outcry_records_missing_total) > 9"
+            "(outcry_records_missing_total[1d])) > 0", "(outcry_records_missing_total[1d])) > 9"
         )
         (tmp_path / name).write_text(planted, encoding="utf-8")
     (tmp_path / "tests").mkdir()
