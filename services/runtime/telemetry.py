@@ -63,6 +63,7 @@ COMMITTED_OFFSET: Final = "outcry_committed_offset"
 RESTORES: Final = "outcry_restores_total"
 RESTORE_SECONDS: Final = "outcry_restore_seconds"
 RESTARTS: Final = "outcry_loop_restarts_total"
+READY: Final = "outcry_ready"
 STANDING_BY: Final = "outcry_standing_by"
 LAG_OFFSETS: Final = "outcry_lag_offsets"
 RECORD_AGE_SECONDS: Final = "outcry_record_age_seconds"
@@ -89,6 +90,7 @@ METRICS: Final = (
     Metric(RESTORES, "counter", ("source",), "Partitions restored, from a snapshot or fresh"),
     Metric(RESTORE_SECONDS, "gauge", _PLACE, "How long the last restore took"),
     Metric(RESTARTS, "counter", ("error",), "Loops started anew after an operating error"),
+    Metric(READY, "gauge", (), "1 while the process does its work, as `/ready` says"),
     Metric(STANDING_BY, "gauge", (), "1 while this process follows another, ready to take over"),
     Metric(SNAPSHOT_TIME, "gauge", _PLACE, "When the newest snapshot was stored, Unix time"),
     Metric(SNAPSHOT_BYTES, "gauge", _PLACE, "Size of the newest snapshot's state"),
@@ -132,6 +134,7 @@ class Telemetry:
         """Held while a gauge is found or forgotten, so that none is kept that nobody sees."""
         for metric in (*METRICS, *metrics):
             self._register(metric)
+        self.show(READY, self.ready.is_set)
 
     def _register(self, metric: Metric) -> None:
         name, meaning, labels = metric.name, metric.meaning, metric.labels

@@ -26,6 +26,7 @@ class StackExporter:
         self, home: Path, memory: Callable[[ComponentStatus], int | None] = memory_mb
     ) -> None:
         self.telemetry = Telemetry(STACK, metrics=METRICS)
+        self.telemetry.ready.set()
         self._home = home
         self._memory = memory
         self._restarts: dict[str, int] = {}

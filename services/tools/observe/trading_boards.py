@@ -40,7 +40,7 @@ EXCHANGE: Final = Dashboard(
         ),
         Panel(
             "Orders late",
-            "Share of the last hour's reports that came later than the promised 0.1 s.",
+            "Share of the last hour's reports, and of its time, without one in 0.1 s.",
             "percentunit",
             (level("outcry:order_late:ratio_rate1h", ""),),
             is_figure=True,
@@ -196,8 +196,8 @@ GATEWAY: Final = Dashboard(
     "What do clients get, and how fast?",
     (
         Panel(
-            "Answers with an error of ours",
-            "Share of the last hour's answers with a status of 500 and above.",
+            "Answers with an error of ours, or none",
+            "Share of the last hour's answers of 500 and above, and of time without a gateway.",
             "percentunit",
             (level("outcry:requests_failed:ratio_rate1h", ""),),
             is_figure=True,

@@ -42,6 +42,7 @@ def test_components_are_shown_as_the_supervisor_has_them(tmp_path: Path) -> None
     assert 'outcry_stack_component_restarts_total{component="risk"} 2.0' in lines
     assert 'outcry_stack_component_memory_bytes{component="kafka"} 3.145728e+06' in lines
     assert not any("prepare" in line for line in lines)
+    assert "outcry_ready 1.0" in lines, "what reads the file is no room that waits"
 
 
 def test_restarts_go_on_rising_over_supervisors(tmp_path: Path) -> None:

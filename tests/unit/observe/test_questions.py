@@ -100,7 +100,7 @@ def test_every_alert_has_series_for_which_it_fires_and_series_for_which_it_does_
     quiet: set[str] = set()
     for file in (RULES / "tests").glob("*.yml"):
         for test in yaml.safe_load(file.read_text(encoding="utf-8"))["tests"]:
-            for case in test["alert_rule_test"]:
+            for case in test.get("alert_rule_test", ()):
                 (fires if case["exp_alerts"] else quiet).add(case["alertname"])
     assert fires == quiet == {rule["alert"] for rule in rules()}
 
@@ -132,6 +132,23 @@ def test_promtool_would_find_a_rule_that_does_not_fire(tmp_path: Path) -> None:
     )  # fmt: skip
     assert ended.returncode != 0
     assert "RecordsMissing" in ended.stdout + ended.stderr
+
+
+def test_promtool_would_find_an_outage_that_counts_as_kept(tmp_path: Path) -> None:
+    promtool = require_program("promtool")
+    (tmp_path / "tests").mkdir()
+    for name in ("alerts.yml", "recording.yml", "tests/outages.yml"):
+        text = (RULES / name).read_text(encoding="utf-8")
+        planted = text.replace('(max(outcry_ready{room="gateway"}) or vector(0))', "vector(1)")
+        (tmp_path / name).write_text(planted, encoding="utf-8")
+    ended = subprocess.run(
+        [promtool, "test", "rules", tmp_path / "tests" / "outages.yml"],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode != 0
+    said = ended.stdout + ended.stderr
+    assert "RequestsFailedFast" in said
+    assert "OrdersLateFast" not in said
 
 
 def test_promtool_can_read_every_query_of_a_dashboard(tmp_path: Path) -> None:

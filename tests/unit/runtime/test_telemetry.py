@@ -174,6 +174,12 @@ def test_ready_answers_503_until_it_is(telemetry: Telemetry, server: TelemetrySe
     assert get(server, "/ready")[0] == 503
 
 
+def test_metrics_say_what_ready_answers(telemetry: Telemetry) -> None:
+    assert "outcry_ready 0.0" in telemetry.exposition().decode().splitlines()
+    telemetry.ready.set()
+    assert "outcry_ready 1.0" in telemetry.exposition().decode().splitlines()
+
+
 def test_health_answers_while_not_ready(server: TelemetryServer) -> None:
     assert get(server, "/health") == (200, "alive\n")
     assert get(server, "/else")[0] == 404
