@@ -14,6 +14,7 @@ from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError
 from services.runtime.kafka_admin import check_topics
 from services.runtime.kafka_reader import KafkaReader
+from services.runtime.log_lines import configure_logging
 from services.runtime.registry import load_codec
 from services.runtime.restore import RestoreInterruptedError
 from services.runtime.room import (
@@ -28,7 +29,7 @@ from services.runtime.room import (
 )
 from services.runtime.settings import read_settings
 from services.runtime.snapshots import open_postgres
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.telemetry import Telemetry
 from services.wire.topics import FEATURES, TRADES
 
 

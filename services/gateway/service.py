@@ -37,6 +37,7 @@ from services.gateway.snapshot_keeper import SnapshotKeeper
 from services.runtime.cluster import hold_own_cluster
 from services.runtime.errors import ConfigurationError, OperatingError, RetriableError
 from services.runtime.kafka_admin import check_topics
+from services.runtime.log_lines import configure_logging
 from services.runtime.loop import backoff_s
 from services.runtime.registry import load_codec
 from services.runtime.room import (
@@ -48,7 +49,7 @@ from services.runtime.room import (
 )
 from services.runtime.settings import read_settings
 from services.runtime.snapshots import open_postgres
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.telemetry import Telemetry
 from services.runtime.tracing import missing
 from services.wire.codec import Codec
 from services.wire.topics import CONTROLS, ORDERS, TICKER_PARTITIONS, Topic

@@ -21,6 +21,7 @@ from services.runtime.kafka import GroupMetadata, KafkaConnection, KafkaConsumer
 from services.runtime.kafka_admin import check_topics
 from services.runtime.kafka_reader import KafkaReader
 from services.runtime.kafka_tail import KafkaGroupTail
+from services.runtime.log_lines import configure_logging
 from services.runtime.loop import Loop, LoopPlan, LoopPorts, backoff_s
 from services.runtime.ports import FoldFactory, Record, Snapshot, Snapshots, TopicPartition
 from services.runtime.registry import load_codec
@@ -37,7 +38,6 @@ from services.runtime.telemetry import (
     Metric,
     Telemetry,
     TelemetryServer,
-    configure_logging,
 )
 from services.runtime.traces import RoomTraces
 from services.runtime.tracing import open_room_traces

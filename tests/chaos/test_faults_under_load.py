@@ -20,7 +20,7 @@ from services.tools.proof.chaos.scenarios import (
     registry_away,
 )
 from services.tools.proof.chaos.site import Site
-from services.tools.proof.chaos.timeline import lines_since, mark
+from services.tools.proof.chaos.timeline import events_since, mark
 from services.tools.proof.chaos.twins import OTHER, SAME, twin_rooms
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
 from services.tools.stack.rooms import TRADING_ROOMS
@@ -70,7 +70,8 @@ def test_a_room_frozen_inside_a_transaction_is_restarted_and_everyone_goes_on(ru
     with run.under_load("freeze"):
         freeze_inside_transaction(run, times=1, limit_s=0)  # `make chaos` holds it to its 5 s
     assert run.account.faults == []
-    assert any("matcher stood still" in line for line in lines_since(supervisor))
+    killed = [line for event, line in events_since(supervisor) if event == "component_killed"]
+    assert any(line["component"] == "matcher" and "stood still" in line["cause"] for line in killed)
 
 
 @pytest.mark.long

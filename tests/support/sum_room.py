@@ -4,11 +4,12 @@ import sys
 
 from services.runtime.kafka import GroupMetadata, KafkaConnection, KafkaConsumer, KafkaProducer
 from services.runtime.kafka_reader import KafkaReader
+from services.runtime.log_lines import configure_logging
 from services.runtime.loop import Loop, LoopPlan, LoopPorts
 from services.runtime.memory import MemorySnapshots
 from services.runtime.restore import Restorer
 from services.runtime.room import ProcessPacer
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.telemetry import Telemetry
 from tests.support.loop_kit import RunningSums
 
 

@@ -18,7 +18,7 @@ from services.gateway.admin_models import EXAMPLES
 from services.gateway.metrics import ACCESS_REFUSED
 from services.gateway.page import PAGE_POLICY
 from services.gateway.problems import problem
-from services.runtime.telemetry import configure_logging
+from services.runtime.log_lines import configure_logging
 from services.wire.topics import CONTROLS
 from tests.support.gateway_keys import (
     ALICE,

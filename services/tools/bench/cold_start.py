@@ -24,11 +24,12 @@ from services.recorder.core import RowMaker
 from services.recorder.postgres import Move, PostgresLedger
 from services.runtime.kafka import KafkaConnection
 from services.runtime.kafka_reader import KafkaReader
+from services.runtime.log_lines import configure_logging
 from services.runtime.ports import LogReader, Snapshot, TopicPartition
 from services.runtime.restore import Restorer, hash_state
 from services.runtime.room import ProcessPacer
 from services.runtime.snapshots import PostgresSnapshots
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.telemetry import Telemetry
 from services.tools.bench.cold_start_log import STATEFUL, CommittedLog
 from services.tools.bench.frame import Say
 from services.tools.stack.deployment import create_topics, migrate_database

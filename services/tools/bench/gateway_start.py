@@ -28,9 +28,10 @@ from services.gateway.recorded_reports import PostgresReports
 from services.gateway.report_snapshots import ReportSnapshots
 from services.recorder.core import RowMaker
 from services.recorder.postgres import Move, PostgresLedger
+from services.runtime.log_lines import configure_logging
 from services.runtime.ports import Record
 from services.runtime.snapshots import PostgresSnapshots
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.telemetry import Telemetry
 from services.tools.bench.frame import Say
 from services.tools.bench.tries import Spread, cell_of, spread_of
 from services.tools.stack.deployment import migrate_database

@@ -4,13 +4,13 @@ Started by `Stack.start`, which holds the lock on the home and passes it on with
 goes when this process ends, however it ends.
 """
 
-import logging
 import signal
 import sys
 from pathlib import Path
 
 import msgspec
 
+from services.runtime.log_lines import configure_logging
 from services.runtime.parent import die_with_parent
 from services.tools.stack.assembly import components_of
 from services.tools.stack.plan import Plan
@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     home = Path(arguments[0])
     if arguments[1:2] == ["--with-parent"]:
         die_with_parent(int(arguments[2]), signal.SIGTERM)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    configure_logging("INFO")
     content = (run_directory(home) / "plan.json").read_bytes()
     plan = msgspec.json.decode(content, type=Plan)
     return Supervisor(home, components_of(plan), plan.frozen_timeout_s).run()

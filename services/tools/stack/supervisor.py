@@ -5,7 +5,6 @@ A component's way: WAITING until what it needs is ready, STARTING until its prob
 first start a component has a few attempts; once everything has been up, it is tried for ever.
 """
 
-import logging
 import os
 import select
 import signal
@@ -17,6 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import structlog
+
+from services.runtime.log_lines import Log
 from services.tools.stack.backoff import Backoff
 from services.tools.stack.components import CHORE_ASKS_RESTART, Component, start_layers
 from services.tools.stack.errors import StackError
@@ -50,8 +52,6 @@ UNREADY_AFTER_MISSES: Final = 3
 ROTATE_INTERVAL_S: Final = 10.0
 LEFTOVER_WAIT_S: Final = 5.0
 """How long the children of a killed supervisor may take to die before they are killed again."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -97,6 +97,7 @@ class Supervisor:
         self, home: Path, components: tuple[Component, ...], frozen_timeout_s: float = 0.0
     ) -> None:
         self._home = home
+        self._log: Log = structlog.get_logger().bind(room="supervisor")
         self._children = {component.name: _Child(component) for component in components}
         self._layers = start_layers(components)
         self._frozen_timeout_s = frozen_timeout_s
@@ -171,7 +172,7 @@ class Supervisor:
             self._look_at_chore(child)
         if self._phase is Phase.STARTING and self._all_well():
             self._phase = Phase.UP
-            _log.info("everything is up")
+            self._log.info("everything_up")
         if now_s >= self._rotate_due_s:
             self._rotate_due_s = now_s + ROTATE_INTERVAL_S
             for log in self._log_directory.glob("*.log"):
@@ -217,7 +218,7 @@ class Supervisor:
         child.state = State.STARTING
         child.started_s = time.monotonic()
         child.started_at_s = time.time()
-        _log.info("%s started, pid %d", component.name, child.process.pid)
+        self._log.info("component_started", component=component.name, pid=child.process.pid)
 
     def _check_start(self, child: _Child) -> None:
         component = child.component
@@ -233,7 +234,7 @@ class Supervisor:
             child.misses = 0
             child.note = ""
             child.probe_due_s = time.monotonic() + PROBE_INTERVAL_S
-            _log.info("%s is ready", component.name)
+            self._log.info("component_ready", component=component.name)
             self._start_chore(child)
         elif time.monotonic() - child.started_s > component.ready_timeout_s:
             self._condemn(child, f"was not ready after {component.ready_timeout_s:.0f} s")
@@ -253,7 +254,7 @@ class Supervisor:
                 log=self._log_of(f"{component.name}.chore"),
             )
         except (OSError, subprocess.SubprocessError) as error:
-            _log.warning("the chore of %s could not be started: %s", component.name, error)
+            self._log.warning("chore_not_started", component=component.name, error=str(error))
 
     def _look_at_chore(self, child: _Child) -> None:
         if child.chore is None or child.chore.poll() is None:
@@ -264,9 +265,13 @@ class Supervisor:
             child.verdict = child.note = "was asked by its chore to start again"
             child.kill_due_s = time.monotonic() + child.component.stop_timeout_s
             child.process.send_signal(child.component.stop_signal)
-            _log.warning("%s %s; see %s", name, child.verdict, self._log_of(f"{name}.chore"))
+            self._log.warning(
+                "restart_asked", component=name, log=str(self._log_of(f"{name}.chore"))
+            )
         elif code:
-            _log.warning("the chore of %s failed; see %s", name, self._log_of(f"{name}.chore"))
+            self._log.warning(
+                "chore_failed", component=name, log=str(self._log_of(f"{name}.chore"))
+            )
 
     def _is_frozen(self, child: _Child, freeze: FreezeWatch) -> bool:
         """Whether it stands still; then it is killed, since others may wait for it."""
@@ -286,7 +291,10 @@ class Supervisor:
         child.misses = 0 if answered else child.misses + 1
         ready = child.misses < UNREADY_AFTER_MISSES
         if ready != (child.state is State.UP):
-            _log.warning("%s is %s", child.component.name, "ready again" if ready else "not ready")
+            self._log.warning(
+                "component_ready" if ready else "component_not_ready",
+                component=child.component.name,
+            )
         child.state = State.UP if ready else State.UNREADY
         child.note = "" if ready else "its ready check fails"
         child.probe_due_s = time.monotonic() + (PROBE_INTERVAL_S if answered else STEADY_POLL_S)
@@ -297,13 +305,15 @@ class Supervisor:
         """Kill it; its exit is met in the next round."""
         assert child.process is not None
         child.verdict = child.note = verdict
-        _log.error("%s %s: killed", child.component.name, verdict)
+        self._log.error("component_killed", component=child.component.name, cause=verdict)
         child.process.kill()
 
     def _hurry(self, child: _Child, due_s: float) -> None:
         """Wait for the end of one that was asked to stop, and not for ever."""
         if time.monotonic() >= due_s and child.process is not None:
-            _log.warning("%s does not stop: killed", child.component.name)
+            self._log.warning(
+                "component_killed", component=child.component.name, cause="does not stop"
+            )
             child.process.kill()
 
     def _on_exit(self, child: _Child, code: int) -> None:
@@ -313,7 +323,7 @@ class Supervisor:
         if child.component.ready is None and code == 0:
             child.state = State.DONE
             child.was_up = True
-            _log.info("%s is done", child.component.name)
+            self._log.info("component_done", component=child.component.name)
             return
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
         if child.component.on_death is not None:
@@ -328,12 +338,17 @@ class Supervisor:
             child.state = State.FAILED
             self._phase = Phase.FAILED
             self._failed, self._cause = child.component.name, cause
-            _log.error("%s %s: giving up", child.component.name, cause)
+            self._log.error("gave_up", component=child.component.name, cause=cause)
             return
         child.state = State.BACKOFF
         child.restarts += 1
         child.restart_due_s = time.monotonic() + delay_s
-        _log.warning("%s %s: again in %.1f s", child.component.name, cause, delay_s)
+        self._log.warning(
+            "component_died",
+            component=child.component.name,
+            cause=cause,
+            again_in_s=round(delay_s, 1),
+        )
 
     def _forget_process(self, child: _Child) -> None:
         child.process = None
@@ -374,7 +389,7 @@ class Supervisor:
                 child.state = State.STOPPED
         if self._phase is not Phase.FAILED:
             self._phase = Phase.STOPPED
-        _log.info("stopped")
+        self._log.info("stopped")
 
     def _await_end(self, child: _Child, since_s: float) -> None:
         process = child.process
@@ -383,7 +398,9 @@ class Supervisor:
             if self._hurried or time.monotonic() - since_s > child.component.stop_timeout_s:
                 why = "was hurried" if self._hurried else "did not stop in time"
                 child.note = f"{why} and was killed"
-                _log.warning("%s %s", child.component.name, child.note)
+                self._log.warning(
+                    "component_killed", component=child.component.name, cause=child.note
+                )
                 process.kill()
                 process.wait()
             else:
@@ -391,7 +408,7 @@ class Supervisor:
         self._forget_process(child)
         if child.state is not State.FAILED:
             child.state = State.STOPPED
-        _log.info("%s stopped", child.component.name)
+        self._log.info("component_stopped", component=child.component.name)
         self._publish()
 
     def _end_leftovers(self) -> None:
@@ -402,7 +419,7 @@ class Supervisor:
             leftover = read_pid_file(path)
             while leftover is not None and is_alive(leftover):
                 if time.monotonic() > deadline_s:
-                    _log.warning("%s of an earlier stack still runs: killed", name)
+                    self._log.warning("leftover_killed", component=name)
                     send_signal(leftover, signal.SIGKILL)
                 time.sleep(STARTING_POLL_S)
             path.unlink(missing_ok=True)

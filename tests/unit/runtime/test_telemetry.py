@@ -27,7 +27,8 @@ SPEAK_OF_ORDERS = """
 import logging
 import warnings
 import structlog
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.log_lines import configure_logging
+from services.runtime.telemetry import Telemetry
 configure_logging("INFO")
 log = Telemetry("gateway").log
 structlog.contextvars.bind_contextvars(order_id="AAPL-1", trace_id="4bf9")
@@ -48,7 +49,8 @@ os.close(slave)
 sys.stdout.write(os.read(master, 65536).decode())
 """
 SPEAK = """
-from services.runtime.telemetry import Telemetry, configure_logging
+from services.runtime.log_lines import configure_logging
+from services.runtime.telemetry import Telemetry
 configure_logging("INFO")
 log = Telemetry("matcher", "1").log
 log.debug("not_said")

@@ -1,19 +1,18 @@
 """Where the time goes between a kill and the first trade, from the log lines of those concerned."""
 
 import json
-import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-_SUPERVISOR_LINE: Final = re.compile(r"^(\S+ \S+),(\d{3}) \w+ (\w+) (.*)$")
-_SUPERVISOR_EVENTS: Final = (
-    ("stood still", "noticed"),
-    ("was killed by", "noticed"),
-    ("started, pid", "started"),
-)
+_SUPERVISOR_EVENTS: Final = {
+    "component_killed": "noticed",
+    "component_died": "noticed",
+    "component_started": "started",
+}
 _ROOM_EVENTS: Final = {
     "starting": "running",
     "joining": "joining",
@@ -49,25 +48,28 @@ def lines_since(place: Mark) -> list[str]:
 def steps_after(room: str, signal_s: float, supervisor: Mark, own: Mark) -> dict[str, float]:
     """Seconds from the signal to each step that left a line; of those repeated, the last."""
     found: dict[str, float] = {}
-    for line in lines_since(supervisor):
-        match = _SUPERVISOR_LINE.match(line)
-        if match is None or match[3] != room:
-            continue
-        at_s = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S").astimezone().timestamp()
-        at_s += int(match[2]) / 1_000
-        for words, step in _SUPERVISOR_EVENTS:
-            if words in match[4]:
-                found.setdefault(step, at_s - signal_s)
-    for line in lines_since(own):
+    for event, line in events_since(supervisor):
+        if line.get("component") == room and event in _SUPERVISOR_EVENTS:
+            found.setdefault(_SUPERVISOR_EVENTS[event], _time_s(line) - signal_s)
+    for event, line in events_since(own):
+        if event in _ROOM_EVENTS:
+            found[_ROOM_EVENTS[event]] = _time_s(line) - signal_s
+    return {step: found[step] for step in STEPS if step in found}
+
+
+def events_since(place: Mark) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each line that is ours, and what it says happened."""
+    for line in lines_since(place):
         try:
             said = json.loads(line)
         except json.JSONDecodeError:
             continue  # a library's own line
-        step_name = _ROOM_EVENTS.get(said.get("event", "")) if isinstance(said, dict) else None
-        if step_name is not None:
-            at = datetime.fromisoformat(said["timestamp"]).astimezone(UTC).timestamp()
-            found[step_name] = at - signal_s
-    return {step: found[step] for step in STEPS if step in found}
+        if isinstance(said, dict):
+            yield said.get("event", ""), said
+
+
+def _time_s(line: dict[str, Any]) -> float:
+    return datetime.fromisoformat(line["timestamp"]).astimezone(UTC).timestamp()
 
 
 def last_time(log: Path, event: str) -> str:
