@@ -99,6 +99,9 @@ class Desk:
             ProblemError: STOPPING, OVERLOADED or LOG_UNAVAILABLE, and it was not written;
                 OUTCOME_UNKNOWN, and the document says how to find out.
         """
+        # In every line of this request's task from here on, whoever logs it: also of one that is
+        # refused, or waits for another that sent the same.
+        bind_contextvars(order_id=order_id_of(command))
         if self.stopping and not is_parting:
             raise problem(HttpReason.STOPPING, "nothing was written; send it again shortly")
         value = self._codec.encode_command(ORDERS.name, command, event_time_us)
@@ -137,8 +140,6 @@ class Desk:
 
     async def _write(self, command: ClientCommand, value: bytes) -> None:
         order_id = order_id_of(command)
-        # In every line of this request's task from here on, whoever logs it.
-        bind_contextvars(order_id=order_id)
         if isinstance(command, CancelAll):
             key = command.ticker or command.account
         else:

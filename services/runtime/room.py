@@ -39,7 +39,7 @@ from services.runtime.telemetry import (
     Telemetry,
     TelemetryServer,
 )
-from services.runtime.traces import RoomTraces
+from services.runtime.traces import RoomTraces, trace_id_of
 from services.runtime.tracing import open_room_traces
 from services.wire.codec import UndecodableError
 from services.wire.topics import TOPICS, Topic
@@ -371,11 +371,13 @@ def persist[T](telemetry: Telemetry, pacer: ProcessPacer, ask: Callable[[], T]) 
 
 
 def undecodable_reporter(telemetry: Telemetry) -> OnUndecodable:
-    """Counts and logs what a fold passes over, with its position."""
+    """Counts and logs what a fold passes over, with its position, and its trace if it has one."""
 
     def report(record: Record, error: UndecodableError) -> None:
         telemetry.count(RECORDS_UNDECODABLE, topic=record.topic)
-        telemetry.log.warning(
+        trace_id = trace_id_of(record.traceparent)
+        log = telemetry.log.bind(trace_id=trace_id) if trace_id else telemetry.log
+        log.warning(
             "undecodable_record",
             topic=record.topic,
             partition=record.partition,

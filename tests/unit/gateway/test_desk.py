@@ -1,6 +1,7 @@
 from zlib import crc32
 
 import pytest
+from structlog.contextvars import get_contextvars
 
 from services.domain.commands import CancelAll, CancelOrder, PlaceOrder
 from services.domain.genesis import default_genesis
@@ -67,3 +68,4 @@ async def test_a_desk_that_stops_takes_nothing_more() -> None:
         await desk.take(ORDER, 0)
     assert raised.value.reason == "STOPPING"
     assert log.records == []
+    assert get_contextvars()["order_id"] == order_id_of(ORDER), "in lines about a refusal, too"
