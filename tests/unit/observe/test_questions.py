@@ -91,7 +91,8 @@ def anchors(page: str) -> set[str]:
 @pytest.mark.parametrize("rule", list(rules()), ids=lambda rule: rule["alert"])
 def test_an_alert_says_how_urgent_it_is_and_where_the_runbook_has_it(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"page", "ticket"}
-    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    address = rule["annotations"]["runbook_url"].removeprefix("{{ $externalLabels.runbook_base }}")
+    page, _, anchor = address.partition("#")
     assert anchor in anchors((ROOT / page).read_text(encoding="utf-8"))
 
 
@@ -177,6 +178,25 @@ def test_promtool_can_read_the_configuration(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     labels = [target["labels"]["room"] for target in scraped(text)]
     assert labels == ["risk", "risk"]
+
+
+def test_promtool_can_read_what_the_runbook_says_of_an_alertmanager(tmp_path: Path) -> None:
+    promtool = require_program("promtool")
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    (stanza,) = re.findall(r"```yaml\n(.*?)```", runbook, re.DOTALL)
+    container = (ROOT / "infra" / "docker" / "prometheus.yml").read_text(encoding="utf-8")
+    told, shipped = yaml.safe_load(stanza), yaml.safe_load(container)
+    assert "alerting" not in shipped, "an address of nobody would be tried for ever"
+    shipped["global"] |= told.pop("global")
+    shipped["rule_files"] = [str(RULES / "alerts.yml"), str(RULES / "recording.yml")]
+    (tmp_path / "prometheus.yml").write_text(json.dumps(shipped | told), encoding="utf-8")
+    ended = subprocess.run(
+        [promtool, "check", "config", tmp_path / "prometheus.yml"],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    base = shipped["global"]["external_labels"].keys()
+    assert base == set(re.findall(r"externalLabels\.(\w+)", (RULES / "alerts.yml").read_text()))
 
 
 def scraped(text: str) -> list[dict[str, Any]]:
