@@ -18,8 +18,9 @@ from services.featuresets import SETS
 from services.featuresets.tables import features_table
 from services.gateway.app import describe, make_app
 from services.gateway.asyncapi import describe_messages
-from services.tools.bench.run_all import JSON_NAME, PAGE_NAME, Run
+from services.tools.bench.run_all import JSON_NAME, PAGE_NAME, Found, Run
 from services.tools.bench.run_page import draw_page
+from services.tools.bench.run_plots import IMAGES, draw_plot, file_of, is_drawn
 from services.tools.history.rules import draw_rules
 from services.tools.observe.catalogue import draw_labels, draw_metrics
 from services.tools.observe.dashboards import DASHBOARDS, dashboard_json
@@ -64,13 +65,27 @@ RUN: Final = ROOT / "docs" / JSON_NAME
 """What `outcry bench all` found, where somebody has put it."""
 
 
-def draw_run(file: Path = RUN) -> str:
-    """The page of that run."""
-    return draw_page(msgspec.json.decode(file.read_bytes(), type=Run))
+def run_files(file: Path = RUN) -> dict[str, Callable[[], str]]:
+    """The page of that run and its pictures, by path; nothing where there is no run."""
+    if not file.exists():
+        return {}
+    run = msgspec.json.decode(file.read_bytes(), type=Run)
+    return {
+        f"docs/{PAGE_NAME}": partial(draw_page, run),
+        **{
+            f"docs/{IMAGES}/{file_of(found)}": partial(_picture, found)
+            for found in run.found
+            if is_drawn(found)
+        },
+    }
+
+
+def _picture(found: Found) -> str:
+    return draw_plot(found).decode()
 
 
 FILES: Final[Mapping[str, Callable[[], str]]] = {
-    **({f"docs/{PAGE_NAME}": draw_run} if RUN.exists() else {}),
+    **run_files(),
     "docs/openapi.json": _openapi,
     "docs/asyncapi.json": _asyncapi,
     **{

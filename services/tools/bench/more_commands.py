@@ -166,14 +166,15 @@ def bench_all(
         list[str] | None, typer.Option(help="Only this benchmark; may be repeated.")
     ] = None,
     results: Annotated[
-        Path, typer.Option(help="Folder for benchmarks-run.json and the page drawn from it.")
+        Path, typer.Option(help="Folder for benchmarks-run.json and what is drawn from it.")
     ] = Path("results"),
 ) -> None:
-    """Every benchmark of the exchange, each in its own process, and one page of what they found."""
+    """Every benchmark of the exchange, each in its own process, and pages of what they found."""
+    import matplotlib as mpl  # noqa: F401 - whoever lacks it hears so now, not half an hour later
     from rich.console import Console
 
-    from services.tools.bench.run_all import ENTRIES, JSON_NAME, PAGE_NAME, run_all
-    from services.tools.bench.run_page import write_page
+    from services.tools.bench.run_all import ENTRIES, JSON_NAME, run_all
+    from services.tools.bench.run_page import write_pages
 
     names = [entry.name for entry in ENTRIES]
     for name in only or ():
@@ -182,8 +183,8 @@ def bench_all(
     results.mkdir(parents=True, exist_ok=True)
     progress = Console(stderr=True, highlight=False)
     run = run_all(quick=quick, only=only or (), folder=results, say=progress.print)
-    write_page(results / JSON_NAME, results / PAGE_NAME)
-    progress.print(f"{results / PAGE_NAME} is drawn from {results / JSON_NAME}")
+    for file in write_pages(results / JSON_NAME):
+        progress.print(f"{file} is drawn from {results / JSON_NAME}")
     raise typer.Exit(1 if any(found.error for found in run.found) else 0)
 
 

@@ -1,8 +1,8 @@
 """`outcry bench all`: the benchmarks one after another, each in its own process, on one page.
 
-What each found is kept as JSON with the command that found it; the page is drawn from that file
-alone (`make docs` draws docs/benchmarks-run.md again from docs/benchmarks-run.json), so that no
-figure on it was typed.
+What each found is kept as JSON with the command that found it; the pages and their pictures are
+drawn from that file alone (`make docs` draws docs/benchmarks-run.md and its pictures again from
+docs/benchmarks-run.json), so that no figure on them was typed.
 """
 
 import os
@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import psutil
@@ -23,6 +23,7 @@ from services.tools.stack.fetch import KAFKA, REGISTRY, directory_of
 
 JSON_NAME: Final = "benchmarks-run.json"
 PAGE_NAME: Final = "benchmarks-run.md"
+HTML_NAME: Final = "benchmarks-run.html"
 _GIB: Final = 1024**3
 _PACKAGES: Final = (
     "confluent-kafka", "fastavro", "msgspec", "fastapi", "uvicorn", "feast", "mlflow-skinny",
@@ -143,6 +144,15 @@ def run_all(
         encoded = msgspec.json.format(msgspec.json.encode(run), indent=1)
         (folder / JSON_NAME).write_bytes(encoded + b"\n")
     return run
+
+
+def read_figures(found: Found, shape: Any) -> Any:  # noqa: ANN401 - whatever the shape is
+    """The figures as what the benchmark made them of.
+
+    Raises:
+        msgspec.ValidationError: the file is older than the benchmark.
+    """
+    return msgspec.json.decode(found.figures, type=shape, dec_hook=lambda kind, value: kind(value))
 
 
 def _one(entry: Entry, options: Sequence[str], command: str) -> Found:

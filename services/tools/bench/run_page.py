@@ -1,10 +1,13 @@
-"""The page of a run of `outcry bench all`, drawn from its file."""
+"""The pages of a run of `outcry bench all`, Markdown and HTML, drawn from its file."""
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +16,16 @@ from services.tools.bench.metrics_cost import MetricsCost, metrics_tables
 from services.tools.bench.peers import PeerRow, peers_table
 from services.tools.bench.pipeline import Latency, PipelineReport, pipeline_table
 from services.tools.bench.rates import rates_table
-from services.tools.bench.run_all import ENTRIES, JSON_NAME, Found, Run
+from services.tools.bench.run_all import (
+    ENTRIES,
+    HTML_NAME,
+    JSON_NAME,
+    PAGE_NAME,
+    Found,
+    Run,
+    read_figures,
+)
+from services.tools.bench.run_plots import IMAGES, draw_plot, file_of, is_drawn, words_of
 from services.tools.bench.saturation import SaturationReport, saturation_table
 from services.tools.bench.scaling import ScalingRow, scaling_table
 from services.tools.bench.snapshots import SnapshotFigures, snapshots_table
@@ -38,7 +50,7 @@ _SHOWN: Final[Mapping[str, tuple[Any, _Draw]]] = {
 
 
 def draw_page(run: Run) -> str:
-    """The whole page, in Markdown."""
+    """The whole page, in Markdown; its pictures are files beside it."""
     machine = run.machine
     versions = ", ".join(f"{name} {found}" for name, found in machine.versions.items())
     kind = "A quick run, for a first look" if run.is_quick else "A whole run"
@@ -47,8 +59,8 @@ def draw_page(run: Run) -> str:
         "# A run of all benchmarks",
         (
             f"{kind} of `{how}` at commit {run.commit}, begun {run.began} UTC. Drawn from"
-            f" {JSON_NAME}; nothing here was typed. [Benchmarks](benchmarks.md) says what each"
-            " measures and how to read it."
+            f" {JSON_NAME}; nothing here was typed. [docs/benchmarks.md](benchmarks.md) says what"
+            " each measures and how to read it."
         ),
         (
             f"{machine.processor}, {machine.cores} cores, {machine.memory_gib:.0f} GiB,"
@@ -74,7 +86,10 @@ def _section(found: Found, meaning: str) -> list[str]:
     ]
     if found.error:
         return [*parts, f"It failed: {found.error}"]
-    return [*parts, *(markdown_of(table) for table in tables_of(found))]
+    parts += [markdown_of(table) for table in tables_of(found)]
+    if is_drawn(found):
+        parts.append(f"![{words_of(found)}]({IMAGES}/{file_of(found)})")
+    return parts
 
 
 def tables_of(found: Found) -> list[Table]:
@@ -82,15 +97,6 @@ def tables_of(found: Found) -> list[Table]:
     shape, draw = _SHOWN[found.name]
     tables = draw(read_figures(found, shape))
     return [tables] if isinstance(tables, Table) else list(tables)
-
-
-def read_figures(found: Found, shape: Any) -> Any:  # noqa: ANN401 - whatever the shape is
-    """The figures as what the benchmark made them of.
-
-    Raises:
-        msgspec.ValidationError: the file is older than the benchmark.
-    """
-    return msgspec.json.decode(found.figures, type=shape, dec_hook=lambda kind, value: kind(value))
 
 
 def markdown_of(table: Table) -> str:
@@ -138,7 +144,59 @@ _SHARED: Final = frozenset({"kafka", "postgres", "registry"})
 """Servers with threads of their own; a room's loop is one thread."""
 
 
-def write_page(source: Path, target: Path) -> None:
-    """Draw a run's file as a page."""
+_STYLE: Final = """
+body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 72em; padding: 0 1em; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid #ddd; padding: .2em .8em .2em 0; text-align: left; }
+th, td { vertical-align: top; }
+img { display: block; height: auto; margin: 1em 0; max-width: 100%; }
+"""
+
+
+def plots_of(run: Run) -> dict[str, bytes]:
+    """Its pictures as SVG, by the paths that the page has for them."""
+    return {f"{IMAGES}/{file_of(one)}": draw_plot(one) for one in run.found if is_drawn(one)}
+
+
+def draw_html(run: Run) -> str:
+    """The same page as HTML, its pictures inside: one file that needs nothing else."""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    plots = plots_of(run)
+    tokens = markdown.parse(draw_page(run))
+    for token in tokens:
+        # Links lead to neighbours in docs/, which this file does not have.
+        token.children = [
+            _inside(child, plots)
+            for child in token.children or ()
+            if child.type not in {"link_open", "link_close"}
+        ]
+    body = markdown.renderer.render(tokens, markdown.options, {})
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width">\n'
+        f"<title>A run of all benchmarks</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n{body}</body>\n</html>\n"
+    )
+
+
+def _inside(token: Token, plots: Mapping[str, bytes]) -> Token:
+    """An image by its bytes: identifiers of several inline SVG elements would be the same ones."""
+    if token.type == "image":
+        encoded = b64encode(plots[str(token.attrs["src"])]).decode()
+        token.attrs["src"] = f"data:image/svg+xml;base64,{encoded}"
+    return token
+
+
+def write_pages(source: Path) -> list[Path]:
+    """Draw a run's file as pages and pictures beside it; returns what was written."""
     run = msgspec.json.decode(source.read_bytes(), type=Run)
-    target.write_text(draw_page(run), encoding="utf-8")
+    folder = source.parent
+    contents = {
+        folder / PAGE_NAME: draw_page(run).encode(),
+        folder / HTML_NAME: draw_html(run).encode(),
+        **{folder / name: plot for name, plot in plots_of(run).items()},
+    }
+    for file, content in contents.items():
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(content)
+    return list(contents)

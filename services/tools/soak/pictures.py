@@ -1,9 +1,9 @@
 """A run's figures over time as SVG, without a display."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from services.tools.bench.svg import new_figure, svg_of
 from services.tools.soak.samples import Mark
 
 type Lines = Mapping[str, Sequence[tuple[float, float]]]
@@ -42,13 +42,7 @@ def draw_panels(
         groups: by the unit that stands beside the panel.
         marks: places on the horizontal axis.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH_IN, _PANEL_IN * len(groups)), layout="constrained")
-    FigureCanvasSVG(figure)
-    figure.suptitle(title)
+    figure = new_figure(title, _WIDTH_IN, _PANEL_IN * len(groups))
     for place, (unit, lines) in enumerate(groups.items(), start=1):
         axes = figure.add_subplot(len(groups), 1, place)
         for name, points in lines.items():
@@ -64,7 +58,4 @@ def draw_panels(
             axes.legend(fontsize=6, ncols=4, loc="upper left")
         if place == len(groups):
             axes.set_xlabel(across, fontsize=8)
-    target = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "outcry", "svg.fonttype": "none"}):
-        figure.savefig(target, format="svg", metadata={"Date": None})
-    return target.getvalue()
+    return svg_of(figure)

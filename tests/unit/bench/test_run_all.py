@@ -1,6 +1,8 @@
-"""`outcry bench all`: what it keeps of each benchmark, and the page that is drawn from it."""
+"""`outcry bench all`: what it keeps of each benchmark, and the pages that are drawn from it."""
 
+from base64 import b64decode
 from pathlib import Path
+from re import findall
 
 import msgspec
 import pytest
@@ -9,8 +11,27 @@ from rich.table import Table
 from services.tools.bench import run_all as module
 from services.tools.bench.log_reference import LogReference
 from services.tools.bench.pipeline import Latency, PipelineReport, Throughput
-from services.tools.bench.run_all import ENTRIES, JSON_NAME, Entry, Found, Machine, Run, run_all
-from services.tools.bench.run_page import _SHOWN, draw_page, limit_of, markdown_of, write_page
+from services.tools.bench.run_all import (
+    ENTRIES,
+    HTML_NAME,
+    JSON_NAME,
+    PAGE_NAME,
+    Entry,
+    Found,
+    Machine,
+    Run,
+    run_all,
+)
+from services.tools.bench.run_page import (
+    _SHOWN,
+    draw_html,
+    draw_page,
+    limit_of,
+    markdown_of,
+    write_pages,
+)
+from services.tools.bench.run_plots import IMAGES, draw_plot, file_of, is_drawn, words_of
+from services.tools.bench.scaling import MEANINGS, ScalingRow
 from services.tools.bench.stages import StageCost
 from services.tools.bench.tries import Spread
 from tests.tidy.command_lints import parse
@@ -59,10 +80,13 @@ def test_what_a_benchmark_prints_is_kept_and_one_that_fails_keeps_its_cause(
     assert said[-1].startswith("no-such failed: ")
     kept = msgspec.json.decode((tmp_path / JSON_NAME).read_bytes(), type=Run)
     assert [one.name for one in kept.found] == ["stages", "no-such"]
-    write_page(tmp_path / JSON_NAME, tmp_path / "page.md")
-    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    write_pages(tmp_path / JSON_NAME)
+    page = (tmp_path / PAGE_NAME).read_text(encoding="utf-8")
     assert "| ingest | " in page
     assert "It failed: " in page
+    html = (tmp_path / HTML_NAME).read_text(encoding="utf-8")
+    assert "<td>ingest</td>" in html
+    assert "It failed: " in html
 
 
 def test_only_what_was_asked_for_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,3 +125,87 @@ def test_figures_of_another_shape_are_refused() -> None:
     old = Found("stages", "outcry bench stages", 1.0, 1.0, msgspec.Raw(b'[{"stage":"risk"}]'))
     with pytest.raises(msgspec.ValidationError, match="decode_us"):
         draw_page(run_of(old))
+
+
+def rates() -> list[Latency]:
+    return [
+        Latency(100, 1_000, 20.0, 40.0, 50.0, 60.0, 1.0),
+        Latency(1_200, 9_000, 80.0, 90.0, 95.0, 700.0, 1.0),
+    ]
+
+
+def scaling() -> list[ScalingRow]:
+    return [
+        ScalingRow(axis, size, 1_000, Spread(4.0 * size, 3.0, 5.0 * size), 1_000.0 * size, 40.0)
+        for axis in MEANINGS
+        for size in (1, 20)
+    ]
+
+
+def found_of(name: str, figures: object) -> Found:
+    return Found(name, f"outcry bench {name}", 1.0, 1.0, msgspec.Raw(msgspec.json.encode(figures)))
+
+
+def drawn() -> list[Found]:
+    figures = {"rates": rates(), "scaling": scaling(), "pipeline": pipeline()}
+    return [found_of(*one) for one in figures.items()]
+
+
+@pytest.mark.parametrize(
+    "found, words",
+    list(
+        zip(
+            drawn(),
+            [
+                ("50th percentile", "95th", "99th", "most", "100", "1,200"),
+                (*MEANINGS.values(), "commands/s together", "each as fast as one alone", "20"),
+                ("Processor time a command: 200 us", "kafka", "risk", "matcher", "80"),
+            ],
+            strict=True,
+        )
+    ),
+    ids=lambda one: one.name if isinstance(one, Found) else "words",
+)
+def test_a_picture_names_what_it_shows_and_is_the_same_twice(
+    found: Found, words: tuple[str, ...]
+) -> None:
+    svg = draw_plot(found)
+    assert [word for word in words if f">{word}</text>" not in svg.decode()] == []
+    assert svg == draw_plot(found)
+
+
+def test_a_benchmark_that_failed_or_has_no_picture_draws_none() -> None:
+    failed = msgspec.structs.replace(drawn()[0], error="it died")
+    assert not is_drawn(failed)
+    assert not is_drawn(Found("stages", "outcry bench stages", 1.0, 1.0, STAGES))
+    assert "![" not in draw_page(run_of(failed))
+
+
+def test_the_markdown_page_finds_its_pictures_beside_it(tmp_path: Path) -> None:
+    run = run_of(*drawn())
+    (tmp_path / JSON_NAME).write_bytes(msgspec.json.encode(run))
+    written = write_pages(tmp_path / JSON_NAME)
+    page = (tmp_path / PAGE_NAME).read_text(encoding="utf-8")
+    linked = [pair for line in page.splitlines() for pair in findall(r"^!\[(.+)\]\((.+)\)$", line)]
+    assert linked == [(words_of(one), f"{IMAGES}/{file_of(one)}") for one in run.found]
+    assert [(tmp_path / path).read_bytes() for _, path in linked] == [
+        draw_plot(one) for one in run.found
+    ]
+    assert sorted(written) == sorted(
+        [tmp_path / PAGE_NAME, tmp_path / HTML_NAME, *(tmp_path / path for _, path in linked)]
+    )
+
+
+def test_the_html_page_has_what_the_other_has_and_needs_nothing_else() -> None:
+    run = run_of(*drawn(), Found("stages", "outcry bench stages", 1.0, 1.0, STAGES, "<it died>"))
+    html, page = draw_html(run), draw_page(run)
+    assert findall(r"<h2>(.+)</h2>", html.replace("&#x27;", "'")) == [
+        line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")
+    ]
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert html.count("<tr>") == len(rows) - html.count("<table>")
+    pictures = findall(r'<img src="data:image/svg\+xml;base64,([^"]+)" alt="[^"]+"', html)
+    assert [b64decode(one) for one in pictures] == [draw_plot(one) for one in drawn()]
+    assert "It failed: &lt;it died&gt;" in html
+    assert "href=" not in html
+    assert html.count("src=") == len(pictures)
