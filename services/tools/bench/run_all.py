@@ -10,7 +10,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,14 @@ from services.tools.stack.fetch import KAFKA, REGISTRY, directory_of
 JSON_NAME: Final = "benchmarks-run.json"
 PAGE_NAME: Final = "benchmarks-run.md"
 HTML_NAME: Final = "benchmarks-run.html"
+DIRTY: Final = "-dirty"
+"""What the commit ends with where tracked files had changes that were not committed."""
+
+_LOAD_MAX: Final = 1.0
+"""Load average over a minute at which a benchmark of a whole run may begin."""
+_QUIET_S_MAX: Final = 120.0
+"""How long to wait for it; an idle machine forgets a load of 7 in that time."""
+_LOOK_S: Final = 2.0
 _GIB: Final = 1024**3
 _PACKAGES: Final = (
     "confluent-kafka", "fastavro", "msgspec", "fastapi", "uvicorn", "feast", "mlflow-skinny",
@@ -60,7 +68,7 @@ class Found(msgspec.Struct, frozen=True):
     command: str
     took_s: float
     load_before: float
-    """Load average over a minute, as it began."""
+    """Load average over a minute, as it began; after the wait for a quiet machine."""
     figures: msgspec.Raw
     """As it printed them; null where it failed."""
     error: str = ""
@@ -124,7 +132,8 @@ def run_all(
 ) -> Run:
     """Run them; after each, the file in `folder` holds all until then. Blocks for long.
 
-    A benchmark that fails leaves its error in its place, and the others run all the same.
+    A benchmark that fails leaves its error in its place, and the others run all the same. In a
+    whole run each waits, for two minutes at most, until what the one before left has died down.
     """
     run = Run(
         began=time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
@@ -137,6 +146,8 @@ def run_all(
             continue
         options = entry.quick if quick else entry.full
         command = " ".join(("outcry bench", entry.name, *options))
+        if not quick:
+            wait_until_quiet(say)
         say(command)
         run.found.append(_one(entry, options, command))
         if run.found[-1].error:
@@ -144,6 +155,23 @@ def run_all(
         encoded = msgspec.json.format(msgspec.json.encode(run), indent=1)
         (folder / JSON_NAME).write_bytes(encoded + b"\n")
     return run
+
+
+def wait_until_quiet(
+    say: Say,
+    wait_s_max: float = _QUIET_S_MAX,
+    load_of: Callable[[], float] = lambda: os.getloadavg()[0],
+    sleep: Callable[[float], None] = time.sleep,
+) -> float:
+    """Wait while the load is too high, and for no longer; returns the load that is left."""
+    load, waited_s = load_of(), 0.0
+    if load >= _LOAD_MAX:
+        say(f"waiting for a load below {_LOAD_MAX:g}, it is {load:.1f}")
+    while load >= _LOAD_MAX and waited_s < wait_s_max:
+        sleep(_LOOK_S)
+        waited_s += _LOOK_S
+        load = load_of()
+    return load
 
 
 def read_figures(found: Found, shape: Any) -> Any:  # noqa: ANN401 - whatever the shape is
@@ -177,8 +205,9 @@ def _one(entry: Entry, options: Sequence[str], command: str) -> Found:
 
 def _commit() -> str:
     done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False,
-        cwd=Path(__file__).parent,
+        # No tag, so that a commit is spelled alike before a release and after it.
+        ["git", "describe", "--always", f"--dirty={DIRTY}", "--exclude=*"],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parent,
     )  # fmt: skip
     return done.stdout.strip() or "unknown"
 

@@ -17,6 +17,7 @@ from services.tools.bench.peers import PeerRow, peers_table
 from services.tools.bench.pipeline import Latency, PipelineReport, pipeline_table
 from services.tools.bench.rates import rates_table
 from services.tools.bench.run_all import (
+    DIRTY,
     ENTRIES,
     HTML_NAME,
     JSON_NAME,
@@ -58,7 +59,7 @@ def draw_page(run: Run) -> str:
     parts = [
         "# A run of all benchmarks",
         (
-            f"{kind} of `{how}` at commit {run.commit}, begun {run.began} UTC. Drawn from"
+            f"{kind} of `{how}` at commit {_commit(run)}, begun {run.began} UTC. Drawn from"
             f" {JSON_NAME}; nothing here was typed. [docs/benchmarks.md](benchmarks.md) says what"
             " each measures and how to read it."
         ),
@@ -74,6 +75,11 @@ def draw_page(run: Run) -> str:
     for found in run.found:
         parts += _section(found, meanings.get(found.name, found.name))
     return "\n\n".join(parts) + "\n"
+
+
+def _commit(run: Run) -> str:
+    clean = run.commit.removesuffix(DIRTY)
+    return clean if clean == run.commit else f"{clean} with changes that were not committed"
 
 
 def _section(found: Found, meaning: str) -> list[str]:

@@ -1,5 +1,6 @@
 """`outcry bench all`: what it keeps of each benchmark, and the pages that are drawn from it."""
 
+import subprocess
 from base64 import b64decode
 from pathlib import Path
 from re import findall
@@ -21,6 +22,7 @@ from services.tools.bench.run_all import (
     Machine,
     Run,
     run_all,
+    wait_until_quiet,
 )
 from services.tools.bench.run_page import (
     _SHOWN,
@@ -93,8 +95,57 @@ def test_only_what_was_asked_for_is_run(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(
         module, "_one", lambda entry, _options, command: Found(entry.name, command, 1, 1, STAGES)
     )
+    monkeypatch.setattr(module, "wait_until_quiet", lambda _say: 0.0)
     run = run_all(quick=False, only=["stages"], folder=tmp_path, say=lambda _line: None)
     assert [one.name for one in run.found] == ["stages"]
+
+
+@pytest.mark.parametrize("quick, waits", [(False, 2), (True, 0)])
+def test_each_benchmark_of_a_whole_run_waits_for_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, quick: bool, waits: int
+) -> None:
+    waited: list[str] = []
+    monkeypatch.setattr(
+        module, "_one", lambda entry, _options, command: Found(entry.name, command, 1, 1, STAGES)
+    )
+    monkeypatch.setattr(module, "wait_until_quiet", lambda _say: waited.append("waited"))
+    run_all(quick=quick, only=["stages", "rates"], folder=tmp_path, say=lambda _line: None)
+    assert len(waited) == waits
+
+
+@pytest.mark.parametrize(
+    "loads, sleeps, left",
+    [([0.9], 0, 0.9), ([5.0, 1.0, 0.99, 7.0], 2, 0.99), ([5.0] * 9, 3, 5.0)],
+    ids=["quiet", "quiet again", "never quiet"],
+)
+def test_the_wait_for_a_quiet_machine_ends(loads: list[float], sleeps: int, left: float) -> None:
+    slept: list[float] = []
+    said: list[str] = []
+    ahead = iter(loads)
+    found = wait_until_quiet(said.append, 6.0, load_of=lambda: next(ahead), sleep=slept.append)
+    assert found == left
+    assert len(slept) == sleeps
+    assert bool(said) == (loads[0] >= 1)
+
+
+def test_a_tree_with_changes_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.hooksPath=/dev/null")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    file = tmp_path / "run_all.py"
+    file.write_text("1\n", encoding="utf-8")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    git("tag", "v1")
+    monkeypatch.setattr(module, "__file__", str(file))
+    clean = module._commit()
+    assert findall(r"^[0-9a-f]{7,}$", clean)
+    file.write_text("2\n", encoding="utf-8")
+    assert module._commit() == f"{clean}-dirty"
+    page = draw_page(msgspec.structs.replace(run_of(), commit=module._commit()))
+    assert f"at commit {clean} with changes that were not committed, begun" in page
 
 
 def test_the_page_says_machine_commands_and_figures() -> None:
