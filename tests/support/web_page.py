@@ -29,11 +29,22 @@ _LEVELS: Final = 10
 @cache
 def build_page() -> None:
     """Have `make web` build what is not built; skips the calling test without node or npm."""
+    _make("web")
+
+
+@cache
+def install_packages() -> None:
+    """Have the lock's packages in web/node_modules; skips the calling test without node or npm."""
+    _make("web/node_modules/.package-lock.json")
+
+
+def _make(target: str) -> None:
     require_program("node")
     require_program("npm")
     ended = subprocess.run(
-        ["make", "web"], cwd=ROOT, capture_output=True, text=True, timeout=_BUILD_S_MAX, check=False
-    )
+        ["make", target], cwd=ROOT, capture_output=True, text=True, timeout=_BUILD_S_MAX,
+        check=False,
+    )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
