@@ -127,8 +127,9 @@ def load_dataset(
     there = lake.tickers(f"features/{feature_set.name}")
     if not there:
         raise TooLittleDataError(
-            f"the lake {lake.root} has no rows of {feature_set.name}: make some with `outcry"
-            f" features backfill --set {feature_set.name}`, or start the stack with `outcry up`"
+            f"the lake {lake.root} has no rows of {feature_set.name} yet: a stack that runs"
+            " (`outcry status`) puts them there within a minute of its trades, and `outcry"
+            f" features backfill --set {feature_set.name}` makes them of trades in the lake"
         )
     absent = sorted(set(plan.tickers) - set(there))
     if absent:

@@ -147,8 +147,11 @@ def test_what_can_not_be_is_told_in_one_line(
 
 
 def test_an_empty_lake_and_a_damaged_one_are_told(home: Path) -> None:
-    with pytest.raises(TooLittleDataError, match=r"has no rows of .*`outcry features backfill"):
+    with pytest.raises(
+        TooLittleDataError, match=r"has no rows of .*`outcry features backfill"
+    ) as told:
         describe()
+    assert "`outcry status`" in str(told.value)  # a stack that runs is not told to be started
     put_table(Lake(home), null_market(3_000))
     path = next(home.rglob("*.parquet"))
     path.write_bytes(b"PAR1")
