@@ -250,10 +250,10 @@ class Registry:
             gates = self.gates(version, alias)
             closed = tuple(gate.name for gate in gates if not gate.is_open)
             forced = tuple(name for name in closed if force and name in FORCIBLE)
+            if before == version and set(closed) <= set(FORCIBLE):
+                return None  # what was forced is not asked for again, since nothing changes
             if forced != closed:
                 raise PromotionRefusedError(_refusal(version, gates, force=force), closed)
-            if before == version:
-                return None
             return self._change(
                 Change(0, self._now_us(), "promote", alias, version, before, why, forced)
             )

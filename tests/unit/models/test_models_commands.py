@@ -150,6 +150,7 @@ def test_a_promotion_changes_the_alias_or_exits_with_1(registry: Registry) -> No
     assert document("promote", "3", "--alias", "shadow")["change"]["alias"] == "shadow"
     forced = models("promote", "3", "--force", "--why", "to see it live")
     assert "by force past: baseline, champion" in forced.stdout
+    assert models("promote", "3").stdout == "champion is version 3 already\n"
     text = models("history").stdout
     assert "to see it live" in text
     assert [change["version"] for change in document("history")] == [1, 2, 3, 3]
