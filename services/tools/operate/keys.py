@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from services.tools.operate.options import AsJson, parser
+from services.tools.operate.options import AsJson, parser, read_account
 
 if TYPE_CHECKING:
     from services.tools.operate.key_ledger import KeyLedger, KeyLine
@@ -37,19 +37,11 @@ def _read_scope(text: str) -> str:
     return text
 
 
-def _read_account(text: str) -> str:
-    from services.domain.ids import is_valid_id
-
-    if text and not is_valid_id(text):
-        raise ValueError("an account has 1 to 64 printable ASCII characters without spaces")
-    return text
-
-
 @keys.command("create")
 def create(
     *,
     account: Annotated[
-        str, typer.Option(parser=parser(_read_account), help="Whose; none for `admin` alone.")
+        str, typer.Option(parser=parser(read_account), help="Whose; none for `admin` alone.")
     ] = "",
     scope: Annotated[
         list[str],

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from services.domain import codes
+from services.domain.ids import ID_LENGTH_MAX, is_valid_id
 from services.tools.operate.spelling import read_amount, read_price
 
 TIMEOUT_S: Final = 10.0
@@ -39,6 +40,16 @@ def read_shares(text: str) -> int:
     if shares < 0:
         raise ValueError(f"{text} shares are less than none")
     return shares
+
+
+def read_account(text: str) -> str:
+    """A name that an account may have, or none: so that no other is written to the log."""
+    if text and not is_valid_id(text):
+        raise ValueError(
+            f"an account has 1 to {ID_LENGTH_MAX} printable ASCII characters without spaces,"
+            f" {text[:40]!r} has not"
+        )
+    return text
 
 
 def read_side(text: str) -> int:
@@ -87,7 +98,10 @@ def as_dollars(text: str) -> Dollars:
     return Dollars(read_price(text))
 
 
-Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Name of the account.")]
+Account = Annotated[
+    str,
+    typer.Argument(metavar="ACCOUNT", parser=parser(read_account), help="Name of the account."),
+]
 Ticker = Annotated[str, typer.Argument(metavar="TICKER", help="For example AAPL.")]
 Price = Annotated[
     Dollars,

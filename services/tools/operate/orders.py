@@ -25,6 +25,8 @@ _AccountOption = Annotated[
     str,
     typer.Option(
         "--account",
+        metavar="ACCOUNT",
+        parser=options.parser(options.read_account),
         help="Whose order it is; of a gateway's caller the key says it.",
         show_default=False,
     ),

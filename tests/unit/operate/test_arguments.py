@@ -25,6 +25,20 @@ def test_a_value_that_no_order_has_is_refused_as_a_value(
     assert said in answer.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("order", "place", "--account", "al ice", "AAPL", "BUY", "5", "187.25"),
+        ("kill", "al ice"),
+        ("keys", "create", "--account", "al ice", "--scope", "read"),
+    ],
+)
+def test_a_name_that_no_account_has_is_refused_and_the_rule_told(arguments: list[str]) -> None:
+    answer = _RUNNER.invoke(app, arguments)
+    assert answer.exit_code == 2
+    assert "1 to 64 printable ASCII characters without spaces, 'al ice' has not" in answer.stderr
+
+
 @pytest.mark.parametrize("stranger", ["--bogus", "-x", "--acount=alice"])
 def test_an_option_that_does_not_exist_is_still_named_beside_a_negative_number(
     stranger: str,
