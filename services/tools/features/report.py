@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +15,11 @@ from services.tools.features.quality import FeatureBatch
 from services.tools.features.served_parity import PLACE as SERVED
 from services.tools.features.served_parity import ServedDifference, ServedParity
 from services.tools.operate.present import print_table
+
+_NONE_YET: Final = (
+    "there are none on `features` yet; once there are trades (`outcry simulate` makes some) the"
+    " room features writes them"
+)
 
 
 class ParityReport(msgspec.Struct):
@@ -122,7 +127,7 @@ def print_parity(found: ParityReport) -> None:
             " are of a history that was ingested; they were not compared\n"
         )
     if not any(tally.matched for tally in found.tallies):
-        why = "the log has the trades of none" if unprovable else "there are none on `features` yet"
+        why = "the log has the trades of none" if unprovable else _NONE_YET
         sys.stdout.write(f"No row was compared: {why}.\n")
     elif found.holds:
         sys.stdout.write("Stream and history are equal.\n")

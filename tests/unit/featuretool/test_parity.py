@@ -20,7 +20,7 @@ from services.tools.features.errors import FeaturesError
 from services.tools.features.inputs import ExpectedRow
 from services.tools.features.parity import Tally
 from services.tools.features.progress import WatchedLog
-from services.tools.features.report import ParityReport
+from services.tools.features.report import ParityReport, print_parity
 from services.tools.features.stores import OnlineRow
 from services.wire import topics
 from tests.support.drawn_ticks import seeded_ticks
@@ -104,10 +104,14 @@ def test_how_far_a_comparison_is_is_told_to_the_end(world: World) -> None:
     assert (told[0], told[-1]) == ((0, total), (total, total))
 
 
-def test_nothing_to_compare_is_no_success(world: World) -> None:
+def test_nothing_to_compare_is_no_success_and_the_next_step_is_told(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = world.compare()
     assert not found.holds
     assert found.tallies == []
+    print_parity(found)
+    assert "`outcry simulate` makes some" in capsys.readouterr().out
 
 
 def other_value(written: Written) -> Written:
