@@ -124,6 +124,24 @@ def load_dataset(
     """
     check_plan(plan)
     feature_set = feature_set or known_set(plan)
+    check_has_rows(lake, plan, feature_set)
+    table, others = read_rows(lake, plan, feature_set)
+    made = _made(table, plan, feature_set, others)
+    if len(made.tickers) == 1 and not plan.tickers:
+        raise PlanError(
+            f"there are rows of {made.tickers[0]} alone, and a model of one ticker knows no other:"
+            f" if that is wanted, say `--ticker {made.tickers[0]}`; else backfill more tickers"
+        )
+    return made
+
+
+def check_has_rows(lake: Lake, plan: DatasetPlan, feature_set: FeatureSet[Any]) -> None:
+    """Whether the lake has files of the set, and of each ticker that the plan names.
+
+    Raises:
+        TooLittleDataError: it has none of the set.
+        PlanError: a ticker has none.
+    """
     there = lake.tickers(f"features/{feature_set.name}")
     if not there:
         raise TooLittleDataError(
@@ -134,14 +152,6 @@ def load_dataset(
     absent = sorted(set(plan.tickers) - set(there))
     if absent:
         raise PlanError(f"the lake has no rows of {', '.join(absent)}; it has {', '.join(there)}")
-    table, others = read_rows(lake, plan, feature_set)
-    made = _made(table, plan, feature_set, others)
-    if len(made.tickers) == 1 and not plan.tickers:
-        raise PlanError(
-            f"there are rows of {made.tickers[0]} alone, and a model of one ticker knows no other:"
-            f" if that is wanted, say `--ticker {made.tickers[0]}`; else backfill more tickers"
-        )
-    return made
 
 
 def dataset_of_table(
@@ -297,7 +307,7 @@ def _made(
     table: "pa.Table", plan: DatasetPlan, feature_set: FeatureSet[Any], others: int
 ) -> Dataset:
     if table.num_rows == 0:
-        raise _no_rows(feature_set, others)
+        raise no_rows(feature_set, others)
     rows = rows_of_table(table, feature_set)
     silent = sorted(set(plan.tickers) - set(rows.tickers))
     if silent:
@@ -398,7 +408,8 @@ def _sha256(made: Dataset) -> str:
 # --- refusals ------------------------------------------------------------------------------------
 
 
-def _no_rows(feature_set: FeatureSet[Any], others: int) -> TooLittleDataError:
+def no_rows(feature_set: FeatureSet[Any], others: int) -> TooLittleDataError:
+    """Why nothing is left of the set's files: so many rows are of other definitions, or 0."""
     if others:
         return TooLittleDataError(
             f"all {others:,} rows of {feature_set.name} are of other definitions of the set than"

@@ -17,7 +17,7 @@ from services.lake.places import Lake
 from services.tools.drift.errors import NotCalibratedError
 from services.tools.drift.shifts import SHIFTS, shifted
 from services.tools.drift.trials import DELAY_WINDOWS_MAX
-from services.trainer.dataset import DatasetPlan, known_set, read_rows
+from services.trainer.dataset import DatasetPlan, check_has_rows, known_set, no_rows, read_rows
 from services.trainer.rows import rows_of_table
 
 
@@ -67,11 +67,14 @@ def panel_of_lake(lake: Lake, plan: DatasetPlan) -> Panel | Refusal:
     """The rows that a data set would be made of, all features but `mid`.
 
     Raises:
-        TrainerError: the plan can't be, or rows are damaged.
+        TrainerError: the plan can't be, the lake has no row that fits it, or rows are damaged.
         LakeError: a file is damaged or another's.
     """
     feature_set = known_set(plan)
-    table, _ = read_rows(lake, plan, feature_set)
+    check_has_rows(lake, plan, feature_set)
+    table, others = read_rows(lake, plan, feature_set)
+    if table.num_rows == 0:
+        raise no_rows(feature_set, others)
     rows = rows_of_table(table, feature_set)
     kept = [place for place, name in enumerate(feature_set.columns) if name != "mid"]
     return panel_of(

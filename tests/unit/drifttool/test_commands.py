@@ -8,8 +8,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from services.lake.places import Lake
+from services.scoring.errors import TooLittleDataError
 from services.tools.drift.commands import register
-from services.tools.drift.errors import NotCalibratedError
 from tests.support.markets import null_market, put_table
 
 app = typer.Typer()
@@ -44,7 +44,7 @@ def test_a_reference_of_the_lake_is_judged_by_its_own_rows(
 ) -> None:
     monkeypatch.setenv("OUTCRY_HOME", str(tmp_path))
     asked = ("reference", "--set", "microstructure_v1", "--window-s", "400", "--json")
-    with pytest.raises(NotCalibratedError, match="reference_gone"):
+    with pytest.raises(TooLittleDataError, match="outcry features backfill --set microstructure"):
         drift(*asked)
     put_table(Lake(tmp_path), null_market(20_000, tickers=("AAPL", "MSFT"), memory_s=10))
     found = json.loads(drift(*asked).stdout)
