@@ -290,6 +290,9 @@ def show_actions(*, limit: Limit = 20, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
+    if not found:
+        typer.echo("no alarm was acted on yet: `outcry drift history` lists those there are")
+        return
     print_table(
         ("time, UTC", "action", "model", "outcome", "because of", "detail"),
         [

@@ -143,6 +143,8 @@ def show_pipeline(
         runs = runs_in(_folder(""))
         if as_json:
             print_json(runs)
+        elif not runs:
+            typer.echo("the pipeline never ran here: `outcry pipeline run`")
         else:
             print_table(("run", "steps"), [(run, len(read_records(_folder(run)))) for run in runs])
         return

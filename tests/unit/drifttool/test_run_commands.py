@@ -23,6 +23,7 @@ from services.tools.drift.show import (
 )
 from tests.support.drift_history import CHANGED_AT, performance_job
 from tests.support.drift_world import DriftWorld
+from tests.support.memory_actions import MemoryActions
 
 app = typer.Typer()
 register(app)
@@ -93,6 +94,18 @@ def test_a_history_of_nothing_says_what_makes_one(
     assert asked.exit_code == 0, asked.output
     assert "outcry drift run" in asked.stdout
     assert drift(tmp_path, "history", "--json").stdout.strip() == "[]"
+
+
+def test_where_nothing_was_done_about_alarms_it_says_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "services.drift.postgres_actions.PostgresActions", lambda *_: MemoryActions()
+    )
+    asked = drift(tmp_path, "actions")
+    assert asked.exit_code == 0, asked.output
+    assert "outcry drift history" in asked.stdout
+    assert drift(tmp_path, "actions", "--json").stdout.strip() == "[]"
 
 
 def test_a_window_of_performance_is_shown_with_the_figures_of_everybody() -> None:
