@@ -93,7 +93,9 @@ def opening_mark(lake: Lake, ticker: str, days: Days) -> int:
     """
     first = next(prints(lake, ticker, days), None)
     if first is None:
-        raise HistoryError(f"the lake has no trades of {ticker} on these days: ingest some")
+        raise HistoryError(
+            f"the lake has no trades of {ticker} on these days: `outcry history ingest` brings some"
+        )
     return first.price
 
 

@@ -153,7 +153,9 @@ def count_levels(path: Path) -> int:
     _, fields = next(_rows(path))
     levels, rest = divmod(len(fields), _COLUMNS_PER_LEVEL)
     if rest or not levels:
-        raise LobsterFileError(f"{path.name} row 1: {len(fields)} columns; a level has 4")
+        raise LobsterFileError(
+            f"{path.name} row 1: {len(fields)} columns; a level has 4: is it the orderbook file?"
+        )
     return levels
 
 

@@ -14,6 +14,7 @@ from services.lake.files import partial_of
 from services.lake.lock import HISTORY, locked
 from services.lake.places import Lake
 from services.tools.history.commands import register
+from services.tools.history.errors import HistoryError
 from services.tools.history.rules import RULES
 from services.tools.market.sample import make_session, write_session
 
@@ -65,6 +66,13 @@ def test_a_batch_of_files_is_reported_one_by_one_and_kept_results_tell_the_same(
     assert "bad_time" in table
     _, table = outcry("quality")
     assert "kept with findings" in table
+
+
+@pytest.mark.usefixtures("home")
+def test_a_stream_of_what_the_lake_lacks_says_what_brings_it(tmp_path: Path) -> None:
+    outcry("ingest", "trades", trade_file(tmp_path, "AAPL,2024-01-02T14:30:00Z,1.5,10"))
+    with pytest.raises(HistoryError, match=r"no trades of MSFT .* `outcry history ingest`"):
+        outcry("stream", "--ticker", "MSFT")
 
 
 def test_a_file_twice_is_fine_and_a_file_of_nothing_ends_with_exit_code_1(

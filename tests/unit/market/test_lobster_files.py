@@ -9,6 +9,7 @@ from services.tools.market.lobster_files import (
     BookRow,
     LobsterFileError,
     LobsterMessage,
+    count_levels,
     count_rows,
     read_book_rows,
     read_messages,
@@ -53,6 +54,12 @@ def test_empty_levels_and_levels_beyond_those_asked_for_are_left_out(tmp_path: P
     whole = BookRow(((5853300, 18),), ((5859400, 200),))
     assert next(iter(read_book_rows(path, 2))) == whole
     assert next(iter(read_book_rows(path, 1))) == whole
+
+
+def test_a_message_file_in_the_place_of_the_book_is_asked_about(tmp_path: Path) -> None:
+    path = write(tmp_path, "m.csv", MESSAGES)
+    with pytest.raises(LobsterFileError, match=r"m\.csv row 1: 6 .* is it the orderbook file\?"):
+        count_levels(path)
 
 
 def test_stub_quotes_above_the_highest_price_are_left_out(tmp_path: Path) -> None:
