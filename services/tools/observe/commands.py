@@ -95,7 +95,13 @@ def check(
     rows = [(one.question.place, one.asked, one.cause) for one in missing]
     if rows:
         print_table(("asked by", "query", "answer"), rows)
-    typer.echo(f"{len(questions) - len({one.question for one in missing})} of {len(questions)}")
+    answered = len(questions) - len({one.question for one in missing})
+    typer.echo(f"{answered} of {len(questions)} have data")
+    if missing:
+        typer.echo(
+            "rates and ages have none while nobody trades, asks or predicts:"
+            " ask again while `outcry load mixed` runs"
+        )
     raise typer.Exit(1 if missing else 0)
 
 
