@@ -32,7 +32,8 @@ def the_texts() -> dict[str, str]:
 
 def test_every_feature_set_is_declared_to_feast_and_has_its_table_on_the_page() -> None:
     texts = the_texts()
-    assert [found for name in SETS for found in missing(name, texts)] == []
+    lacking = [found for name in SETS for found in missing(name, texts)]
+    assert not lacking, "\n".join(lacking)
 
 
 def test_a_set_that_was_forgotten_is_found_in_each_place() -> None:

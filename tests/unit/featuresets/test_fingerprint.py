@@ -24,7 +24,11 @@ def _with_change(module: str, old: str, new: str) -> str:
 
 
 def test_the_published_sets_are_what_they_were() -> None:
-    assert {name: fingerprint(feature_set) for name, feature_set in SETS.items()} == published(), (
+    pinned = published()
+    assert SETS.keys() <= pinned.keys(), (
+        "a set is not pinned yet: `python -m tests.support.golden_fingerprints` when it is final"
+    )
+    assert {name: fingerprint(feature_set) for name, feature_set in SETS.items()} == pinned, (
         "a published fold or definition changed: give it a new version instead"
     )
 
