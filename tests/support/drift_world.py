@@ -14,30 +14,23 @@ from typing import Any, Final, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from confluent_kafka import Producer
 
-from services.domain.origin import NOWHERE, Origin
-from services.domain.predictions import STREAMED, Prediction
 from services.drift.core.arrays import Bools, Ints
 from services.drift.core.predicted import Predictions
 from services.drift.core.windows import SECOND_US, Window
 from services.drift.ledger import Ledger, MemoryLedger
 from services.drift.pictures import Order, ScoresOrder
 from services.drift.report_files import ReportLimits
-from services.featuresets.fingerprint import fingerprint
 from services.lake.places import Lake
 from services.models.registry import Registry
-from services.runtime.registry import load_codec
 from services.tools.drift.jobs.place import Place
 from services.tools.drift.jobs.rows import rows_between
 from services.tools.drift.jobs.run import Drawer, Found, RunOrder, run_jobs
 from services.tools.drift.jobs.told import KINDS, Told
 from services.tools.features.parity import Tally
 from services.tools.features.served_parity import ServedParity
-from services.tools.stack.plan import Addresses
 from services.trainer.dataset import DatasetPlan, load_dataset
 from services.trainer.provenance import training_data
-from services.wire.topics import PREDICTIONS
 from tests.support.markets import START_US, V1, null_market, put_table
 from tests.support.mlflow_template import put_database
 from tests.support.model_kit import COLUMNS, linear_model, put_model
@@ -212,38 +205,3 @@ def said_of(world: DriftWorld, version: int | None = None) -> Predictions:
         rows.ticker[able].astype(np.int64), zeros, zeros, times, zeros + version, zeros > 0,
         np.argmax(stated, axis=1), stated, times,
     )  # fmt: skip
-
-
-def publish_said(world: DriftWorld, addresses: Addresses, prefix: str) -> None:
-    """Have a deployment's topic `predictions` say what the champion says of the lake's rows.
-
-    Their log times are of now, since retention would take older ones.
-    """
-    codec = load_codec(addresses.registry_url)
-    producer = Producer({"bootstrap.servers": addresses.kafka_bootstrap, "acks": "all"})
-    said = said_of(world)
-    for place in range(len(said)):
-        ticker, time_us = said.tickers[said.ticker[place]], int(said.grid_time_us[place])
-        version = int(said.version[place])
-        told = Prediction(
-            request_id=f"{ticker}-{time_us}-{MODEL}-{version}",
-            mode=STREAMED,
-            ticker=ticker,
-            served_at_us=time_us,
-            grid_time_us=time_us,
-            feature_set=V1.name,
-            fingerprint=fingerprint(V1),
-            model=MODEL,
-            model_version=version,
-            model_sha256=said.shas[0],
-            is_shadow=False,
-            is_degraded=False,
-            predicted_class=int(said.said[place]),
-            probabilities=tuple(said.probabilities[place].tolist()),
-            vector=(0.0,) * len(COLUMNS),
-        )
-        origin = Origin(NOWHERE, -1, -1, 0, 0, time_us, time_us)
-        value = codec.encode(PREDICTIONS.name, origin, told)
-        producer.produce(prefix + PREDICTIONS.name, value, partition=place % PREDICTIONS.partitions)
-        producer.poll(0)
-    assert producer.flush(60) == 0
