@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from typing import Final
 
 import pytest
+from mlflow.environment_variables import MLFLOW_SERVER_ENABLE_JOB_EXECUTION
 
 from services.runtime.telemetry import Telemetry, TelemetryServer
 from services.tools.stack.rooms import ROOM_NAMES
@@ -103,6 +104,12 @@ def test_python_and_mlflow_are_those_of_the_lock() -> None:
     wanted = (ROOT / ".python-version").read_text(encoding="utf-8").strip()
     assert stages["base"].image.startswith(f"python:{wanted}.")
     assert f"\nmlflow-skinny=={stages['mlflow'].image.partition(':v')[2]} " in lock
+
+
+def test_mlflows_server_starts_no_executors_of_jobs() -> None:
+    # MLflow reads it under this name, and takes the default, which is true, for any other.
+    switch = MLFLOW_SERVER_ENABLE_JOB_EXECUTION
+    assert read_stages()["mlflow"].environment()[switch.name] == "false"
 
 
 def test_a_rooms_healthcheck_asks_what_the_room_answers() -> None:
