@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings
 
 from services.runtime.settings import RoomSettings, read_settings
 from services.tools.proof.compiled import PURE_SWITCH
+from services.tools.stack.components import READY_TIMEOUT_S
 from services.tools.stack.fetch import KAFKA, REGISTRY, version_of
 from services.tools.stack.plan import REGISTRY_PATH, stack_plan
 from services.tools.stack.programs import _INITDB, _KAFKA_HEAP, registry
@@ -29,6 +30,7 @@ from tests.support.containers import (
     COMPOSE,
     SECRETS,
     Service,
+    Stage,
     environment_of,
     read_compose,
     read_stages,
@@ -108,6 +110,14 @@ def room_findings(found: dict[str, Service], tmp_path: Path) -> Iterator[str]:
                 yield f"{row.name}: it does not wait for {before}"
 
 
+def start_period_s(service: Service, target: Stage | None) -> float:
+    """How long a service may take until its health check counts; 0: none says."""
+    own = service.get("healthcheck", {}).get("start_period", "")
+    image = target.last("HEALTHCHECK") if target else ""
+    said = re.search(r"(?:--start-period=|^)(\d+)s", own or image)
+    return float(said[1]) if said else 0.0
+
+
 def service_findings(found: dict[str, Service]) -> Iterator[str]:
     """What is wrong with any service."""
     for name, service in found.items():
@@ -124,6 +134,8 @@ def service_findings(found: dict[str, Service]) -> Iterator[str]:
         has_check = "healthcheck" in service or (target and target.argv("HEALTHCHECK"))
         if name not in ONCE and not has_check:
             yield f"{name}: nobody asks whether it is well"
+        elif name not in ONCE and start_period_s(service, target) < READY_TIMEOUT_S:
+            yield f"{name}: it is given up sooner than the local stack would"
         if service.get("privileged") or "no-new-privileges:true" not in service["security_opt"]:
             yield f"{name}: it may have more privileges than it begins with"
         for port in service.get("ports", []):
@@ -162,6 +174,8 @@ def test_every_room_is_a_service_that_is_told_what_the_local_stack_tells_it(
         ('"127.0.0.1:19080:19080"', '"19080:19080"', "gateway: 19080:19080 is open"),
         ("prepare: {condition: service_completed_successfully}",
          "prepare: {condition: service_started}", "until prepare is well"),
+        ("start_period: 120s\n      start_interval: 1s", "start_period: 60s",
+         "postgres: it is given up sooner"),
         ('["redis-server", ', '["redis-server", "--requirepass", "${POSTGRES_PASSWORD:?}", ',
          "redis: a secret stands in its command line"),
     ],
