@@ -313,6 +313,13 @@ def test_volumes_are_declared_used_and_read_only_where_they_are_the_repositorys(
     assert homes == {"prepare", "tools", "materializer", "inference", "drift", "gateway"}
 
 
+def test_redis_answers_other_containers() -> None:
+    command = services()["redis"]["command"]
+    # Without a password, the program's default is to answer loopback alone.
+    assert "--requirepass" not in command
+    assert command[command.index("--protected-mode") + 1] == "no"
+
+
 def test_prometheus_scrapes_every_room() -> None:
     file = ROOT / "infra" / "docker" / "prometheus.yml"
     jobs: list[dict[str, Any]] = yaml.safe_load(file.read_text(encoding="utf-8"))["scrape_configs"]
