@@ -36,6 +36,7 @@ from tests.support.described_api import EXAMPLES, check_answers
 from tests.support.gateway_keys import Owner
 from tests.support.gateway_memory import ORDER
 from tests.support.gateway_service import running
+from tests.support.page_examples import example
 from tests.support.pg_proxy import PostgresProxy
 from tests.support.recorder_world import create_database, drop_database
 from tests.support.stack_fixture import StackInfra
@@ -44,7 +45,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 WAIT_S: Final = 60
 KEYED_EXAMPLES: Final = max(EXAMPLES, 20)
-PAGE: Final = Path(__file__).parents[3] / "docs" / "security.md"
 
 
 class World(NamedTuple):
@@ -315,27 +315,24 @@ def test_a_database_that_is_away_or_empty_is_told_apart(world: World) -> None:
 # --- the page's own examples, as they are written
 
 
-def examples_of(page: str, language: str) -> list[str]:
-    """The fenced code of a language."""
-    return [part.split("```")[0] for part in page.split(f"```{language}\n")[1:]]
-
-
-@pytest.mark.parametrize("language", ["sh", "python"])
+@pytest.mark.parametrize(
+    "program,code",
+    [
+        (["bash", "-eu"], example("docs/security.md", "Sign instead", "sh")),
+        ([sys.executable], example("docs/security.md", "Sign instead", "python")),
+    ],
+    ids=["sh", "python"],
+)
 async def test_the_examples_of_signing_work_as_written(
-    world: World, language: str, tmp_path: Path
+    world: World, program: list[str], code: str, tmp_path: Path
 ) -> None:
     made = await asyncio.to_thread(
         world.create, "--account", "alice", "--scope", "read", "--scope", "trade", "--signed-only"
     )
-    (code,) = [
-        text for text in examples_of(PAGE.read_text(encoding="utf-8"), language)
-        if "X-Outcry-Signature" in text
-    ]  # fmt: skip
     async with world.gateway() as service, client_of(service) as client:
         await until(404, lambda: client.get("/account", headers=signed_get(made, "/account")))
         script = tmp_path / "example"
         script.write_text(code, encoding="utf-8")
-        program = ["bash", "-eu"] if language == "sh" else [sys.executable]
         ran = await asyncio.to_thread(
             subprocess.run,
             [*program, str(script)],

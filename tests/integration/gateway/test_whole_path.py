@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,6 +27,7 @@ from tests.support.described_api import EXAMPLES, check_answers
 from tests.support.gateway_memory import ORDER, eventually
 from tests.support.gateway_process import gateway_process
 from tests.support.gateway_service import running
+from tests.support.page_examples import example
 from tests.support.stack_fixture import StackInfra
 from tests.support.trading_path import MARK, TradingPath, limit_order, running_path
 from tests.support.web_page import build_page
@@ -233,15 +233,10 @@ async def test_a_batch_is_as_many_orders_and_the_same_ones_when_it_is_sent_again
     ]
 
 
-def examples_of_readme(
-    language: str, port: int, heading: str = "Over REST and WebSocket"
-) -> list[str]:
-    """The fenced blocks of one language under the heading, told where this gateway is."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition(f"\n### {heading}\n")[2].partition("\n### ")[0]
-    found = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
-    assert all(f":{SHIPPED_PORT}" in block for block in found)
-    return [block.replace(f":{SHIPPED_PORT}", f":{port}") for block in found]
+def at(port: int, code: str) -> str:
+    """A page's code, told where this gateway is."""
+    assert f":{SHIPPED_PORT}" in code
+    return code.replace(f":{SHIPPED_PORT}", f":{port}")
 
 
 async def run(*command: str, typed: str = "", **environment: str) -> str:
@@ -260,7 +255,7 @@ async def run(*command: str, typed: str = "", **environment: str) -> str:
 
 
 async def test_the_curl_examples_of_the_readme_run_as_written(service: Service) -> None:
-    (block,) = examples_of_readme("sh", service.port)
+    block = at(service.port, example("README.md", "Over REST and WebSocket", "sh"))
     commands = block.replace("\\\n", " ").splitlines()
     answers = [json.loads(await run("bash", "-c", command)) for command in commands]
     assert len(answers) == 8
@@ -269,7 +264,7 @@ async def test_the_curl_examples_of_the_readme_run_as_written(service: Service) 
 
 
 async def test_the_python_example_of_the_readme_runs_as_written(service: Service) -> None:
-    (block,) = examples_of_readme("python", service.port)
+    block = at(service.port, example("README.md", "Over REST and WebSocket", "python"))
     lines = (await run(sys.executable, "-c", block)).splitlines()
     assert lines[0].endswith(" NEW")
     assert lines[1] == "PRICE_OUTSIDE_COLLAR"
@@ -297,10 +292,10 @@ async def test_the_examples_with_keys_of_the_readme_run_as_written(
         gateway_wait_max_ms=60_000,
     )
     async with running(settings) as service:
-        (block,) = examples_of_readme("sh", service.port, "With keys")
+        block = at(service.port, example("README.md", "With keys", "sh"))
         script = f'set -e\noutcry() {{ "{OUTCRY}" "$@"; }}\n{block}'
         said = await run("bash", "-c", script, typed=f"{key}\n", **here)
-        (block,) = examples_of_readme("python", service.port, "With keys")
+        block = at(service.port, example("README.md", "With keys", "python"))
         lines = (await run(sys.executable, "-c", block, OUTCRY_KEY=key)).splitlines()
     assert '"account":"alice"' in said
     assert "\nNEW " in said

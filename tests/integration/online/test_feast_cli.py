@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -35,6 +34,7 @@ from services.tools.features.errors import FeaturesError
 from services.tools.features.inputs import ExpectedRow, bars_from_lake, expected_rows, reals
 from tests.support.lake_of_rows import put_rows, walk_rows
 from tests.support.online_world import declared
+from tests.support.page_examples import example
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
@@ -47,15 +47,6 @@ BAR_TICKERS = ("AAPL", "MSFT")
 BARS_FROM = date(2012, 10, 1)
 """Each day of bars is a file, which Feast opens one by one; the rows know all days before, too."""
 BARS_FROM_US = int(datetime(2012, 10, 1, tzinfo=UTC).timestamp()) * 1_000_000
-
-
-def commands_of_readme() -> list[str]:
-    """The lines of the fenced block under its heading."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Ask for features\n")[2].partition("\n## ")[0]
-    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
-    assert block is not None
-    return block[1].splitlines()
 
 
 def bars_file() -> Path:
@@ -95,7 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     run(made, f"outcry history ingest bars {bars_file()} --rename GOOG=GOOGL")
     chosen = " ".join(f"--ticker {ticker}" for ticker in BAR_TICKERS)
     run(made, f"outcry features backfill --set daily_v1 --from {BARS_FROM} {chosen}")
-    for command in commands_of_readme():
+    for command in example("README.md", "Ask for features", "sh").splitlines():
         made.said[command] = run(made, command)
     return made
 

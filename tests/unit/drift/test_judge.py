@@ -23,6 +23,7 @@ from tests.support.drift_panels import (
     window_of,
     with_class,
 )
+from tests.support.page_examples import example
 
 
 @cache
@@ -271,3 +272,22 @@ def test_the_order_of_tickers_changes_their_places_only() -> None:
         for verdict in (here, there)
     ]
     assert ratios[0] == ratios[1]
+
+
+def test_the_example_of_the_page_judges_a_window_like_those_before_ok() -> None:
+    rng = np.random.default_rng(1)
+    rows = 20 * 7_200
+
+    def drawn(count: int, begin_s: int) -> dict[str, object]:
+        columns = rng.normal(size=count), rng.integers(0, 3, count).astype(float)
+        time_us = (begin_s + np.arange(count)) * 1_000_000
+        return {"ticker": np.zeros(count, int), "time_us": time_us, "values": np.stack(columns, 1)}
+
+    now = drawn(7_200, rows)
+    names = drawn(rows, 0) | {"tickers": ["AAPL"], "versions": [1]}
+    names |= {"ticker_now": now["ticker"], "time_now_us": now["time_us"]}
+    names["values_now"] = now["values"]
+    exec(example("docs/drift.md", "From Python", "python"), names)  # noqa: S102 - our own page
+    verdict = names["verdict"]
+    assert isinstance(verdict, Verdict)
+    assert verdict.outcome is Outcome.OK

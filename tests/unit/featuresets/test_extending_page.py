@@ -17,22 +17,15 @@ from tests.support.feature_checks import (
     difference_to_plain,
     folded,
 )
+from tests.support.page_examples import example
 from tests.support.planted_fold import planted_sets
 from tests.tidy.tree import ROOT
 
 PAGE: Final = ROOT / "docs" / "extending.md"
-_BLOCK: Final = re.compile(r"^ *```python\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _PLACE: Final = re.compile(r"`(\w+)`(?: and `(\w+)`)? in\s+`([\w/]+\.py)`")
 _PACKAGE: Final = ROOT / "services" / "featuresets"
 _LAST: Final = "from services.featuresets.microstructure_v2 import MICROSTRUCTURE_V2\n"
 _LISTED: Final = "(MICROSTRUCTURE_V1, MICROSTRUCTURE_V2)"
-
-
-def code_of_page(holds: str) -> str:
-    """The one block of code in which this stands, as a module has it."""
-    (found,) = [block for block in _BLOCK.findall(PAGE.read_text("utf-8")) if holds in block]
-    indent = len(found) - len(found.lstrip(" "))
-    return "\n".join(line[indent:] for line in found.splitlines()) + "\n"
 
 
 def places_on_page(text: str) -> list[tuple[str, str]]:
@@ -56,7 +49,7 @@ def absent(text: str) -> list[str]:
 
 def sets_with_tape(folder: Path, old: str = "", new: str = "") -> Mapping[str, FeatureSet[Any]]:
     """Steps 1 and 2 in a copy of the package; `old` and `new` change the page's code."""
-    block = code_of_page("class TapeV1Fold")
+    block = example("docs/extending.md", "A feature set", "python")
     assert old in block
     imports = (_PACKAGE / "microstructure_v1.py").read_text("utf-8").partition("_WINDOWS_S")[0]
     listing = (_PACKAGE / "__init__.py").read_text("utf-8")
@@ -102,7 +95,7 @@ def test_a_slip_in_the_code_of_the_page_is_found(
 
 def test_the_model_of_the_page_answers_a_row_alone_as_among_others() -> None:
     names = dict(vars(predictors))
-    exec(code_of_page("class StumpPredictor"), names)  # noqa: S102 - the repository's own page
+    exec(example("docs/extending.md", "A new kind of model", "python"), names)  # noqa: S102 - the repository's own page
     form = names["StumpForm"](3, 1, 0.25, (0.7, 0.2, 0.1), (0.1, 0.3, 0.6))
     stump = names["StumpPredictor"](form)
     rows = np.random.default_rng(1).normal(size=(50, 3))
