@@ -34,6 +34,8 @@ UNRUN: Final[Mapping[str, Mapping[str, str]]] = {
         "outcry vopr --mutations": "takes minutes; tests/unit/vopr/test_mutations.py plants some",
         "make chaos SEED=1": "takes minutes; tests/chaos is its short form",
         "make soak HOURS=4": "takes hours; tests/integration/soak is its short form",
+        "outcry observe check": "ends with 1 while nobody asks for predictions; `make observe-test`"
+        " asks the same questions with every room and somebody who does",
         "outcry bench all --quick": "takes an hour; tests/unit/bench/test_run_all.py does its part",
         "outcry bench peers --only matching": "fetches and builds other people's engines",
         "outcry load rest --rate 50": _LOAD,
