@@ -39,7 +39,8 @@ def drift() -> None:
 def calibrate_drift(  # noqa: PLR0913 - a command line has as many options as it has
     *,
     markets: Annotated[
-        list[str] | None, typer.Option("--market", help="Only these; default: all six.")
+        list[str] | None,
+        typer.Option("--market", help="Only these; default: all six, with --short five."),
     ] = None,
     references: Annotated[int, typer.Option(min=2, help="Of each market.")] = 20,
     windows: Annotated[int, typer.Option(min=1, help="After each reference.")] = 8,
@@ -66,6 +67,7 @@ def calibrate_drift(  # noqa: PLR0913 - a command line has as many options as it
     """False alarms on markets that don't change, and planted changes found; others beside."""
     import msgspec
 
+    from services.tools.drift.markets import MARKETS, SHORT
     from services.tools.drift.trials import Order
 
     order = Order(
@@ -79,7 +81,7 @@ def calibrate_drift(  # noqa: PLR0913 - a command line has as many options as it
         )  # fmt: skip
     if draws and draws * alpha < 1:
         raise typer.BadParameter(f"--draws: {draws} are too few for a quantile of {alpha:g}")
-    _try_markets(markets, order, as_json=as_json)
+    _try_markets(markets or list(SHORT if short else MARKETS), order, as_json=as_json)
 
 
 @drift_app.command("reference")
@@ -121,7 +123,7 @@ def show_reference(
         Console().print(own_table(found))
 
 
-def _try_markets(names: list[str] | None, order: "Order", *, as_json: bool) -> None:
+def _try_markets(names: list[str], order: "Order", *, as_json: bool) -> None:
     from rich.console import Console
 
     from services.tools.drift.markets import MARKETS
@@ -130,12 +132,11 @@ def _try_markets(names: list[str] | None, order: "Order", *, as_json: bool) -> N
     from services.tools.operate.present import print_json
     from services.tools.operate.progress import progress_bar
 
-    chosen = names or list(MARKETS)
-    for name in chosen:
+    for name in names:
         if name not in MARKETS:
             raise typer.BadParameter(f"--market: {name!r} is none of {', '.join(MARKETS)}")
     figures = []
-    for name in chosen:
+    for name in names:
         with progress_bar(f"references of {name}") as tell:
             figures.append(try_market(name, MARKETS[name], order, tell))
         if not as_json:

@@ -135,6 +135,8 @@ MARKETS: Final[dict[str, Market]] = {
     "fold": fold_market,
     "classes": class_market(_CLASS_MEMORY_S),
 }
+SHORT: Final = tuple(name for name in MARKETS if name != "ar-0.99")
+"""Those that forget within the windows of `--short`."""
 
 
 def autoregressive(drawn: Floats, keeps: float) -> Floats:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from services.lake.places import Lake
 from services.scoring.errors import TooLittleDataError
 from services.tools.drift.commands import register
+from services.tools.drift.errors import NotCalibratedError
 from tests.support.markets import null_market, put_table
 
 app = typer.Typer()
@@ -31,6 +32,13 @@ def test_a_short_calibration_shows_ours_beside_the_others() -> None:
     (figures,) = json.loads(drift("calibrate", "--short", "--market", "ar-0.9", "--json").stdout)
     assert figures["market"] == "ar-0.9"
     assert figures["order"]["references"] == 2
+
+
+def test_a_short_calibration_leaves_out_what_its_windows_are_too_short_for() -> None:
+    figures = json.loads(drift("calibrate", "--short", "--json").stdout)
+    assert [one["market"] for one in figures] == ["ar-0.9", "ar-0.95", "garch", "fold", "classes"]
+    with pytest.raises(NotCalibratedError, match="remembers for more than 60 s"):
+        drift("calibrate", "--short", "--market", "ar-0.99")
 
 
 def test_an_unknown_market_is_refused_with_those_there_are() -> None:
