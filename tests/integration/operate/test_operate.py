@@ -220,7 +220,11 @@ def test_dead_letters_topics_and_snapshots_are_listed(outcry: Outcry, path: Trad
 def test_an_account_nobody_can_have_is_refused_with_the_dead_letters_cause(
     outcry: Outcry,
 ) -> None:
-    assert outcry.refusal("accounts", "deposit", "a b", "AAPL", "1").startswith("error: INVALID_ID")
+    assert outcry.refusal("accounts", "deposit", "", "AAPL", "1").startswith("error: INVALID_ID")
+    # What no shell gives by mistake is refused before it is sent.
+    refused = outcry.run("accounts", "deposit", "a b", "AAPL", "1")
+    assert refused.returncode == 2
+    assert "a b" in refused.stderr
 
 
 def test_a_reconciliation_is_whole_until_a_row_is_taken_away(
