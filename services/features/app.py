@@ -19,6 +19,7 @@ from services.features.restore import Restored, Restorer, RestoreStoppedError
 from services.features.service import FeatureRoom, Outgoing, Write
 from services.features.settings import FeaturesSettings
 from services.runtime.telemetry import Telemetry
+from services.runtime.traces import HEADER, header_of
 from services.wire.topics import FEATURES, TICKER_PARTITIONS, TRADES
 
 REPORT_INTERVAL_S: Final = 1.0
@@ -39,6 +40,11 @@ class Delivery:
         self.partition: int = event.message.partition
         self.offset: int = event.message.offset
         self.value: bytes | None = event.message.value
+
+    @property
+    def traceparent(self) -> bytes | None:
+        headers = self._event.message.headers or ()
+        return header_of(headers.items() if isinstance(headers, Mapping) else headers)
 
     def is_current(self) -> bool:
         return self._consumer.is_current(self._event.message)
@@ -178,7 +184,12 @@ class FeaturesProcess:
 
     async def _write(self, rows: Sequence[Outgoing]) -> None:
         sent = [
-            await self._features.send(key=row.key, value=row.value, partition=row.partition)
+            await self._features.send(
+                key=row.key,
+                value=row.value,
+                partition=row.partition,
+                headers=None if row.traceparent is None else {HEADER: row.traceparent},
+            )
             for row in rows
         ]
         await asyncio.gather(*sent)

@@ -12,6 +12,7 @@ from services.domain.features import FeatureRow
 from services.features.core import PartitionFold
 from services.features.metrics import EVENT_AGE, REFOLDED, ROW_AGE, ROWS, WRITE_SECONDS
 from services.features.restore import Restored
+from services.runtime.ports import Record
 from services.runtime.telemetry import (
     BATCH_RECORDS,
     COMMITTED_OFFSET,
@@ -24,6 +25,7 @@ from services.runtime.telemetry import (
     RESTORES,
     Telemetry,
 )
+from services.runtime.traces import RoomTraces
 from services.wire.codec import Codec, UndecodableError
 from services.wire.messages import Message
 from services.wire.topics import FEATURES, TRADES
@@ -41,6 +43,10 @@ class Arrival(Protocol):
     def offset(self) -> int: ...
     @property
     def value(self) -> bytes | None: ...
+    @property
+    def traceparent(self) -> bytes | None:
+        """The header of its trace; asked for only where somebody wants traces."""
+
     def is_current(self) -> bool:
         """Whether its partition is still ours, and was not placed anew since."""
 
@@ -54,6 +60,8 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     partition: int
     key: bytes
     value: bytes
+    traceparent: bytes | None = None
+    """Of the trace of the trade that closed it."""
 
 
 type Write = Callable[[Sequence[Outgoing]], Awaitable[None]]
@@ -66,16 +74,23 @@ class FeatureRoom:
     Args:
         write: see `Write`.
         now_s: the system's clock, seconds since the epoch.
+        traces: None: no row has a trace.
     """
 
     def __init__(
-        self, codec: Codec, write: Write, telemetry: Telemetry, now_s: Callable[[], float]
+        self,
+        codec: Codec,
+        write: Write,
+        telemetry: Telemetry,
+        now_s: Callable[[], float],
+        traces: RoomTraces | None = None,
     ) -> None:
         self._codec = codec
         self._write = write
         self._telemetry = telemetry
         telemetry.expect([TRADES.name], [FEATURES.name])
         self._now_s = now_s
+        self._traces = traces
         self._folds: dict[int, PartitionFold] = {}
         self._newest: dict[tuple[int, str, str], tuple[int, float]] = {}
 
@@ -124,21 +139,26 @@ class FeatureRoom:
         began_s = self._now_s()
         # 1. Fold. Nothing is awaited here, so what is ours stays ours meanwhile.
         ours = [arrival for arrival in arrivals if arrival.is_current()]
-        closed = self._fold(ours)
-        rows = [self._encode(message) for message in closed]
+        if self._traces is not None:
+            self._traces.begin()
+        closed, rows = self._fold(ours)
         folded_s = self._now_s()
         # 2. Write, and wait until all of it is durable.
         if rows:
             await self._write(rows)
             self._telemetry.observe(WRITE_SECONDS, self._now_s() - folded_s)
+        if self._traces is not None:
+            self._traces.committed()
         # 3. Acknowledge, but for partitions that were taken away in the meantime.
         for arrival in ours:
             if arrival.is_current():
                 arrival.acknowledge()
         self._report(len(ours), closed, folded_s - began_s, self._now_s())
 
-    def _fold(self, arrivals: Iterable[Arrival]) -> list[Message]:
+    def _fold(self, arrivals: Iterable[Arrival]) -> tuple[list[Message], list[Outgoing]]:
+        """The rows that these trades close, and the same as they are written."""
         closed: list[Message] = []
+        rows: list[Outgoing] = []
         undecodable = 0
         for arrival in arrivals:
             try:
@@ -147,8 +167,21 @@ class FeatureRoom:
                 undecodable += 1
                 self._pass_over(arrival, error, is_logged=undecodable <= UNDECODABLE_LOGGED_MAX)
                 continue
-            closed += self._folds[arrival.partition].handle(arrival.offset, trade)
-        return closed
+            said = self._folds[arrival.partition].handle(arrival.offset, trade)
+            if said:
+                closed += said
+                traceparent = self._follow(arrival)
+                rows += [self._encode(message, traceparent) for message in said]
+        return closed, rows
+
+    def _follow(self, arrival: Arrival) -> bytes | None:
+        """The trace of a trade that closed rows, which is theirs, too."""
+        if self._traces is None or arrival.traceparent is None:
+            return None
+        trade = Record(
+            TRADES.name, arrival.partition, arrival.offset, 0, None, None, arrival.traceparent
+        )
+        return self._traces.follow(trade, (FEATURES.name,))
 
     def _pass_over(self, arrival: Arrival, error: UndecodableError, *, is_logged: bool) -> None:
         """`trades` has one writer, so this is a stranger's: no row depends on it."""
@@ -163,9 +196,9 @@ class FeatureRoom:
                 detail=error.detail,
             )
 
-    def _encode(self, message: Message) -> Outgoing:
+    def _encode(self, message: Message, traceparent: bytes | None) -> Outgoing:
         value = self._codec.encode(message.topic, message.origin, message.payload)
-        return Outgoing(message.partition, message.key.encode(), value)
+        return Outgoing(message.partition, message.key.encode(), value, traceparent)
 
     def _report(self, trades: int, closed: Iterable[Message], fold_s: float, now_s: float) -> None:
         telemetry = self._telemetry

@@ -18,6 +18,7 @@ from services.inference.core import Fit, most_probable
 from services.inference.slots import ServedModel
 from services.runtime.kafka import KafkaConnection
 from services.runtime.telemetry import Telemetry
+from services.runtime.traces import HEADER
 from services.wire.codec import Codec
 from services.wire.topics import PREDICTIONS
 
@@ -29,8 +30,13 @@ _KIB_MAX: Final = 65_536
 class PredictionSink(Protocol):
     """Where predictions go. Any thread may offer one."""
 
-    def offer(self, origin: Origin, prediction: Prediction) -> bool:
-        """Take it, to be written soon; False: there is no room for it. Never waits."""
+    def offer(
+        self, origin: Origin, prediction: Prediction, traceparent: bytes | None = None
+    ) -> bool:
+        """Take it, to be written soon; False: there is no room for it. Never waits.
+
+        `traceparent`: the header of its trace, if it has one.
+        """
         ...
 
     def settle(self, timeout_s: float) -> bool:
@@ -82,11 +88,18 @@ class PredictionLog:
     def waiting(self) -> int:
         return len(self._producer)
 
-    def offer(self, origin: Origin, prediction: Prediction) -> bool:
+    def offer(
+        self, origin: Origin, prediction: Prediction, traceparent: bytes | None = None
+    ) -> bool:
         """Take it, to be written soon; False: there is no room for it."""
         value = self._codec.encode(PREDICTIONS.name, origin, prediction)
+        key = prediction.ticker.encode()
         try:
-            self._producer.produce(self._topic, value, prediction.ticker.encode())
+            if traceparent is None:
+                self._producer.produce(self._topic, value, key)
+            else:
+                headers: dict[str, str | bytes | None] = {HEADER: traceparent}
+                self._producer.produce(self._topic, value, key, headers=headers)
         except BufferError:
             return False
         except KafkaException as error:

@@ -6,7 +6,12 @@ from typing import Final
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from services.runtime.errors import RetriableError
-from services.runtime.kafka import SESSION_TIMEOUT_MS, KafkaConnection, to_record
+from services.runtime.kafka import (
+    SESSION_TIMEOUT_MS,
+    KafkaConnection,
+    to_record,
+    to_traced_record,
+)
 from services.runtime.kafka_faults import error_of, read_fault
 from services.runtime.ports import Record
 from services.wire.topics import FEATURES
@@ -22,6 +27,7 @@ class KafkaRows:
         self._connection = connection
         full_name = connection.prefix + FEATURES.name
         self._names = {full_name: FEATURES.name}
+        self._to_record = to_traced_record if connection.has_traces else to_record
         self._consumer: Consumer = Consumer(
             connection.reader_config()
             | {
@@ -52,7 +58,7 @@ class KafkaRows:
                     raise fault
                 self._connection.on_client_error(str(fault))
                 continue
-            records.append(to_record(message, self._names))
+            records.append(self._to_record(message, self._names))
         return records
 
     def _begin(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

@@ -41,8 +41,9 @@ from services.runtime.telemetry import (
     RESTARTS,
     Telemetry,
 )
+from services.runtime.traces import RoomTraces
 from services.wire.codec import Codec, UndecodableError
-from services.wire.topics import FEATURES
+from services.wire.topics import FEATURES, PREDICTIONS
 
 READ_RECORDS_MAX: Final = 500
 IDLE_WAIT_MS: Final = 250
@@ -87,6 +88,7 @@ class Stream:
     Args:
         sink: its own, so that what it waits for is only what it offered.
         open_source: connects; called at the start and after each failure.
+        traces: None: no prediction has a trace.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Stream:
         open_source: Callable[[], RowSource],
         telemetry: Telemetry,
         pacer: Pacer,
+        traces: RoomTraces | None = None,
     ) -> None:
         self._slots = slots
         self._codec = codec
@@ -105,6 +108,7 @@ class Stream:
         self._telemetry = telemetry
         telemetry.expect([FEATURES.name])
         self._pacer = pacer
+        self._traces = traces
         self._source: RowSource | None = None
         self._failures = 0
 
@@ -159,26 +163,31 @@ class Stream:
         if champion is None:
             self._telemetry.count(metrics.STREAM_ROWS, len(records), outcome=NO_MODEL)
             return
+        if self._traces is not None:
+            self._traces.begin()
         self._predict(champion, records, counts=True)
         shadow = self._slots.get(Alias.SHADOW)
         if shadow is not None:
             self._predict(shadow, records, counts=False)
         if not self._sink.settle(SETTLE_S):
             raise RetriableError("predictions are not durable; their rows are read again")
+        if self._traces is not None:
+            self._traces.committed()
 
     def _predict(self, model: ServedModel, records: Sequence[Record], *, counts: bool) -> None:
         outcomes: Counter[str] = Counter()
-        fit: list[tuple[Origin, Fit]] = []
+        fit: list[tuple[Record, Fit]] = []
         for record in records:
             judged = self._judge(model, record)
             if isinstance(judged, Fit):
-                fit.append((_origin(record, judged), judged))
+                fit.append((record, judged))
             outcomes[judged if isinstance(judged, str) else PREDICTED] += 1
         found = model.predict([row.vector for _, row in fit])
-        for (origin, row), probabilities in zip(fit, found, strict=True):
+        for (record, row), probabilities in zip(fit, found, strict=True):
             request_id = stream_request_id(row.ticker, row.grid_time_us, model.name, model.version)
-            made = streamed(model, row, probabilities, request_id, origin)
-            while not self._sink.offer(*made):
+            made = streamed(model, row, probabilities, request_id, _origin(record, row))
+            traceparent = self._follow(record)
+            while not self._sink.offer(*made, traceparent):
                 if self._pacer.stopping():
                     raise RetriableError("stopped while predictions waited for the log")
                 self._pacer.wait(ROOM_WAIT_S)
@@ -188,6 +197,12 @@ class Stream:
         if counts:
             for outcome, count in outcomes.items():
                 self._telemetry.count(metrics.STREAM_ROWS, count, outcome=outcome)
+
+    def _follow(self, record: Record) -> bytes | None:
+        """The trace of a row, which is that of its predictions, too."""
+        if self._traces is None or record.traceparent is None:
+            return None
+        return self._traces.follow(record, (PREDICTIONS.name,))
 
     def _judge(self, model: ServedModel, record: Record) -> Fit | str:
         """The row to predict from, or why there is none."""

@@ -25,7 +25,7 @@ from services.runtime.kafka_admin import connect_admin
 from services.runtime.kafka_decided import await_decided
 from services.runtime.kafka_faults import error_of, read_fault, write_fault
 from services.runtime.ports import Batch, Outgoing, Record, TopicPartition
-from services.runtime.traces import HEADER, HEADER_BYTES
+from services.runtime.traces import HEADER, header_of
 
 SESSION_TIMEOUT_MS: Final = 6_000
 TRANSACTION_TIMEOUT_MS: Final = 3_000
@@ -251,10 +251,10 @@ def to_traced_record(message: Message, plain_names: Mapping[str, str]) -> Record
     """As `to_record`, with the header of its trace, if it has one of that length."""
     record = to_record(message, plain_names)
     found = cast("list[tuple[str, bytes | None]] | None", message.headers())
-    for name, value in found or ():
-        if name == HEADER and value is not None and len(value) == HEADER_BYTES:
-            return msgspec.structs.replace(record, traceparent=value)
-    return record
+    traceparent = header_of(found or ())
+    return (
+        record if traceparent is None else msgspec.structs.replace(record, traceparent=traceparent)
+    )
 
 
 def to_record(message: Message, plain_names: Mapping[str, str]) -> Record:

@@ -4,7 +4,7 @@ Spans wait in a queue of bounded length; what finds it full is dropped. A collec
 costs that thread, never the loop.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, cast
 
 import msgspec
@@ -83,9 +83,15 @@ class LoopSpans:
         self._open.clear()
 
     def carry(self, record: Record, said: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        header = self.follow(record, {one.topic for one in said})
+        if header is None:
+            return said
+        return [msgspec.structs.replace(one, traceparent=header) for one in said]
+
+    def follow(self, record: Record, topics: Collection[str]) -> bytes | None:
         cause = read_header(record.traceparent)
         if cause is None:
-            return said
+            return None
         span = self._tracer.start_span(
             f"{self._room} {record.topic}",
             set_span_in_context(NonRecordingSpan(cause)),
@@ -95,12 +101,11 @@ class LoopSpans:
                 "messaging.destination.name": record.topic,
                 "messaging.destination.partition.id": str(record.partition),
                 "messaging.kafka.offset": record.offset,
-                "outcry.writes": tuple(sorted({one.topic for one in said})),
+                "outcry.writes": tuple(sorted(topics)),
             },
         )
         self._open.append(span)
-        header = write_header(span.get_span_context())
-        return [msgspec.structs.replace(one, traceparent=header) for one in said]
+        return write_header(span.get_span_context())
 
     def committed(self) -> None:
         for span in self._open:

@@ -8,7 +8,7 @@ part of what a record says: no fold sees them, no hash covers them, no replay ne
 Nothing of OpenTelemetry is imported here, so that a room without traces needs none of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 from services.runtime.ports import Outgoing, Record
@@ -27,11 +27,22 @@ class RoomTraces(Protocol):
     def carry(self, record: Record, said: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """The outputs of this record, with its trace; as they are, if it has none."""
 
+    def follow(self, record: Record, topics: Collection[str]) -> bytes | None:
+        """The header of what this record causes on these topics; None: it has no trace."""
+
     def committed(self) -> None:
         """The transaction is committed: its records' spans end."""
 
     def close(self) -> None:
         """Send what is there, within a time limit. Never raises."""
+
+
+def header_of(headers: Iterable[tuple[str, bytes | None]]) -> bytes | None:
+    """The header of a trace among a record's; None: there is none of that length."""
+    for name, value in headers:
+        if name == HEADER and value is not None and len(value) == HEADER_BYTES:
+            return value
+    return None
 
 
 def trace_id_of(traceparent: bytes | None) -> str:

@@ -108,6 +108,8 @@ class MemorySink:
     def __init__(self, room: int = 1_000_000) -> None:
         self.room = room
         self.taken: list[tuple[Origin, Prediction]] = []
+        self.traces: list[bytes | None] = []
+        """Of each that was taken."""
         self.settles: list[bool] = []
         """What `settle` says, in turn; True once there is nothing left."""
 
@@ -119,10 +121,13 @@ class MemorySink:
     def predictions(self) -> list[Prediction]:
         return [prediction for _, prediction in self.taken]
 
-    def offer(self, origin: Origin, prediction: Prediction) -> bool:
+    def offer(
+        self, origin: Origin, prediction: Prediction, traceparent: bytes | None = None
+    ) -> bool:
         if len(self.taken) >= self.room:
             return False
         self.taken.append((origin, prediction))
+        self.traces.append(traceparent)
         return True
 
     def settle(self, timeout_s: float) -> bool:

@@ -11,6 +11,7 @@ from services.features.restore import Newest, Restored
 from services.features.service import FeatureRoom, Outgoing
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import Codec, RegisteredSchema, local_codec, local_schemas
+from tests.support.span_notes import SpanNotes
 from tests.support.trade_tape import V1, TradeTape, live_sets
 from tests.support.trade_versions import encoded_by, with_second_price
 
@@ -24,6 +25,7 @@ class Delivered:
         self.partition = 0
         self.offset = offset
         self.value = value
+        self.traceparent: bytes | None = None
         self.ours = True
         self._happened = happened
 
@@ -45,7 +47,8 @@ class World:
         self.lose: list[Delivered] = []
         self.on_loss: Callable[[], None] = lambda: None
         self.refusal: Exception | None = None
-        self.room = FeatureRoom(codec, self.write, self.telemetry, lambda: self.now_s)
+        self.traces = SpanNotes()
+        self.room = FeatureRoom(codec, self.write, self.telemetry, lambda: self.now_s, self.traces)
         fold = PartitionFold(0, live_sets(V1))
         self.room.begin({0: Restored(fold, 0, 0, ())}, 0.0)
         tape = TradeTape(0, 3)
@@ -86,6 +89,13 @@ class World:
         return max(times_us)
 
 
+def closed_by(row: Outgoing) -> int:
+    """Offset of the trade that it names as its cause."""
+    origin = CODEC.decode("features", row.value).origin
+    assert origin is not None
+    return origin.offset
+
+
 @pytest.fixture
 def world() -> World:
     return World()
@@ -96,6 +106,32 @@ async def test_trades_are_acknowledged_only_after_their_rows_are_written(world: 
     assert world.happened[0].startswith("wrote ")
     assert world.happened[1:] == [f"acknowledged {offset}" for offset in range(20)]
     assert world.metric('outcry_records_produced_total{topic="features"}') == len(world.written)
+
+
+async def test_rows_have_the_trace_of_the_trade_that_closed_them_and_of_no_other(
+    world: World,
+) -> None:
+    plain = World()
+    await plain.room.take(plain.deliveries)
+    assert {row.traceparent for row in plain.written} == {None}
+    for delivery in world.deliveries:
+        delivery.traceparent = f"trace {delivery.offset}".encode()
+    await world.room.take(world.deliveries)
+    assert [row.value for row in world.written] == [row.value for row in plain.written]
+    for row in world.written:
+        assert row.traceparent == f"trace {closed_by(row)}, followed".encode()
+    closing = {closed_by(row) for row in world.written}
+    assert 0 < len(closing) < len(world.deliveries)
+    assert world.traces.ended == [("trades", offset, ("features",)) for offset in sorted(closing)]
+
+
+async def test_rows_that_are_not_written_leave_no_span(world: World) -> None:
+    for delivery in world.deliveries:
+        delivery.traceparent = b"trace"
+    world.refusal = ConnectionError("the broker is away")
+    with pytest.raises(ConnectionError):
+        await world.room.take(world.deliveries)
+    assert world.traces.ended == []
 
 
 async def test_nothing_is_acknowledged_when_a_row_cannot_be_written(world: World) -> None:

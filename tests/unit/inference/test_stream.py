@@ -20,6 +20,7 @@ from services.wire.topics import FEATURES, PREDICTIONS
 from tests.support.inference_world import SECOND_US, InferenceWorld
 from tests.support.model_kit import COLUMNS, V1, linear_model
 from tests.support.row_log import FakePacer
+from tests.support.span_notes import SpanNotes
 
 CODEC = local_codec()
 START_US = 1_790_000_000_000_000
@@ -44,13 +45,15 @@ class Rows:
         self.failures: list[Exception] = []
         self.openings = 0
 
-    def put(self, *rows: FeatureRow | bytes) -> None:
+    def put(self, *rows: FeatureRow | bytes, traceparent: bytes | None = None) -> None:
         for each in rows:
             offset = len(self.records)
             caused = Origin(origin.TRADES, 0, offset, 0, 0, START_US, 0)
             value = each if isinstance(each, bytes) else CODEC.encode(FEATURES.name, caused, each)
             stamp_ms = START_US // 1_000 + offset
-            self.records.append(Record(FEATURES.name, 0, offset, stamp_ms, b"AAPL", value))
+            self.records.append(
+                Record(FEATURES.name, 0, offset, stamp_ms, b"AAPL", value, traceparent)
+            )
 
     def open(self) -> "Rows":
         self.openings += 1
@@ -80,8 +83,9 @@ class StreamWorld(InferenceWorld):
         self.serve(1)
         self.rows = Rows()
         self.pacer = FakePacer()
+        self.traces = SpanNotes()
         self.stream = Stream(
-            self.slots, CODEC, self.sink, self.rows.open, self.telemetry, self.pacer
+            self.slots, CODEC, self.sink, self.rows.open, self.telemetry, self.pacer, self.traces
         )
 
     def outcome(self, name: str) -> float:
@@ -109,6 +113,18 @@ def test_each_new_row_is_predicted_from_and_names_where_it_stands(world: StreamW
     assert list(made[0].vector) == [reals[name] for name in COLUMNS]
     assert world.rows.committed == 3
     assert world.outcome("predicted") == 3
+
+
+def test_a_prediction_has_the_trace_of_its_row(world: StreamWorld) -> None:
+    world.rows.put(row(0))
+    world.rows.put(row(1), traceparent=b"trace")
+    world.rows.put(b"junk", traceparent=b"of junk")
+    world.sink.settles = [False]
+    assert world.stream.run_once() == 0
+    assert world.traces.ended == []
+    assert world.stream.run_once() == 3
+    assert world.sink.traces == [None, b"trace, followed"] * 2
+    assert world.traces.ended == [("features", 1, ("predictions",))]
 
 
 def test_rows_are_committed_only_once_their_predictions_are_durable(world: StreamWorld) -> None:
