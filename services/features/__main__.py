@@ -30,7 +30,7 @@ from services.runtime.room import (
 from services.runtime.settings import read_settings
 from services.runtime.snapshots import open_postgres
 from services.runtime.telemetry import Telemetry
-from services.runtime.tracing import open_room_traces
+from services.runtime.tracing import hold_room_traces
 from services.wire.topics import FEATURES, TRADES
 
 
@@ -77,10 +77,7 @@ def _run(
     reader = KafkaReader(connection)
     resources.callback(reader.close)
     resources.enter_context(forward_logs(telemetry))
-    traces = open_room_traces("features", settings)
-    if traces is not None:
-        resources.callback(traces.close)
-        telemetry.log.info("traces", endpoint=settings.traces_endpoint)
+    traces = hold_room_traces("features", settings, telemetry, resources.callback)
     FeaturesProcess(
         settings,
         lambda write: FeatureRoom(codec, write, telemetry, time.time, traces),

@@ -16,8 +16,9 @@ from mode.supervisors import CrashingSupervisor
 
 from services.features.committed_reads import CommittedReads, CommittedReadsConsumer
 from services.features.restore import Restored, Restorer, RestoreStoppedError
-from services.features.service import FeatureRoom, Outgoing, Write
+from services.features.service import FeatureRoom, Write
 from services.features.settings import FeaturesSettings
+from services.runtime.ports import Outgoing
 from services.runtime.telemetry import Telemetry
 from services.runtime.traces import HEADER, header_of
 from services.wire.topics import FEATURES, TICKER_PARTITIONS, TRADES

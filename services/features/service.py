@@ -6,13 +6,11 @@ Knows nothing of Faust: `app.py` hands it what arrives.
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
-import msgspec
-
 from services.domain.features import FeatureRow
 from services.features.core import PartitionFold
 from services.features.metrics import EVENT_AGE, REFOLDED, ROW_AGE, ROWS, WRITE_SECONDS
 from services.features.restore import Restored
-from services.runtime.ports import Record
+from services.runtime.ports import Outgoing, Record
 from services.runtime.telemetry import (
     BATCH_RECORDS,
     COMMITTED_OFFSET,
@@ -52,16 +50,6 @@ class Arrival(Protocol):
 
     def acknowledge(self) -> None:
         """Its rows are durable."""
-
-
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """One row to be written."""
-
-    partition: int
-    key: bytes
-    value: bytes
-    traceparent: bytes | None = None
-    """Of the trace of the trade that closed it."""
 
 
 type Write = Callable[[Sequence[Outgoing]], Awaitable[None]]
@@ -170,18 +158,17 @@ class FeatureRoom:
             said = self._folds[arrival.partition].handle(arrival.offset, trade)
             if said:
                 closed += said
-                traceparent = self._follow(arrival)
-                rows += [self._encode(message, traceparent) for message in said]
+                rows += self._carry(arrival, [self._encode(message) for message in said])
         return closed, rows
 
-    def _follow(self, arrival: Arrival) -> bytes | None:
-        """The trace of a trade that closed rows, which is theirs, too."""
+    def _carry(self, arrival: Arrival, rows: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """The rows that a trade closed, with its trace."""
         if self._traces is None or arrival.traceparent is None:
-            return None
+            return rows
         trade = Record(
             TRADES.name, arrival.partition, arrival.offset, 0, None, None, arrival.traceparent
         )
-        return self._traces.follow(trade, (FEATURES.name,))
+        return self._traces.carry(trade, rows)
 
     def _pass_over(self, arrival: Arrival, error: UndecodableError, *, is_logged: bool) -> None:
         """`trades` has one writer, so this is a stranger's: no row depends on it."""
@@ -196,9 +183,9 @@ class FeatureRoom:
                 detail=error.detail,
             )
 
-    def _encode(self, message: Message, traceparent: bytes | None) -> Outgoing:
+    def _encode(self, message: Message) -> Outgoing:
         value = self._codec.encode(message.topic, message.origin, message.payload)
-        return Outgoing(message.partition, message.key.encode(), value, traceparent)
+        return Outgoing(message.topic, message.partition, message.key.encode(), value)
 
     def _report(self, trades: int, closed: Iterable[Message], fold_s: float, now_s: float) -> None:
         telemetry = self._telemetry

@@ -12,7 +12,7 @@ import msgspec
 from services.gateway.core.report_state import FORMAT_VERSION, ReportState
 from services.runtime.errors import ConfigurationError, RetriableError
 from services.runtime.ports import Snapshot
-from services.runtime.restore import first_good, hash_state, require_whole
+from services.runtime.restore import first_good, hash_state, require_hash, require_topic
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import HEADER_BYTES, Codec, UndecodableError
 from services.wire.topics import EXECUTIONS
@@ -98,7 +98,7 @@ class ReportSnapshots:
         return Standing(found[0].offset, found[1]) if found else None
 
     def _load(self, snapshot: Snapshot, end: int, topic_id: str) -> ReportState:
-        require_whole(snapshot, topic_id)
+        require_topic(snapshot, topic_id)
         if not 0 < snapshot.offset <= end:
             raise ValueError(f"it is ahead of offset {end}, where the topic is to be read from")
         if snapshot.format_version != FORMAT_VERSION:
@@ -106,6 +106,7 @@ class ReportSnapshots:
                 f"its format version is {snapshot.format_version}, and this version of Outcry"
                 f" reads {FORMAT_VERSION}"
             )
+        require_hash(snapshot)
         state = ReportState.load(snapshot.state)
         framings = {value[:HEADER_BYTES]: value for value in state.values()}
         for value in framings.values():

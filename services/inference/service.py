@@ -32,7 +32,7 @@ from services.models.classes import model_name
 from services.runtime.kafka import KafkaConnection
 from services.runtime.restore import Pacer
 from services.runtime.telemetry import Telemetry
-from services.runtime.tracing import open_room_traces
+from services.runtime.tracing import hold_room_traces
 from services.wire.codec import Codec
 
 _TURN_S: Final = 0.1
@@ -134,10 +134,12 @@ class Service:
         return here
 
     def _start_stream(self, resources: AsyncExitStack) -> None:
-        traces = open_room_traces("inference", self._settings)
-        if traces is not None:
-            resources.push_async_callback(asyncio.to_thread, traces.close)
-            self._telemetry.log.info("traces", endpoint=self._settings.traces_endpoint)
+        traces = hold_room_traces(
+            "inference",
+            self._settings,
+            self._telemetry,
+            lambda close: resources.push_async_callback(asyncio.to_thread, close),
+        )
         stream = Stream(
             self._slots,
             self._codec,

@@ -43,7 +43,7 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes
     traceparent: bytes | None = None
-    """As in `Record`; set by the loop alone."""
+    """As in `Record`; set by `traces.RoomTraces` alone."""
 
 
 class Batch[Token](msgspec.Struct, frozen=True, gc=False):

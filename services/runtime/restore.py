@@ -103,18 +103,14 @@ def first_good[T](
     return None
 
 
-def require_whole(snapshot: Snapshot, topic_id: str) -> None:
-    """Refuse a state that is damaged, or of a topic that is gone.
-
-    Raises:
-        ValueError: which of them.
-    """
+def require_topic(snapshot: Snapshot, topic_id: str) -> None:
+    """Raises ValueError for one of a topic that is gone."""
     if snapshot.topic_id != topic_id:
         raise ValueError(f"it is of another topic of this name, {snapshot.topic_id}")
-    _require_hash(snapshot)
 
 
-def _require_hash(snapshot: Snapshot) -> None:
+def require_hash(snapshot: Snapshot) -> None:
+    """Raises ValueError for a damaged state."""
     if hash_state(snapshot.state) != snapshot.state_hash:
         raise ValueError("its state does not have its hash")
 
@@ -125,7 +121,7 @@ def load_state(factory: FoldFactory, at: TopicPartition, snapshot: Snapshot) -> 
     Raises:
         ValueError: it has another hash, a format this version can't read, or is no state at all.
     """
-    _require_hash(snapshot)
+    require_hash(snapshot)
     state, readable = snapshot.state, factory.format_version
     if snapshot.format_version > readable:
         raise ValueError(
@@ -339,8 +335,7 @@ class Restorer:
             raise ValueError(f"it is of {'/'.join(map(str, place))}")
         if snapshot.offset > committed:
             raise ValueError(f"it is ahead of the committed offset {committed}")
-        if snapshot.topic_id != topic_id:
-            raise ValueError(f"it is of another topic of this name, {snapshot.topic_id}")
+        require_topic(snapshot, topic_id)
         return load_state(self._factory, at, snapshot)
 
     def _replay(self, fold: Fold, at: TopicPartition, start: int, end: int) -> int:

@@ -40,7 +40,7 @@ from services.runtime.telemetry import (
     TelemetryServer,
 )
 from services.runtime.traces import RoomTraces, trace_id_of
-from services.runtime.tracing import open_room_traces
+from services.runtime.tracing import hold_room_traces
 from services.wire.codec import UndecodableError
 from services.wire.topics import TOPICS, Topic
 
@@ -312,10 +312,7 @@ def _make_follower(room: _Room, parts: _Parts) -> Follower:
 
 def _assemble(room: _Room, resources: ExitStack) -> _Parts:
     settings, telemetry = room.settings, room.telemetry
-    traces = open_room_traces(room.name, settings)
-    if traces is not None:
-        resources.callback(traces.close)
-        telemetry.log.info("traces", endpoint=settings.traces_endpoint)
+    traces = hold_room_traces(room.name, settings, telemetry, resources.callback)
     serve_metrics(settings, telemetry, resources.callback)
     store = room.open_store(settings) if room.open_store else None
     pacer = room.pacer

@@ -1,8 +1,25 @@
 """A room's traces, opened if somebody wants them: only then OpenTelemetry is imported."""
 
+from collections.abc import Callable
+
 from services.runtime.errors import ConfigurationError
 from services.runtime.settings import RoomSettings
+from services.runtime.telemetry import Telemetry
 from services.runtime.traces import RoomTraces
+
+
+def hold_room_traces(
+    room: str,
+    settings: RoomSettings,
+    telemetry: Telemetry,
+    at_exit: Callable[[Callable[[], None]], object],
+) -> RoomTraces | None:
+    """As `open_room_traces`, said in the log, and closed at the exit."""
+    traces = open_room_traces(room, settings)
+    if traces is not None:
+        at_exit(traces.close)
+        telemetry.log.info("traces", endpoint=settings.traces_endpoint)
+    return traces
 
 
 def open_room_traces(room: str, settings: RoomSettings) -> RoomTraces | None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+import msgspec
+
 from services.runtime.ports import Outgoing, Record
 
 type Followed = tuple[str, int, tuple[str, ...]]
@@ -19,7 +21,8 @@ class SpanNotes:
         self._open.clear()
 
     def carry(self, record: Record, said: Sequence[Outgoing]) -> Sequence[Outgoing]:
-        raise NotImplementedError("only loops of folds carry")
+        header = self.follow(record, {one.topic for one in said})
+        return [msgspec.structs.replace(one, traceparent=header) for one in said]
 
     def follow(self, record: Record, topics: Collection[str]) -> bytes | None:
         if record.traceparent is None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -122,14 +122,14 @@ def silent(
         excused: selectors, or metrics, that need not give anything.
     """
     found = []
+    answer_to = cache(partial(ask, address))  # many ask for the same
     for question in questions:
-        selectors = selectors_of(question.expression)
-        for selector in selectors:
-            answer = ask(address, selector)
+        for selector in selectors_of(question.expression):
+            answer = answer_to(selector)
             if not (answer.values or selector in excused or metric_of(selector) in excused):
                 found.append(Silence(question, selector, answer.error or "no data"))
         if question.origin != "alert":
-            answer = ask(address, question.expression)
+            answer = answer_to(question.expression)
             if not answer.is_finite:
                 cause = answer.error or ("no number" if answer.values else "no data")
                 found.append(Silence(question, question.expression, cause))

@@ -8,7 +8,8 @@ from services.domain.origin import Origin
 from services.features.core import PartitionFold
 from services.features.metrics import METRICS
 from services.features.restore import Newest, Restored
-from services.features.service import FeatureRoom, Outgoing
+from services.features.service import FeatureRoom
+from services.runtime.ports import Outgoing
 from services.runtime.telemetry import Telemetry
 from services.wire.codec import Codec, RegisteredSchema, local_codec, local_schemas
 from tests.support.span_notes import SpanNotes
