@@ -6,15 +6,15 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol
 
 import msgspec
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    IsolationLevel,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import IsolationLevel, KafkaException
+from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from services.runtime.errors import RetriableError
+from services.runtime.errors import OperatingError, RetriableError
+from services.runtime.group_offsets import GroupOffsets
+from services.runtime.kafka import KafkaConnection
+from services.runtime.kafka_admin import connect_admin
+from services.runtime.ports import TopicPartition
 from services.wire.topics import (
     ACCOUNTS,
     BY_NAME,
@@ -63,64 +63,64 @@ class StageReader(Protocol):
 
 
 class KafkaStages:
-    """`StageReader` by Kafka's admin protocol; the client is made at the first question."""
+    """`StageReader` on Kafka; the clients are made at the first question."""
 
     def __init__(self, bootstrap: str, prefix: str, wait_ms: int) -> None:
-        self._bootstrap = bootstrap
-        self._prefix = prefix
+        self._connection = KafkaConnection(bootstrap, prefix)
         self._wait_s = wait_ms / _MS_PER_S
         self._admin: AdminClient | None = None
+        self._groups: dict[str, GroupOffsets] = {}
 
     def read(self) -> Reading:
-        """Ask about everything at once, and wait for all answers as long as for one."""
-        admin = self._admin = self._admin or AdminClient(
-            {"bootstrap.servers": self._bootstrap, "log_level": 2}
-        )
+        """Ask about everything, and wait for all answers as long as for one."""
         give_up_at_s = time.monotonic() + self._wait_s
-        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library has no types here
-        wanted = {
-            TopicPartition(self._prefix + topic.name, partition): latest
-            for topic in _READ
-            for partition in range(topic.partitions)
-        }
+        if not self._groups:
+            # All at once, so that they connect meanwhile.
+            self._groups = {room: GroupOffsets(self._connection, room) for room in GROUPS}
         try:
-            ends = admin.list_offsets(
-                wanted,
-                isolation_level=IsolationLevel.READ_COMMITTED,
-                request_timeout=self._wait_s,
-            )
-            groups = {room: self._ask_group(admin, room) for room in GROUPS}
+            ends = self._ask_ends()
+            committed = {room: self._ask_group(room, give_up_at_s) for room in GROUPS}
             return Reading(
                 {
-                    self._place(at): int(_answer(future, give_up_at_s).offset)
+                    self._place(at): int(future.result(_left_s(give_up_at_s)).offset)
                     for at, future in ends.items()
                 },
-                {
-                    room: {
-                        self._place(at): at.offset
-                        for at in _answer(future, give_up_at_s).topic_partitions
-                        if at.offset >= 0
-                    }
-                    for room, future in groups.items()
-                },
+                committed,
             )
         except KafkaException as error:
             # It keeps the leaders it knows for minutes, and is refused once a broker that crashed
             # leads under a later epoch.
             self._admin = None
             raise RetriableError(f"Kafka: {error.args[0].str()}") from error
+        except OperatingError as error:
+            raise RetriableError(f"Kafka: {error}") from error
         except TimeoutError as error:
             raise RetriableError("Kafka: no answer in time") from error
 
-    def _ask_group(self, admin: AdminClient, room: str) -> Future[Any]:
-        group = self._prefix + room
-        asked = admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=self._wait_s
+    def _ask_ends(self) -> dict[KafkaPartition, Future[Any]]:
+        if self._admin is None:
+            self._admin = connect_admin(self._connection.bootstrap)
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the library has no types here
+        wanted = {
+            KafkaPartition(self._connection.prefix + topic.name, partition): latest
+            for topic in _READ
+            for partition in range(topic.partitions)
+        }
+        return self._admin.list_offsets(
+            wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._wait_s
         )
-        return asked[group]
 
-    def _place(self, at: TopicPartition) -> Place:
-        return at.topic.removeprefix(self._prefix), at.partition
+    def _ask_group(self, room: str, give_up_at_s: float) -> dict[Place, int]:
+        places = [
+            TopicPartition(topic.name, partition)
+            for topic in GROUPS[room]
+            for partition in range(topic.partitions)
+        ]
+        found = self._groups[room].committed(places, _left_s(give_up_at_s))
+        return {(at.topic, at.partition): offset for at, offset in found.items() if offset >= 0}
+
+    def _place(self, at: KafkaPartition) -> Place:
+        return at.topic.removeprefix(self._connection.prefix), at.partition
 
 
 def behind(topic: Topic, ends: Mapping[Place, int], done: Mapping[Place, int]) -> int | None:
@@ -136,5 +136,5 @@ def behind(topic: Topic, ends: Mapping[Place, int], done: Mapping[Place, int]) -
     return sum(max(0, ends[place] - done.get(place, 0) - marker) for place in places)
 
 
-def _answer(future: Future[Any], give_up_at_s: float) -> Any:  # noqa: ANN401 - the library's
-    return future.result(timeout=max(0.0, give_up_at_s - time.monotonic()))
+def _left_s(give_up_at_s: float) -> float:
+    return max(0.0, give_up_at_s - time.monotonic())

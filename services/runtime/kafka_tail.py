@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from services.runtime.errors import RetriableError
+from services.runtime.group_offsets import GroupOffsets
 from services.runtime.kafka import KafkaConnection, to_record
 from services.runtime.kafka_faults import error_of, read_fault
 from services.runtime.ports import Record, TopicPartition
@@ -17,7 +18,7 @@ _ANSWER_WAIT_S: Final = 5.0
 class KafkaGroupTail:
     """Reads committed records outside any group, and asks for a group's committed offsets.
 
-    It never joins: its reader has no subscription, and what asks for offsets reads nothing.
+    It never joins: its reader has no subscription.
     """
 
     def __init__(self, connection: KafkaConnection, group: str) -> None:
@@ -26,15 +27,7 @@ class KafkaGroupTail:
             # Required by librdkafka; nothing joins it and nothing is committed.
             connection.reader_config() | {"group.id": f"{connection.prefix}follower"}
         )
-        self._asker: Consumer = Consumer(
-            connection.reader_config()
-            | {
-                "group.id": connection.prefix + group,
-                # What is committed now, also while a transaction with later offsets is open: then
-                # the answer is merely early.
-                "isolation.level": "read_uncommitted",
-            }
-        )
+        self._offsets = GroupOffsets(connection, group)
         self._plain_names: dict[str, str] = {}
 
     def start(self, offsets: Mapping[TopicPartition, int]) -> None:
@@ -66,29 +59,15 @@ class KafkaGroupTail:
 
     def committed(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         """The group's committed offsets, without waiting for open transactions; -1: none."""
-        prefix = self._connection.prefix
-        plain_names = {prefix + at.topic: at.topic for at in partitions}
-        try:
-            found = self._asker.committed([self._full(at) for at in partitions], _ANSWER_WAIT_S)
-        except KafkaException as error:
-            raise read_fault(error_of(error), "asking for committed offsets") from error
-        for partition in found:
-            if partition.error is not None:
-                raise read_fault(partition.error, f"committed offset of {partition.topic}")
-        return {
-            TopicPartition(plain_names[partition.topic], partition.partition): max(
-                partition.offset, -1
-            )
-            for partition in found
-        }
+        return self._offsets.committed(partitions, _ANSWER_WAIT_S)
 
     def close(self) -> None:
         """Give up the connections. Never raises."""
-        for consumer in (self._reader, self._asker):
-            try:
-                consumer.close()
-            except (KafkaException, RuntimeError) as error:
-                self._connection.on_client_error(f"closing what follows: {error}")
+        self._offsets.close()
+        try:
+            self._reader.close()
+        except (KafkaException, RuntimeError) as error:
+            self._connection.on_client_error(f"closing what follows: {error}")
 
-    def _full(self, at: TopicPartition, offset: int = -1001) -> KafkaPartition:
+    def _full(self, at: TopicPartition, offset: int) -> KafkaPartition:
         return KafkaPartition(self._connection.prefix + at.topic, at.partition, offset)
