@@ -101,7 +101,15 @@ def configuration(ports: Mapping[str, int], interval_s: float) -> str:
         {
             "global": {"scrape_interval": interval, "evaluation_interval": interval},
             "rule_files": [str(RULES / "alerts.yml"), str(RULES / "recording.yml")],
-            "scrape_configs": [{"job_name": JOB, **SCRAPE_LIMITS, "static_configs": targets}],
+            "scrape_configs": [
+                # Drift's metrics have a label `job` of their own.
+                {
+                    "job_name": JOB,
+                    "honor_labels": True,
+                    **SCRAPE_LIMITS,
+                    "static_configs": targets,
+                }
+            ],
         },
         indent=1,
     )

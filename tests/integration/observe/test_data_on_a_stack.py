@@ -182,6 +182,12 @@ def test_orders_take_a_time_that_can_be_drawn_and_nothing_is_lost(observed: Obse
     assert ask(observed.address, 'min(up{job="outcry"})').values == (1.0,)
 
 
+@pytest.mark.usefixtures("silences")
+def test_each_of_drifts_jobs_is_told_apart(observed: Observed) -> None:
+    for job in ("data", "performance", "parity"):
+        assert ask(observed.address, f'outcry_drift_runs_total{{job="{job}"}}').values, job
+
+
 def test_a_query_without_data_and_one_that_is_none_are_named(observed: Observed) -> None:
     planted = [
         Question("dashboard", "planted: nothing", "outcry_nothing_total"),

@@ -14,6 +14,7 @@ from services.tools.observe.catalogue import OWN, PROCESS, all_metrics, metrics_
 from services.tools.observe.prometheus import JOB, SCRAPE_LIMITS, configuration
 
 ROOT = Path(__file__).parents[3]
+CONTAINER = (ROOT / "infra" / "docker" / "prometheus.yml").read_text(encoding="utf-8")
 OF_A_REQUEST = {"method", "route", "status"}
 OF_A_SCRAPE = 4
 """Labels that Prometheus adds: the name, job, instance, room."""
@@ -64,13 +65,23 @@ def test_labels_of_the_list_are_within_the_limits_of_a_scrape() -> None:
     assert max(map(len, LABELS)) <= SCRAPE_LIMITS["label_name_length_limit"]
 
 
-def limits(text: str) -> dict[str, int]:
-    """Those of the rooms' job in a configuration."""
+def rooms_job(text: str) -> dict[str, Any]:
+    """The rooms' job in a configuration."""
     jobs: list[dict[str, Any]] = yaml.safe_load(text)["scrape_configs"]
     (job,) = (job for job in jobs if job["job_name"] == JOB)
+    return job
+
+
+def limits(text: str) -> dict[str, int]:
+    job = rooms_job(text)
     return {name: value for name, value in job.items() if name.endswith("_limit")}
 
 
 def test_the_local_prometheus_and_the_one_in_a_container_take_the_same() -> None:
-    container = (ROOT / "infra" / "docker" / "prometheus.yml").read_text(encoding="utf-8")
-    assert limits(configuration({"risk": 9001}, 0.5)) == SCRAPE_LIMITS == limits(container)
+    assert limits(configuration({"risk": 9001}, 0.5)) == SCRAPE_LIMITS == limits(CONTAINER)
+
+
+def test_labels_of_our_own_are_kept_where_prometheus_has_some_of_that_name() -> None:
+    assert {"job"} <= {label for metric in all_metrics().values() for label in metric.labels}
+    for text in (configuration({"drift": 9001}, 0.5), CONTAINER):
+        assert rooms_job(text)["honor_labels"] is True
