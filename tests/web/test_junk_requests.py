@@ -8,6 +8,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable
+from mmap import mmap
 from typing import Final, NamedTuple
 
 import httpx
@@ -106,9 +107,16 @@ async def test_junk_is_answered_without_a_server_error_and_leaves_nothing_behind
     assert found.resident_mib < RESIDENT_MIB_MAX
 
 
+def new_pages() -> mmap:
+    """So much memory, and none that the allocator had at hand from earlier tests."""
+    pages = mmap(-1, LEAK_BYTES)
+    pages.write(bytes(LEAK_BYTES))
+    return pages
+
+
 async def test_what_stays_of_requests_is_found_in_either_figure() -> None:
     kept: list[object] = []
     requests = await put(200, lambda request: kept.extend([request, {"of": request}]))
     assert requests.objects >= 100
-    bodies = await put(200, lambda _: kept.append(bytearray(LEAK_BYTES)))
+    bodies = await put(200, lambda _: kept.append(new_pages()))
     assert bodies.resident_mib > RESIDENT_MIB_MAX
