@@ -16,6 +16,7 @@ from services.online.catalog import PROJECT
 from services.runtime.settings import ENV_PREFIX, read_settings
 
 GUARDED: Final = "services.online.guarded_sqlite.GuardedSqliteOnlineStore"
+REGISTRY: Final = "services.online.atomic_registry.AtomicFileRegistryStore"
 REGISTRY_CACHE_S: Final = 60
 
 
@@ -55,13 +56,16 @@ def settings_of(home: Path, online_url: OnlineUrl = "") -> dict[str, Any]:
     folder = feast_folder(home)
     registry = RegistryConfig(
         registry_type="file",
+        registry_store_type=REGISTRY,
         path=str(folder / "registry.db"),
         cache_ttl_seconds=REGISTRY_CACHE_S,
     )
     return {
         "project": PROJECT,
         "provider": "local",
-        "registry": registry.model_dump(include={"registry_type", "path", "cache_ttl_seconds"}),
+        "registry": registry.model_dump(
+            include={"registry_type", "registry_store_type", "path", "cache_ttl_seconds"}
+        ),
         "offline_store": {"type": "duckdb"},
         "online_store": _online_store(folder, online_url),
         "entity_key_serialization_version": 3,
