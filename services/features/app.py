@@ -82,6 +82,9 @@ def make_app(settings: FeaturesSettings) -> FeaturesApp:
         consumer_auto_offset_reset="none",
         broker_session_timeout=session_s,
         broker_heartbeat_interval=session_s / _HEARTBEATS_A_SESSION,
+        # How long the group waits for a member to join again; Faust's own 60 s is as long as a
+        # ticker could be without rows. Joining takes no work here: states are made after it.
+        broker_rebalance_timeout=session_s,
         broker_request_timeout=30.0,
         broker_commit_interval=settings.commit_interval_ms / 1_000,
         # By time alone: this counter would commit within the reading of a fetch.

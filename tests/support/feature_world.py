@@ -32,6 +32,8 @@ from tests.support.trade_tape import V1, TradeTape, live_sets
 from tests.support.waiting import wait_until
 
 _KILL_TRIES: Final = 100
+_LOG_TOLD: Final = 3_000
+"""Characters of a log's end that a failure shows."""
 
 type Row = tuple[int, bytes | None, bytes | None]
 """Partition, key and value of a record of `features`."""
@@ -229,7 +231,11 @@ class FeatureWorld:
         """
         wanted = self.expected()
         assert len(set(wanted)) == len(wanted)
-        wait_until(lambda: set(wanted) <= set(self.rows()), "every row", timeout_s)
+        try:
+            wait_until(lambda: set(wanted) <= set(self.rows()), "every row", timeout_s)
+        except AssertionError as error:
+            error.add_note(self._where_it_stands(set(wanted) - set(self.rows())))
+            raise
         rows = self.rows()
         extra = [self.decode(row) for row in set(rows) - set(wanted)]
         told = (
@@ -237,6 +243,17 @@ class FeatureWorld:
         )
         assert not extra, f"{told}; such as {extra[:2]}"
         return len(wanted), len(rows) - len(wanted)
+
+    def _where_it_stands(self, missing: set[Row]) -> str:
+        """Which rows are missing, and what each process last said: to be read from CI's output."""
+        places = sorted({row[0] for row in missing})
+        lines = [f"{len(missing)} rows are missing, of partitions {places}"]
+        lines += [f"the group's offsets {self.committed()} of {self.ends()}"]
+        for process in self.processes:
+            code, ready = process.process.poll(), process.ask("/ready")[0]
+            lines += [f"{process.log.name}: exit code {code}, /ready {ready}; its log ends:"]
+            lines += [process.log.read_text()[-_LOG_TOLD:]]
+        return "\n".join(lines)
 
     def decode(self, row: Row) -> Decoded[FeatureRow]:
         return msgspec.convert(self.codec.decode(FEATURES.name, row[2]), Decoded[FeatureRow])

@@ -135,5 +135,8 @@ def test_a_row_that_is_missing_is_found(world: FeatureWorld) -> None:
     world.require_equal()
     assert room.stop() == 0
     world.trade(50)
-    with pytest.raises(AssertionError, match="waited 1 s in vain for every row"):
+    with pytest.raises(AssertionError, match="waited 1 s in vain for every row") as failure:
         world.require_equal(timeout_s=1.0)
+    (note,) = failure.value.__notes__
+    assert "rows are missing, of partitions [" in note
+    assert "exit code 0" in note
