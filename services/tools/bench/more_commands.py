@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     """Add them to `outcry bench`."""
     app.command("stages")(bench_stages)
     app.command("scaling")(bench_scaling)
+    app.command("instances")(bench_instances)
     app.command("peers")(bench_peers)
     app.command("rates")(bench_rates)
     app.command("metrics")(bench_metrics)
@@ -65,6 +66,46 @@ def bench_scaling(
     measure(
         lambda _home, say: run_scaling_bench(ScalingOrder(chosen, commands, repeats), say),
         scaling_table, json=json,
+    )  # fmt: skip
+
+
+def bench_instances(
+    *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="ingest, risk or matcher; may be repeated. Default: all."),
+    ] = None,
+    processes: Annotated[
+        str, typer.Option(help="How many of a room, one after another; separated by commas.")
+    ] = "1,2,4",
+    commands: Annotated[
+        int, typer.Option(min=1_000, max=100_000, help="Of the simulated crowd.")
+    ] = 60_000,
+    seed: Seed = 7,
+    repeats: Repeats = 3,
+    json: Json = False,
+) -> None:
+    """What ingest, risk and the matcher take over Kafka in one, two and four processes each."""
+    from services.tools.bench.instances import (
+        INBOXES,
+        InstancesOrder,
+        instances_table,
+        run_instances_bench,
+    )
+    from services.wire.topics import ACCOUNT_PARTITIONS
+
+    for name in only or ():
+        if name not in INBOXES:
+            raise typer.BadParameter(f"--only: {name!r} is none of {', '.join(INBOXES)}")
+    counts = tuple(numbers("--processes", processes))
+    if not 1 <= min(counts) <= max(counts) <= ACCOUNT_PARTITIONS:
+        raise typer.BadParameter(f"--processes: 1 to {ACCOUNT_PARTITIONS}, risk's partitions")
+    rooms = tuple(room for room in INBOXES if not only or room in only)
+    measure(
+        lambda home, say: run_instances_bench(
+            InstancesOrder(home, seed, commands, counts, repeats, rooms), say
+        ),
+        instances_table, json=json,
     )  # fmt: skip
 
 

@@ -95,6 +95,10 @@ ENTRIES: Final = (
         ("--quick", "--commands", "5000"), ("--commands", "20000", "--repeats", "5"), 3_600,
     ),
     Entry(
+        "instances", "As a room's processes become more, over Kafka",
+        ("--processes", "1,2", "--commands", "5000", "--repeats", "1"), (), 2_400,
+    ),
+    Entry(
         "stages", "What a command costs each room's own code",
         ("--commands", "5000"), ("--commands", "50000", "--repeats", "5"), 900,
     ),
@@ -112,6 +116,10 @@ ENTRIES: Final = (
     Entry(
         "metrics", "Scrapes, and what metrics cost",
         ("--commands", "20000", "--rounds", "1"), (), 2_400,
+    ),
+    Entry(
+        "tracing", "What traces cost",
+        ("--latency-commands", "300", "--commands", "20000", "--repeats", "1"), (), 2_400,
     ),
     Entry(
         "snapshots", "The pause of a snapshot", ("--sizes", "1000,10000", "--repeats", "3"), (), 900

@@ -11,6 +11,7 @@ from markdown_it.token import Token
 from rich.table import Table
 from rich.text import Text
 
+from services.tools.bench.instances import InstancesRow, instances_table
 from services.tools.bench.matcher_core import MatcherCoreFigures, matcher_core_table
 from services.tools.bench.metrics_cost import MetricsCost, metrics_tables
 from services.tools.bench.peers import PeerRow, peers_table
@@ -32,17 +33,20 @@ from services.tools.bench.scaling import ScalingRow, scaling_table
 from services.tools.bench.snapshots import SnapshotFigures, snapshots_table
 from services.tools.bench.sockets import SocketsReport, sockets_table
 from services.tools.bench.stages import StageCost, stages_table
+from services.tools.bench.tracing import TracingReport, tracing_table
 
 type _Draw = Callable[[Any], Table | Iterable[Table]]
 
 _SHOWN: Final[Mapping[str, tuple[Any, _Draw]]] = {
     "matcher-core": (MatcherCoreFigures, matcher_core_table),
     "scaling": (list[ScalingRow], scaling_table),
+    "instances": (list[InstancesRow], instances_table),
     "stages": (list[StageCost], stages_table),
     "rates": (list[Latency], rates_table),
     "pipeline": (PipelineReport, pipeline_table),
     "peers": (list[PeerRow], peers_table),
     "metrics": (MetricsCost, metrics_tables),
+    "tracing": (TracingReport, tracing_table),
     "snapshots": (list[SnapshotFigures], snapshots_table),
     "sockets": (SocketsReport, sockets_table),
     "saturation": (SaturationReport, saturation_table),

@@ -75,10 +75,17 @@ def wait_until_ok(url: str, log: Path) -> None:
     """
     deadline_s = time.monotonic() + _READY_S
     while time.monotonic() < deadline_s:
-        try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a URL of our own
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
+        if is_ok(url):
+            return
+        time.sleep(0.2)
     end = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
     raise TimeoutError(f"{url} does not answer with 200; its log ends:\n{end}")
+
+
+def is_ok(url: str) -> bool:
+    """Whether it answers with 200 now."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a URL of our own
+            return True
+    except (urllib.error.URLError, OSError):
+        return False

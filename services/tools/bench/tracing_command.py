@@ -10,7 +10,7 @@ from services.tools.bench.frame import Json, Repeats, Seed, measure
 def bench_tracing(
     *,
     seed: Seed = 7,
-    tries: Repeats = 3,
+    repeats: Repeats = 3,
     latency_rate: Annotated[int, typer.Option(min=1, help="Commands a second.")] = 300,
     latency_commands: Annotated[int, typer.Option(min=300)] = 3_000,
     offered: Annotated[int, typer.Option(min=1, help="Commands a second, open-loop.")] = 5_000,
@@ -34,7 +34,7 @@ def bench_tracing(
                 memory_commands=0,
                 memory_rate_per_s=1,
             ),
-            tries,
+            repeats,
             say,
         ),
         tracing_table, json=json,
