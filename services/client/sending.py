@@ -54,7 +54,7 @@ class Manner(msgspec.Struct, frozen=True):
 def failure_of(call: Call[Any], error: httpx.TransportError) -> ClientError:
     """What it means that no answer came."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return UnreachableError(f"no gateway answers ({error}); is it up?")
+        return UnreachableError(f"no gateway answers ({error}); is it up? `outcry status` tells")
     if call.command_id:
         return OutcomeUnknownError(call.command_id, f"no answer came ({error!r})")
     return UnreachableError(f"the gateway did not answer ({error!r})")

@@ -182,7 +182,9 @@ class Stream:
         except InvalidStatus as answer:
             failure = refused(answer.response.status_code, bytes(answer.response.body or b""))
         except (OSError, TimeoutError, WebSocketException) as error:
-            failure = UnreachableError(f"no gateway answers ({error}); is it up?")
+            failure = UnreachableError(
+                f"no gateway answers ({error}); is it up? `outcry status` tells"
+            )
         else:
             self._talk.connected()
             self._flush()

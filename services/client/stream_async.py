@@ -184,7 +184,9 @@ class AsyncStream:
         except InvalidStatus as answer:
             failure = refused(answer.response.status_code, bytes(answer.response.body or b""))
         except (OSError, TimeoutError, WebSocketException) as error:
-            failure = UnreachableError(f"no gateway answers ({error}); is it up?")
+            failure = UnreachableError(
+                f"no gateway answers ({error}); is it up? `outcry status` tells"
+            )
         else:
             self._talk.connected()
             await self._flush()
