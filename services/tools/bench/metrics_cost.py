@@ -2,7 +2,8 @@
 
 The same load on the same infrastructure, in turns with rooms as they are, each scraped once a
 second, and with rooms whose metrics count nothing (without_metrics/sitecustomize.py). The
-difference in processor time a command is what metrics and scrapes cost.
+difference in processor time a command is what metrics and scrapes cost. Then all rooms of the
+product run at a rate that the machine bears, each scraped once a second.
 """
 
 import os
@@ -25,6 +26,7 @@ from services.tools.bench.tries import Spread, at_percent, spread_of
 from services.tools.observe.prometheus import metrics_ports
 from services.tools.proof.chaos.own_site import told
 from services.tools.stack.portcheck import free_run_base
+from services.tools.stack.rooms import ROOM_NAMES
 from services.tools.stack.settings import HOST, StackSettings
 from services.tools.stack.stack import Stack, running_stack
 
@@ -67,6 +69,9 @@ class MetricsCost(msgspec.Struct, frozen=True):
     """The last is all rooms together."""
     commands: int
     offered_per_s: int
+    calm_scrapes: list[ScrapeRow] = msgspec.field(default_factory=list)
+    """Of every room there is, at `calm_per_s`; a run of before has none."""
+    calm_per_s: int = 0
 
 
 class MetricsOrder(msgspec.Struct, frozen=True):
@@ -79,6 +84,9 @@ class MetricsOrder(msgspec.Struct, frozen=True):
     offered_per_s: int = 5_000
     """More than the rooms bear."""
     rounds: int = 3
+    calm_per_s: int = 100
+    """Commands while all rooms run: half of the machine is the feature side's then."""
+    calm_s: int = 60
 
 
 type _Times = dict[str, list[tuple[float, int]]]
@@ -102,13 +110,30 @@ def run_metrics_bench(order: MetricsOrder, say: Say) -> MetricsCost:
             found = _load(order, stack, settings, f"m{number}.", scrapes if counts else None)
             for room, us in found.items():
                 cpu_us[counts].setdefault(room, []).append(us)
+        say(f"all rooms at {order.calm_per_s} commands/s")
+        calm = _scrape_all_rooms(order, stack, settings)
     rooms = (*BENCH_ROOMS, "all rooms")
     return MetricsCost(
         [_scrape_row(room, times) for room, times in scrapes.items()],
         [CostRow(r, spread_of(cpu_us[True][r]), spread_of(cpu_us[False][r])) for r in rooms],
         order.commands,
         order.offered_per_s,
+        calm,
+        order.calm_per_s,
     )
+
+
+def _scrape_all_rooms(
+    order: MetricsOrder, stack: Stack, settings: StackSettings
+) -> list[ScrapeRow]:
+    genesis = default_genesis("bench")
+    times: _Times = {}
+    with open_rooms(stack, settings, "calm.", ROOM_NAMES, genesis, order.seed) as bench:
+        at = warm_up(bench, order.seed)
+        commands = order.calm_per_s * order.calm_s
+        with scraped(metrics_ports(bench.plan), times):
+            run_load(bench, order.seed, at, commands, order.calm_per_s, keep=False)
+    return [_scrape_row(room, found) for room, found in times.items()]
 
 
 def _load(
@@ -171,15 +196,10 @@ def _scrape_row(room: str, times: Sequence[tuple[float, int]]) -> ScrapeRow:
 
 def metrics_tables(found: MetricsCost) -> list[Table]:
     """For people."""
-    scrapes = Table(
-        "room", "scrapes", "p50 ms", "p99 ms", "most ms", "bytes",
-        title="bench metrics: a scrape under load", caption=f"goal: below {GOAL_MS:g} ms",
-    )  # fmt: skip
-    for row in found.scrapes:
-        scrapes.add_row(
-            row.room, str(row.scrapes), f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}",
-            f"{row.max_ms:.1f}", f"{row.answer_bytes:,}",
-        )  # fmt: skip
+    tables = [_scrape_table("bench metrics: a scrape under load", found.scrapes)]
+    if found.calm_scrapes:
+        title = f"bench metrics: a scrape of every room, at {found.calm_per_s} commands/s"
+        tables.append(_scrape_table(title, found.calm_scrapes))
     costs = Table(
         "room", "with, us a command", "without", "metrics cost",
         title="bench metrics: processor time",
@@ -195,4 +215,17 @@ def metrics_tables(found: MetricsCost) -> list[Table]:
             *(f"{one.median:.1f} ({one.low:.1f}, {one.high:.1f})" for one in both),
             f"{cost.share:+.1%}",
         )
-    return [scrapes, costs]
+    return [*tables, costs]
+
+
+def _scrape_table(title: str, rows: Sequence[ScrapeRow]) -> Table:
+    table = Table(
+        "room", "scrapes", "p50 ms", "p99 ms", "most ms", "bytes",
+        title=title, caption=f"goal: below {GOAL_MS:g} ms",
+    )  # fmt: skip
+    for row in rows:
+        table.add_row(
+            row.room, str(row.scrapes), f"{row.p50_ms:.1f}", f"{row.p99_ms:.1f}",
+            f"{row.max_ms:.1f}", f"{row.answer_bytes:,}",
+        )  # fmt: skip
+    return table

@@ -161,6 +161,7 @@ def bench_metrics(
     commands: Annotated[int, typer.Option(min=1_000, help="Of each load.")] = 60_000,
     offered: Annotated[int, typer.Option(min=1, help="Commands a second, open-loop.")] = 5_000,
     rounds: Annotated[int, typer.Option(min=1, help="Of loads with metrics, and without.")] = 3,
+    calm_seconds: Annotated[int, typer.Option(min=5, help="Of all rooms, scraped.")] = 60,
     seed: Seed = 7,
     json: Json = False,
 ) -> None:
@@ -169,7 +170,7 @@ def bench_metrics(
 
     measure(
         lambda home, say: run_metrics_bench(
-            MetricsOrder(home, seed, commands, offered, rounds), say
+            MetricsOrder(home, seed, commands, offered, rounds, calm_s=calm_seconds), say
         ),
         metrics_tables, json=json,
     )  # fmt: skip

@@ -115,7 +115,7 @@ ENTRIES: Final = (
     Entry("peers", "Others beside us", ("--quick", "--repeats", "1"), (), 3_600),
     Entry(
         "metrics", "Scrapes, and what metrics cost",
-        ("--commands", "20000", "--rounds", "1"), (), 2_400,
+        ("--commands", "20000", "--rounds", "1", "--calm-seconds", "10"), (), 2_400,
     ),
     Entry(
         "tracing", "What traces cost",

@@ -67,12 +67,16 @@ def test_figures_survive_their_file() -> None:
 def test_what_metrics_cost_is_the_difference_of_medians() -> None:
     cost = CostRow("risk", Spread(103.0, 101.0, 104.0), Spread(100.0, 99.0, 101.0))
     assert cost.share == pytest.approx(0.03)
-    found = MetricsCost([ScrapeRow("risk", 20, 3.0, 8.0, 9.0, 12_000)], [cost], 60_000, 5_000)
+    calm = [ScrapeRow("drift", 60, 2.0, 4.0, 5.0, 9_000)]
+    scrapes = [ScrapeRow("risk", 20, 3.0, 8.0, 9.0, 12_000)]
+    found = MetricsCost(scrapes, [cost], 60_000, 5_000, calm, 100)
     console = Console(width=160, record=True)
     for table in metrics_tables(found):
         console.print(table)
     text = " ".join(console.export_text().split())
     assert "risk │ 20 │ 3.0 │ 8.0 │ 9.0 │ 12,000" in text
+    assert "a scrape of every room, at 100 commands/s" in text
+    assert "drift │ 60 │ 2.0 │ 4.0 │ 5.0 │ 9,000" in text
     assert "103.0 (101.0, 104.0) │ 100.0 (99.0, 101.0) │ +3.0%" in text
 
 
