@@ -5,9 +5,8 @@ process of its own: on two cores all of them share what there is.
 
 - one ticker, and five tickers, at a steady rate;
 - one ticker during hot reloads, each of a model that was not in service before;
-- the reference on the same machine, store and trees, in the same run: Feast's feature server, then
-  MLflow's scoring server with the features that it gave, each with one worker, at a rate that they
-  keep up with, beside this room at that rate.
+- one ticker beside Feast's feature server, MLflow's scoring server, and both one after the other,
+  in turns on the same machine, store and trees, at a rate that they keep up with.
 """
 
 import asyncio
@@ -15,36 +14,27 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import orjson
 from rich.table import Table
 
-from services.featuresets import SETS
-from services.models.vector import inputs_of
 from services.tools.bench.frame import Say
-from services.tools.bench.inference_load import OK, Ask, Line, Load, offer
-from services.tools.bench.inference_stage import (
-    FEATURE_SET,
-    TICKERS,
-    feast_server,
-    fresh_rows,
-    make_booster,
-    mlflow_server,
-    promote,
-    promoter,
-    register,
-    room,
-)
+from services.tools.bench.inference_load import Load, offer
+from services.tools.bench.inference_stage import TICKERS, Stage, promoter, serving_stage
 from services.tools.bench.servers import Server
-from services.tools.stack.deployment import create_topics, register_schemas
-from services.tools.stack.portcheck import free_run_base
-from services.tools.stack.settings import StackSettings
-from services.tools.stack.stack import running_stack
+from services.tools.bench.serving_peers import (
+    WARM_UP_S,
+    WayFigures,
+    compare_serving,
+    predict,
+    serving_table,
+)
 
-_PREFIX: Final = "bench."
-_WARM_UP_S: Final = 3.0
+_WARM_UP_PER_S: Final = 50
+REFERENCE_RATE_PER_S: Final = 20
+"""Feast's feature server, with one worker, keeps up with it."""
 
 
 class InferenceOrder(msgspec.Struct, frozen=True):
@@ -54,8 +44,10 @@ class InferenceOrder(msgspec.Struct, frozen=True):
     rate_per_s: int = 200
     seconds: float = 30.0
     reloads: int = 20
-    reference_rate_per_s: int = 20
+    reference_rate_per_s: int = REFERENCE_RATE_PER_S
     with_reference: bool = True
+    repeats: int = 3
+    """Turns beside the reference, each of `seconds` for each way."""
 
 
 class InferenceReport(msgspec.Struct, frozen=True):
@@ -64,6 +56,8 @@ class InferenceReport(msgspec.Struct, frozen=True):
     loads: tuple[Load, ...]
     reloads: int
     """How many models were taken into service under load."""
+    reference: tuple[WayFigures, ...]
+    """Ours first; empty: it was not asked."""
 
     def load(self, name: str) -> Load | None:
         """One of them."""
@@ -73,60 +67,33 @@ class InferenceReport(msgspec.Struct, frozen=True):
 ONE: Final = "one ticker"
 FIVE: Final = "five tickers"
 RELOADED: Final = "one ticker, hot reloads"
-OURS_SLOWLY: Final = "one ticker, at the reference's rate"
-REFERENCE: Final = "Feast's and MLflow's servers, one ticker"
 
 
 def run_inference_bench(order: InferenceOrder, say: Say) -> InferenceReport:
     """Start everything under the order's home, measure, stop everything."""
-    home = order.home / "deployment"
-    home.mkdir()
-    settings = StackSettings(home=order.home / "stack", port_base=free_run_base())
-    say("training two models")
-    boosters = [make_booster(seed) for seed in (1, 2)]
-    versions = [register(home, booster, seed) for seed, booster in enumerate(boosters, start=1)]
-    promote(home, versions[0])
-    with running_stack(settings, rooms=()) as stack, fresh_rows(home):
-        create_topics(stack.addresses, _PREFIX)
-        register_schemas(stack.addresses, _PREFIX)
+    with serving_stage(order.home, say) as stage:
+        servers = [stage.server]
+        asyncio.run(offer("warm up", predict(TICKERS[:1]), servers, _WARM_UP_PER_S, WARM_UP_S))
         loads: list[Load] = []
-        with room(home, stack.addresses, _PREFIX) as server:
-            asyncio.run(offer("warm up", _predict(TICKERS[:1]), [server], 50, _WARM_UP_S))
-            for name, tickers in ((ONE, TICKERS[:1]), (FIVE, TICKERS)):
-                say(f"{name}, {order.rate_per_s}/s for {order.seconds:g} s")
-                loads.append(
-                    asyncio.run(
-                        offer(name, _predict(tickers), [server], order.rate_per_s, order.seconds)
-                    )
-                )
-            say(f"{order.reloads} hot reloads under the same load")
-            with promoter(home, versions[0]) as promote_there:
-                reloaded, reloads = asyncio.run(
-                    _reload_under_load(order, promote_there, server, versions)
-                )
-            loads.append(reloaded)
-            loads.append(
-                asyncio.run(
-                    offer(
-                        OURS_SLOWLY, _predict(TICKERS[:1]), [server],
-                        order.reference_rate_per_s, order.seconds,
-                    )
-                )
-            )  # fmt: skip
+        for name, tickers in ((ONE, TICKERS[:1]), (FIVE, TICKERS)):
+            say(f"{name}, {order.rate_per_s}/s for {order.seconds:g} s")
+            ask = predict(tickers)
+            loads.append(asyncio.run(offer(name, ask, servers, order.rate_per_s, order.seconds)))
+        say(f"{order.reloads} hot reloads under the same load")
+        reloaded, reloads = _reloaded(order, stage)
+        loads.append(reloaded)
+        reference: tuple[WayFigures, ...] = ()
         if order.with_reference:
-            say("the reference: feast serve, then mlflow models serve")
-            loads.append(_reference(order, home, boosters[0]))
-    return InferenceReport(tuple(loads), reloads)
+            say("the reference: feast serve and mlflow models serve, beside the room")
+            reference = compare_serving(
+                stage, order.reference_rate_per_s, order.seconds, order.repeats, say
+            )
+    return InferenceReport(tuple(loads), reloads, reference)
 
 
-def _predict(tickers: Sequence[str]) -> Ask:
-    body = orjson.dumps({"tickers": tickers})
-
-    async def ask(lines: Sequence[Line]) -> bool:
-        status, _ = await lines[0].post("/predict", body)
-        return status == OK
-
-    return ask
+def _reloaded(order: InferenceOrder, stage: Stage) -> tuple[Load, int]:
+    with promoter(stage.home, stage.versions[0]) as promote_there:
+        return asyncio.run(_reload_under_load(order, promote_there, stage.server, stage.versions))
 
 
 async def _reload_under_load(
@@ -159,39 +126,20 @@ async def _reload_under_load(
         return taken
 
     load, taken = await asyncio.gather(
-        offer(RELOADED, _predict(TICKERS[:1]), [server], order.rate_per_s, order.seconds), reload()
+        offer(RELOADED, predict(TICKERS[:1]), [server], order.rate_per_s, order.seconds), reload()
     )
     return load, taken
 
 
-def _reference(order: InferenceOrder, home: Path, booster: Any) -> Load:  # noqa: ANN401 - XGBoost's
-    columns = inputs_of(SETS[FEATURE_SET])
-    asked = orjson.dumps({"feature_service": FEATURE_SET, "entities": {"ticker": ["AAPL"]}})
-
-    async def ask(lines: Sequence[Line]) -> bool:
-        status, body = await lines[0].post("/get-online-features", asked)
-        if status != OK:
-            return False
-        found = orjson.loads(body)
-        names = found["metadata"]["feature_names"]
-        values = {
-            name: result["values"][0] for name, result in zip(names, found["results"], strict=True)
-        }
-        row = [values[name] for name in columns]
-        scored = orjson.dumps({"dataframe_split": {"columns": columns, "data": [row]}})
-        status, _ = await lines[1].post("/invocations", scored)
-        return status == OK
-
-    with feast_server(home) as features, mlflow_server(home, booster) as scores:
-        servers = [features, scores]
-        asyncio.run(offer("warm up", ask, servers, 5, _WARM_UP_S))
-        return asyncio.run(
-            offer(REFERENCE, ask, servers, order.reference_rate_per_s, order.seconds)
-        )
+def inference_tables(report: InferenceReport) -> list[Table]:
+    """For people: our room's loads, and where it was asked the reference's."""
+    tables = [_loads_table(report)]
+    if report.reference:
+        tables.append(serving_table(report.reference))
+    return tables
 
 
-def inference_table(report: InferenceReport) -> Table:
-    """For people."""
+def _loads_table(report: InferenceReport) -> Table:
     table = Table(
         "load", "requests/s", "p50 ms", "p95 ms", "p99 ms", "max ms", "failed", "server's cpu ms",
         "generator late p99 ms", title="bench inference",
@@ -206,7 +154,6 @@ def inference_table(report: InferenceReport) -> Table:
             f"{load.lateness_p99_ms:.2f}",
         )
     one, five, reloaded = report.load(ONE), report.load(FIVE), report.load(RELOADED)
-    ours, reference = report.load(OURS_SLOWLY), report.load(REFERENCE)
     assert one is not None
     assert five is not None
     assert reloaded is not None
@@ -214,6 +161,4 @@ def inference_table(report: InferenceReport) -> Table:
         f"five tickers {five.p50_ms / one.p50_ms:.2f}x of one (p50); {report.reloads} reloads,"
         f" p99 {reloaded.p99_ms / one.p99_ms:.2f}x"
     )
-    if ours is not None and reference is not None:
-        table.caption += f"; the reference's p99 is {reference.p99_ms / ours.p99_ms:.1f}x ours"
     return table

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from services.featuresets import SETS
@@ -22,8 +23,13 @@ from services.models.registry import Registry
 from services.models.vector import inputs_of
 from services.online.features import OnlineFeatures
 from services.online.rows import OnlineRow
+from services.tools.bench.frame import Say
 from services.tools.bench.servers import Server, free_port, started, wait_until_ok
+from services.tools.stack.deployment import create_topics, register_schemas
 from services.tools.stack.plan import Addresses
+from services.tools.stack.portcheck import free_run_base
+from services.tools.stack.settings import StackSettings
+from services.tools.stack.stack import running_stack
 
 FEATURE_SET: Final = "microstructure_v1"
 TICKERS: Final = ("AAPL", "MSFT", "GOOGL", "TSLA", "NVDA")
@@ -31,6 +37,37 @@ ROUNDS: Final = 150
 _ROWS: Final = 5_000
 _PROMOTED_S: Final = 120.0
 _NICE: Final = 10
+_PREFIX: Final = "bench."
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A deployment whose room answers."""
+
+    home: Path
+    """Of the room, models and rows."""
+    server: Server
+    """The room."""
+    boosters: tuple[Any, ...]
+    """XGBoost's, of the models; the first one is in service."""
+    versions: tuple[int, ...]
+    """Theirs in the registry."""
+
+
+@contextmanager
+def serving_stage(folder: Path, say: Say) -> Iterator[Stage]:
+    """Two models, the first in service; a broker, rows every second, and the room; then no more."""
+    home = folder / "deployment"
+    home.mkdir()
+    settings = StackSettings(home=folder / "stack", port_base=free_run_base())
+    say("training two models")
+    boosters = tuple(make_booster(seed) for seed in (1, 2))
+    versions = tuple(register(home, booster, seed) for seed, booster in enumerate(boosters, 1))
+    promote(home, versions[0])
+    with running_stack(settings, rooms=()) as stack, fresh_rows(home):
+        create_topics(stack.addresses, _PREFIX)
+        register_schemas(stack.addresses, _PREFIX)
+        with room(home, stack.addresses, _PREFIX) as server:
+            yield Stage(home, server, boosters, versions)
 
 
 def make_booster(seed: int) -> Any:  # noqa: ANN401 - XGBoost's

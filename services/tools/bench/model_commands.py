@@ -50,20 +50,23 @@ def bench_inference(
         int, typer.Option(min=1, help="At which Feast's and MLflow's servers are asked.")
     ] = 20,
     reference: Annotated[bool, typer.Option(help="Measure them too.")] = True,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Turns beside them, each with its own load of each way.")
+    ] = 3,
     json: Json = False,
 ) -> None:
     """Predictions over HTTP from the online store, also during hot reloads, on its own stack."""
     from services.tools.bench.inference import (
         InferenceOrder,
-        inference_table,
+        inference_tables,
         run_inference_bench,
     )
 
     measure(
         lambda home, say: run_inference_bench(
-            InferenceOrder(home, rate, seconds, reloads, reference_rate, reference), say
+            InferenceOrder(home, rate, seconds, reloads, reference_rate, reference, repeats), say
         ),
-        inference_table, json=json,
+        inference_tables, json=json,
     )  # fmt: skip
 
 

@@ -14,16 +14,15 @@ from rich.table import Table
 from services.runtime.registry import load_codec
 from services.tools.bench.frame import Say
 from services.tools.bench.gateway import BARE, OURS, THEIRS, GatewayOrder, run_gateway_bench
-from services.tools.bench.inference import (
-    OURS_SLOWLY,
-    REFERENCE,
-    InferenceOrder,
-    run_inference_bench,
-)
+from services.tools.bench.inference import REFERENCE_RATE_PER_S
+from services.tools.bench.inference_stage import serving_stage
 from services.tools.bench.log_reference import measure_log
 from services.tools.bench.peer_log import measure_perf_tools
 from services.tools.bench.peer_matchers import compare_matchers
-from services.tools.bench.tries import Spread
+from services.tools.bench.serving_peers import LACKS as SERVING_LACKS
+from services.tools.bench.serving_peers import OURS as PREDICT
+from services.tools.bench.serving_peers import WayFigures, compare_serving
+from services.tools.bench.tries import Spread, spell
 from services.tools.stack.deployment import register_schemas
 from services.tools.stack.portcheck import free_run_base
 from services.tools.stack.settings import StackSettings
@@ -37,16 +36,15 @@ MATCHING: Final = "matching, in one process"
 LOG: Final = "the log alone, one partition, acks=all"
 ORDERS: Final = "orders over HTTP, durable"
 PREDICTIONS: Final = "predictions over HTTP"
-TASKS: Final = {"matching": MATCHING, "log": LOG, "orders": ORDERS, "predictions": PREDICTIONS}
+TASKS: Final = {
+    "matching": MATCHING, "log": LOG, "orders": ORDERS, "predictions": PREDICTIONS
+}  # fmt: skip
 
 _LACKS: Final = {
     BARE: "everything but the body's shape: writes nothing, no keys, no limits",
     OURS: "",
     THEIRS: "risk limits, keys, ids under which an order sent again is the same one; it fsyncs,"
     " which Kafka here does not",
-    OURS_SLOWLY: "",
-    REFERENCE: "how old features may be, refusals by name, a model taken over while it serves,"
-    " a record of what was said",
 }
 
 
@@ -86,7 +84,7 @@ def run_peers_bench(order: PeersOrder, say: Say) -> list[PeerRow]:
         RuntimeError: two engines trade differently.
     """
     steps = {
-        "matching": _matching, "log": _log, "orders": _orders, "predictions": _predictions
+        "matching": _matching, "log": _log, "orders": _orders, "predictions": _predictions,
     }  # fmt: skip
     rows: list[PeerRow] = []
     for name in order.tasks:
@@ -137,13 +135,22 @@ def _orders(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
 
 
 def _predictions(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
-    found = run_inference_bench(InferenceOrder(order.home, seconds=order.seconds, reloads=1), say)
-    for key, name in ((OURS_SLOWLY, "POST /predict"), (REFERENCE, REFERENCE)):
-        load = found.load(key)
-        assert load is not None
-        for which, value in (("50th", load.p50_ms), ("99th", load.p99_ms)):
-            unit = f"ms, {which}, at {load.rate_per_s}/s"
-            yield PeerRow(PREDICTIONS, name, Spread(value, value, value), unit, _LACKS[key])
+    with serving_stage(order.home, say) as stage:
+        ways = compare_serving(stage, REFERENCE_RATE_PER_S, order.seconds, order.repeats, say)
+    for way in ways:
+        yield from serving_rows(PREDICTIONS, way)
+
+
+def serving_rows(task: str, way: WayFigures) -> Iterator[PeerRow]:
+    """One way over HTTP; a request that failed is told beside each figure, whatever it took."""
+    lacks = SERVING_LACKS[way.name]
+    if way.failed:
+        lacks = "; ".join(filter(None, (f"{way.failed} of {way.requests} requests failed", lacks)))
+    yield PeerRow(task, way.name, way.p50_ms, f"ms, 50th, at {way.rate_per_s}/s", lacks)
+    yield PeerRow(task, way.name, way.p99_ms, f"ms, 99th, at {way.rate_per_s}/s", lacks)
+    yield PeerRow(task, way.name, way.cpu_ms, "ms of its servers' processor time a request", lacks)
+    if way.name != PREDICT:
+        yield PeerRow(task, way.name, way.p99_to_ours, "times ours, 99th, same turn", lacks)
 
 
 def peers_table(rows: Iterable[PeerRow]) -> Table:
@@ -155,12 +162,3 @@ def peers_table(rows: Iterable[PeerRow]) -> Table:
     for row in rows:
         table.add_row(row.task, row.who, spell(row.figure), row.unit, row.lacks or "nothing")
     return table
-
-
-def spell(figure: Spread | None) -> str:
-    """A figure with its spread, as tables show it."""
-    if figure is None:
-        return "not installed"
-    digits = 0 if figure.median >= 100 else 1 if figure.median >= 10 else 2
-    spelled = [f"{value:,.{digits}f}" for value in (figure.median, figure.low, figure.high)]
-    return spelled[0] if figure.low == figure.high else "{} [{}, {}]".format(*spelled)

@@ -34,6 +34,15 @@ def cell_of(found: Spread, unit: str, digits: int) -> str:
     return f"{found.median:,.{digits}f} {unit} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]"
 
 
+def spell(figure: Spread | None) -> str:
+    """Three digits or so of it, and the spread where there is one; None: nobody was there."""
+    if figure is None:
+        return "not installed"
+    digits = 0 if figure.median >= 100 else 1 if figure.median >= 10 else 2
+    spelled = [f"{value:,.{digits}f}" for value in (figure.median, figure.low, figure.high)]
+    return spelled[0] if figure.low == figure.high else "{} [{}, {}]".format(*spelled)
+
+
 def try_apart(module: str, arguments: Sequence[str], timeout_s: float, what: str) -> dict[str, Any]:
     """Run a worker and take the JSON that it prints.
 

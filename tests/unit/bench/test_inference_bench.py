@@ -11,14 +11,13 @@ from rich.console import Console
 from services.tools.bench.inference import (
     FIVE,
     ONE,
-    OURS_SLOWLY,
-    REFERENCE,
     RELOADED,
     InferenceReport,
-    inference_table,
+    inference_tables,
 )
 from services.tools.bench.inference_load import Line, Load, offer
 from services.tools.bench.servers import Server
+from services.tools.bench.serving_peers import FEAST, OURS, figures_of
 from services.tools.bench.tries import at_percent
 
 
@@ -80,14 +79,18 @@ def test_a_percentile_is_one_of_the_values(percent: int, value: int) -> None:
     assert at_percent([float(each) for each in range(1, 101)], percent) == value
 
 
-def test_the_table_compares_what_was_measured() -> None:
-    loads = [
-        Load(name, 200, 100, 0, p50, p50, 4 * p50, 9.0, 1.5, 0.1)
-        for name, p50 in ((ONE, 2.0), (FIVE, 2.5), (RELOADED, 3.0), (OURS_SLOWLY, 1.0),
-                          (REFERENCE, 10.0))
-    ]  # fmt: skip
-    console = Console(width=200, record=True)
-    console.print(inference_table(InferenceReport(tuple(loads), 20)))
+def load_of(name: str, p50: float, rate_per_s: int = 200) -> Load:
+    return Load(name, rate_per_s, 100, 0, p50, p50, 4 * p50, 9.0, 1.5, 0.1)
+
+
+def test_the_tables_compare_what_was_measured() -> None:
+    loads = tuple(load_of(name, p50) for name, p50 in ((ONE, 2.0), (FIVE, 2.5), (RELOADED, 3.0)))
+    reference = figures_of([[load_of(OURS, 1.0, 20), load_of(FEAST, 10.0, 20)]])
+    console = Console(width=250, record=True)
+    for table in inference_tables(InferenceReport(loads, 20, reference)):
+        console.print(table)
     text = " ".join(console.export_text().split())
     assert "five tickers 1.25x of one (p50); 20 reloads, p99 1.50x" in text
-    assert "the reference's p99 is 10.0x ours" in text
+    assert "│ 0.10 │ 10.0 │" in text
+    assert f"{FEAST} lacks: a prediction" in text
+    assert len(inference_tables(InferenceReport(loads, 20, ()))) == 1
