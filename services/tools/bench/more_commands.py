@@ -113,7 +113,9 @@ def bench_peers(
     *,
     only: Annotated[
         list[str] | None,
-        typer.Option(help="matching, log, orders or predictions; may be repeated. Default: all."),
+        typer.Option(
+            help="matching, log, orders, predictions or reads; may be repeated. Default: all."
+        ),
     ] = None,
     seed: Seed = 7,
     repeats: Repeats = 3,

@@ -1,7 +1,8 @@
 """`outcry bench peers`: others beside us, on the same flow, in one run on one machine.
 
-Matching in one process, the log alone, orders over HTTP, and predictions over HTTP. Who lacks a
-guarantee that ours has is told so in its row: a faster row that keeps less is no better one.
+Matching in one process, the log alone, orders and predictions over HTTP, and online reads. Who
+lacks a guarantee that ours has is told so in its row: a faster row that keeps less is no better
+one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,8 @@ from services.tools.bench.gateway import BARE, OURS, THEIRS, GatewayOrder, run_g
 from services.tools.bench.inference import REFERENCE_RATE_PER_S
 from services.tools.bench.inference_stage import serving_stage
 from services.tools.bench.log_reference import measure_log
+from services.tools.bench.online_reads import LACKS as READ_LACKS
+from services.tools.bench.online_reads import ReadsReport, compare_reads
 from services.tools.bench.peer_log import measure_perf_tools
 from services.tools.bench.peer_matchers import compare_matchers
 from services.tools.bench.serving_peers import LACKS as SERVING_LACKS
@@ -36,8 +39,9 @@ MATCHING: Final = "matching, in one process"
 LOG: Final = "the log alone, one partition, acks=all"
 ORDERS: Final = "orders over HTTP, durable"
 PREDICTIONS: Final = "predictions over HTTP"
+READS: Final = "online reads, one row"
 TASKS: Final = {
-    "matching": MATCHING, "log": LOG, "orders": ORDERS, "predictions": PREDICTIONS
+    "matching": MATCHING, "log": LOG, "orders": ORDERS, "predictions": PREDICTIONS, "reads": READS
 }  # fmt: skip
 
 _LACKS: Final = {
@@ -85,6 +89,7 @@ def run_peers_bench(order: PeersOrder, say: Say) -> list[PeerRow]:
     """
     steps = {
         "matching": _matching, "log": _log, "orders": _orders, "predictions": _predictions,
+        "reads": _reads,
     }  # fmt: skip
     rows: list[PeerRow] = []
     for name in order.tasks:
@@ -139,6 +144,23 @@ def _predictions(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
         ways = compare_serving(stage, REFERENCE_RATE_PER_S, order.seconds, order.repeats, say)
     for way in ways:
         yield from serving_rows(PREDICTIONS, way)
+
+
+def _reads(order: PeersOrder, say: Say) -> Iterator[PeerRow]:
+    with serving_stage(order.home, say) as stage:
+        found = compare_reads(stage, REFERENCE_RATE_PER_S, order.seconds, order.repeats, say)
+    return read_rows(found)
+
+
+def read_rows(found: ReadsReport) -> Iterator[PeerRow]:
+    """In process, then over HTTP."""
+    for one in found.in_process:
+        lacks = READ_LACKS[one.who]
+        yield PeerRow(READS, one.who, one.p50_us, f"us at the median, {one.when}", lacks)
+        yield PeerRow(READS, one.who, one.p99_us, f"us, 99th, {one.when}", lacks)
+        yield PeerRow(READS, one.who, one.cpu_us, f"us of processor time, {one.when}", lacks)
+    for way in found.over_http:
+        yield from serving_rows(READS, way)
 
 
 def serving_rows(task: str, way: WayFigures) -> Iterator[PeerRow]:

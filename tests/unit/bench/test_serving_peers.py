@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock, Thread
+from typing import Any
 
 import orjson
 import pytest
@@ -13,8 +15,11 @@ from rich.console import Console
 
 from services.featuresets import SETS
 from services.models.vector import inputs_of
+from services.online.features import OnlineFeatures
+from services.online.rows import Served
 from services.tools.bench.inference_load import Line, Load
 from services.tools.bench.inference_stage import FEATURE_SET
+from services.tools.bench.online_reads import measure_reads, require_alike
 from services.tools.bench.peers import PREDICTIONS, serving_rows
 from services.tools.bench.servers import Server
 from services.tools.bench.serving_peers import (
@@ -166,3 +171,20 @@ def test_an_online_read_without_a_value_is_none(gap: str | None, failed: int) ->
     ):
         (reads,) = turns_of(feast_way(Server(port, pid)), repeats=1)
     assert (reads.failed, reads.requests) == (failed, 10)
+
+
+def test_both_read_one_row_of_one_store_and_each_read_has_its_cost(tmp_path: Path) -> None:
+    OnlineFeatures(tmp_path).declare()
+    costs = measure_reads(tmp_path, reads=3, writes=2)
+    assert len(costs) == 4
+    assert all(0 < cost.p50_us <= cost.p99_us and cost.cpu_us > 0 for cost in costs)
+
+
+@pytest.mark.parametrize("values", [{"a": 1.0}, {}], ids=["another value", "no row"])
+def test_reads_that_differ_are_not_compared(values: dict[str, float | None]) -> None:
+    def theirs() -> dict[str, list[Any]]:
+        return {"a": [2.0]}
+
+    with pytest.raises(RuntimeError, match="read different values of one row"):
+        require_alike(lambda: Served("AAPL", 1, "", values), theirs)
+    require_alike(lambda: Served("AAPL", 1, "", {"a": 2.0}), theirs)
