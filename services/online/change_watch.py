@@ -73,7 +73,9 @@ class ChangeWatch:
         return self._file, self._opened, commits
 
     def __del__(self) -> None:
-        self._close()
+        # Without a name of this module: where the interpreter ends they may be gone already.
+        if self._connection is not None:
+            self._connection.close()
 
     def _close(self) -> None:
         connection, self._connection, self._file = self._connection, None, None
