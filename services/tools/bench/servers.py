@@ -26,10 +26,15 @@ class Server(msgspec.Struct, frozen=True):
     pid: int
 
     def cpu_s(self) -> float:
-        """Processor time that it and what it started took until now."""
+        """Processor time that it and what it started took until now, also where that has ended.
+
+        Feast's server, for one, replaces its worker after so many requests.
+        """
         started = psutil.Process(self.pid)
         times = [each.cpu_times() for each in (started, *started.children(recursive=True))]
-        return sum(each.user + each.system for each in times)
+        return sum(
+            each.user + each.system + each.children_user + each.children_system for each in times
+        )
 
     def resident_mib(self) -> float:
         """Memory that it holds, in MiB."""
