@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -15,6 +16,7 @@ from mlflow.environment_variables import MLFLOW_SERVER_ENABLE_JOB_EXECUTION
 from services.runtime.telemetry import Telemetry, TelemetryServer
 from services.tools.stack.rooms import ROOM_NAMES
 from tests.support.containers import DOCKERFILE, Stage, read_stages
+from tests.support.optional import missing_part
 from tests.tidy.lock import pyproject
 from tests.tidy.tree import ROOT
 
@@ -57,7 +59,7 @@ def test_every_room_has_a_target_with_its_extra_alone_and_no_root() -> None:
         ("FROM room AS risk\n", "FROM room AS peril\n", "risk: there is no target"),
         ("install-part risk", "install-part risk,tools", "not the extra risk"),
         ('"services.risk"]', '"services.ingest"]', "risk: it starts"),
-        ("USER outcry", "USER root", "risk: it runs as root"),
+        ("USER 10001:10001", "USER root", "risk: it runs as root"),
         ("slim-trixie AS base", "slim-trixie AS ground", "build: base is no pinned version"),
         ("python:3.13.9-slim-trixie", "python:latest", "base: python:latest is no pinned version"),
     ],
@@ -67,6 +69,23 @@ def test_a_planted_fault_of_the_dockerfile_is_found(of: str, instead: str, findi
     assert of in text
     planted = read_stages(text.replace(of, instead))
     assert any(finding in found for found in findings(planted))
+
+
+def lint(file: Path) -> str:
+    """What hadolint says of a Dockerfile; empty: nothing."""
+    program = Path(sys.executable).with_name("hadolint")
+    if not program.exists():
+        missing_part("hadolint has no wheel for this platform")
+    command = [program, "--no-color", "--no-fail", file]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_linter_of_dockerfiles_finds_nothing_and_a_planted_fault(tmp_path: Path) -> None:
+    assert lint(DOCKERFILE) == ""
+    planted = tmp_path / "Dockerfile"
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    planted.write_text(text.replace("USER 10001:10001", "USER root"), encoding="utf-8")
+    assert "DL3002" in lint(planted)
 
 
 def test_extras_and_modules_that_the_dockerfile_names_exist() -> None:
