@@ -76,7 +76,7 @@ def lint(file: Path) -> str:
     program = Path(sys.executable).with_name("hadolint")
     if not program.exists():
         missing_part("hadolint has no wheel for this platform")
-    command = [program, "--no-color", "--no-fail", file]
+    command: list[str | Path] = [program, "--no-color", "--no-fail", file]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
