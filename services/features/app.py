@@ -28,6 +28,8 @@ STOP_TIMEOUT_S: Final = 10.0
 """Less than the supervisor of the stack waits."""
 _STOP_POLL_S: Final = 0.05
 _HEARTBEATS_A_SESSION: Final = 4
+_REJOIN_S_MAX: Final = 30.0
+"""However long a session may be; Faust's own is 60 s."""
 _BUFFER_RECORDS: Final = 8_192
 _FETCH_RECORDS: Final = 2_000
 
@@ -82,9 +84,9 @@ def make_app(settings: FeaturesSettings) -> FeaturesApp:
         consumer_auto_offset_reset="none",
         broker_session_timeout=session_s,
         broker_heartbeat_interval=session_s / _HEARTBEATS_A_SESSION,
-        # How long the group waits for a member to join again; Faust's own 60 s is as long as a
-        # ticker could be without rows. Joining takes no work here: states are made after it.
-        broker_rebalance_timeout=session_s,
+        # How long the group waits for a member to join again, and tickers are without rows.
+        # Joining takes no work here: states are made after it.
+        broker_rebalance_timeout=min(session_s, _REJOIN_S_MAX),
         broker_request_timeout=30.0,
         broker_commit_interval=settings.commit_interval_ms / 1_000,
         # By time alone: this counter would commit within the reading of a fetch.

@@ -1,5 +1,7 @@
 """Feast's registry file: what somebody sees who looks while it is written."""
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +12,11 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.repo_config import RegistryConfig
 
 from services.featuresets import SETS
-from services.online.atomic_registry import AtomicFileRegistryStore
+from services.online.atomic_registry import (
+    LEFT_S,
+    PARTIAL_SUFFIX,
+    AtomicFileRegistryStore,
+)
 from services.online.errors import UnknownServiceError
 from services.online.features import OnlineFeatures
 from services.online.settings import feast_folder
@@ -90,3 +96,16 @@ def test_who_looked_before_anything_was_declared_writes_nothing_and_sees_it_late
     assert not (feast_folder(tmp_path) / "registry.db").exists()
     declared(tmp_path)
     assert early.service(V1.name).name == V1.name
+
+
+def test_what_a_killed_writer_left_is_swept_and_what_another_writes_now_is_not(
+    tmp_path: Path,
+) -> None:
+    folder = feast_folder(tmp_path)
+    folder.mkdir(parents=True)
+    left, present = (folder / f"registry.db.{name}{PARTIAL_SUFFIX}" for name in ("old", "new"))
+    for path in (left, present):
+        path.write_bytes(b"half")
+    os.utime(left, (0, time.time() - LEFT_S - 1))
+    declared(tmp_path)
+    assert (left.exists(), present.exists()) == (False, True)
