@@ -188,7 +188,7 @@ def feast_server(home: Path) -> Iterator[Server]:
     port = free_port()
     command = [
         str(Path(sys.executable).with_name("feast")), "-c", str(home / "feast"), "serve",
-        "-h", "127.0.0.1", "-p", str(port), "-w", "1", "--no-access-log",
+        "-h", "127.0.0.1", "-p", str(port), "-w", "1", "--no-access-log", "--max-requests", "0",
     ]  # fmt: skip
     with started(home / "feast.log", command, {"FEAST_USAGE": "False"}) as pid:
         wait_until_ok(f"http://127.0.0.1:{port}/health", home / "feast.log")

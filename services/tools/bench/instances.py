@@ -97,6 +97,9 @@ def run_instances_bench(order: InstancesOrder, say: Say) -> list[InstancesRow]:
     Raises:
         StackError: the infrastructure does not start.
         TimeoutError: a room does not start, or never comes to its inbox's end.
+        AssertionError: a process had no partitions, lost them, or died; there is no figure then.
+        KafkaException: the inbox did not fit into a transaction of ten seconds; a machine this
+            slow needs fewer commands.
     """
     settings = StackSettings(home=order.home / "stack", port_base=free_run_base(), topic_prefix="")
     found: dict[tuple[str, int], list[_Try]] = {}
@@ -151,6 +154,7 @@ class _Room:
     def __init__(self, stack: Stack, home: Path, prefix: str, room: str, count: int) -> None:
         self._stack, self._home, self._prefix = stack, home, prefix
         self._room, self._count = room, count
+        self._shares_before: list[list[int]] = []
         create_topics(stack.addresses, prefix)
 
     def measure(self, inbox: Sequence[Outgoing], commands: int) -> _Try:
@@ -159,19 +163,21 @@ class _Room:
         with ExitStack() as running:
             running.callback(offsets.close)
             servers = [running.enter_context(self._process(i)) for i in range(self._count)]
-            for server in servers:
-                wait_until_ok(_ready_url(server), self._log_of(0))
+            for instance, server in enumerate(servers):
+                wait_until_ok(_ready_url(server), self._log_of(instance))
             self._await_settled(servers)
             self._require_shared()
+            self._shares_before = self._shares()
             producer = _producer(bootstrap, self._prefix)
             ends = _fill(producer, self._prefix, inbox)
             room_s, kafka_s = sum(one.cpu_s() for one in servers), self._kafka_s()
             began_s = time.monotonic()
             producer.commit_transaction(_ANSWER_S)
-            _drain(offsets, ends)
+            self._drain(offsets, ends)
             took_s = time.monotonic() - began_s
             room_s = sum(one.cpu_s() for one in servers) - room_s
             kafka_s = self._kafka_s() - kafka_s
+            self._require_all_stayed(servers)
         return _Try(commands / took_s, room_s / commands * 1e6, kafka_s / commands * 1e6)
 
     @contextmanager
@@ -206,11 +212,39 @@ class _Room:
 
     def _require_shared(self) -> None:
         """Each process has partitions, or the figure would be of fewer processes than it says."""
+        for instance, shares in enumerate(self._shares()):
+            assert shares, f"process {instance} of {self._count} of {self._room} has no partition"
+            assert shares[-1], f"process {instance} of {self._count} of {self._room} has none left"
+
+    def _require_all_stayed(self, servers: Sequence[Server]) -> None:
+        """None died or lost its partitions to others while the inbox was drained."""
+        assert self._shares() == self._shares_before, f"{self._room}'s partitions moved meanwhile"
+        for instance, server in enumerate(servers):
+            assert is_ok(_ready_url(server)), f"process {instance} of {self._room} is not ready"
+
+    def _shares(self) -> list[list[int]]:
+        """How many partitions each process was given, each time."""
+        found = []
         for instance in range(self._count):
             lines = self._log_of(instance).read_bytes().splitlines()
             said = [orjson.loads(line) for line in lines if b'"partitions_assigned"' in line]
-            share = said[-1]["partitions"] if said else 0
-            assert share, f"process {instance} of {self._count} of {self._room} has no partition"
+            found.append([line["partitions"] for line in said])
+        return found
+
+    def _drain(self, offsets: GroupOffsets, ends: Mapping[TopicPartition, int]) -> None:
+        """Wait until the group has committed all of it."""
+        deadline_s = time.monotonic() + _DRAIN_S_MAX
+        while True:
+            done = offsets.committed(list(ends), _ANSWER_S)
+            if all(done[at] >= end for at, end in ends.items()):
+                return
+            if time.monotonic() > deadline_s:
+                log = self._log_of(0).read_text(encoding="utf-8", errors="replace")[-2_000:]
+                raise TimeoutError(
+                    f"{self._room} is not at its inbox's end after {_DRAIN_S_MAX:g} s: {done};"
+                    f" the first process' log ends:\n{log}"
+                )
+            time.sleep(_LOOK_S)
 
     def _kafka_s(self) -> float:
         status = self._stack.status()
@@ -255,18 +289,6 @@ def _fill(
     left = producer.flush(_ANSWER_S)
     assert left == 0, f"{left} records of the inbox did not get to the broker"
     return ends
-
-
-def _drain(offsets: GroupOffsets, ends: Mapping[TopicPartition, int]) -> None:
-    """Wait until the group has committed all of it."""
-    deadline_s = time.monotonic() + _DRAIN_S_MAX
-    while True:
-        done = offsets.committed(list(ends), _ANSWER_S)
-        if all(done[at] >= end for at, end in ends.items()):
-            return
-        if time.monotonic() > deadline_s:
-            raise TimeoutError(f"the inbox is not at its end after {_DRAIN_S_MAX:g} s: {done}")
-        time.sleep(_LOOK_S)
 
 
 def _row(

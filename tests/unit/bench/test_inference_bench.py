@@ -59,6 +59,20 @@ async def test_what_is_not_answered_with_200_is_counted_as_failed() -> None:
     assert 0 < load.cpu_ms < 1_000
 
 
+async def test_an_answer_that_is_not_what_was_asked_for_is_counted_as_failed() -> None:
+    asked = 0
+
+    async def ask_for_more(lines: Sequence[Line]) -> bool:
+        nonlocal asked
+        asked += 1
+        await ask(lines)
+        return {"answer": True}["answer" if asked % 5 else "nothing"]
+
+    async with server() as here:
+        load = await offer("planted", ask_for_more, [here], 200, 0.25)
+    assert (load.requests, load.failed) == (50, 10)
+
+
 async def test_a_server_that_is_not_there_fails_every_request() -> None:
     async with server() as here:
         pass
