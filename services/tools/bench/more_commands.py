@@ -185,6 +185,7 @@ def bench_saturation(
     find_seconds: Annotated[
         float, typer.Option(min=2, help="Of each load before it: calm, and at saturation.")
     ] = 15.0,
+    connections: Annotated[int, typer.Option(min=1, help="Kept open by the load.")] = 64,
     json: Json = False,
 ) -> None:
     """Twice what the exchange bears, for minutes; exit code 1 if anything is lost, or it lasts."""
@@ -196,7 +197,7 @@ def bench_saturation(
 
     report = measure(
         lambda home, say: run_saturation_bench(
-            SaturationOrder(home, minutes * 60, times, find_seconds), say
+            SaturationOrder(home, minutes * 60, times, find_seconds, connections), say
         ),
         saturation_table, json=json,
     )  # fmt: skip

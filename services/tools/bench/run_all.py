@@ -72,6 +72,8 @@ class Found(msgspec.Struct, frozen=True):
     figures: msgspec.Raw
     """As it printed them; null where it failed."""
     error: str = ""
+    commit: str = ""
+    """Where it was run again, alone and later than the others: at which commit; else the run's."""
 
 
 class Run(msgspec.Struct):

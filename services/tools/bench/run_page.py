@@ -91,7 +91,7 @@ def _section(found: Found, meaning: str) -> list[str]:
         f"## {meaning}",
         (
             f"`{found.command}`, {found.took_s:,.0f} s; load average {found.load_before:.1f} as it"
-            " began."
+            f" began.{f' Run again later, at commit {found.commit}.' if found.commit else ''}"
         ),
     ]
     if found.error:

@@ -260,3 +260,10 @@ def test_the_html_page_has_what_the_other_has_and_needs_nothing_else() -> None:
     assert "It failed: &lt;it died&gt;" in html
     assert "href=" not in html
     assert html.count("src=") == len(pictures)
+
+
+def test_what_was_run_again_later_says_at_which_commit() -> None:
+    again = Found("stages", "outcry bench stages", 1.0, 0.5, STAGES, commit="def5678")
+    page = draw_page(run_of(again))
+    assert "at commit abc1234, begun" in page
+    assert "Run again later, at commit def5678." in page
