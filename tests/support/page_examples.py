@@ -36,8 +36,10 @@ UNRUN: Final[Mapping[str, Mapping[str, str]]] = {
         "make soak HOURS=4": "takes hours; tests/integration/soak is its short form",
         "outcry observe check": "ends with 1 while nobody asks for predictions; `make observe-test`"
         " asks the same questions with every room and somebody who does",
-        "outcry bench all --quick": "takes an hour; tests/unit/bench/test_run_all.py does its part",
-        "outcry bench peers --only matching": "fetches and builds other people's engines",
+        "outcry bench all --quick": "takes many minutes;"
+        " tests/unit/bench/test_run_all.py does its part",
+        "outcry bench peers --only matching": "takes minutes;"
+        " tests/unit/bench/test_peers.py does its part",
         "outcry load rest --rate 50": _LOAD,
     },
     "CONTRIBUTING.md": {
