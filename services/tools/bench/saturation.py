@@ -39,6 +39,8 @@ _GRACE_S: Final = 120.0
 _SAMPLE_S: Final = 2.0
 _NORMAL: Final = 1.5
 """Latency is normal again when it is no more than so many times its 99th percentile of before."""
+_CALM_PER_S: Final = 20
+_CALM_CONNECTIONS: Final = 64
 _CALM_S: Final = 3.0
 """For so long, that is, at a stretch."""
 _WATCH_S: Final = 180.0
@@ -133,7 +135,7 @@ def _run(order: SaturationOrder, site: Site, probe: Probe, say: Say) -> Saturati
     _await_calm(probe, time.time(), _WARM_MS / _NORMAL, say)
     say(f"calm, for {order.find_seconds:g} s")
     calm_since_s = time.time()
-    calm = _load(order, site, "calm", order.find_seconds, 20)
+    calm = _load(order, site, "calm", order.find_seconds, _CALM_PER_S)
     calm_until_s = time.time()
     # Once one sent later has traded, those sent before are all told of.
     probe.trade_after(calm_until_s, _WATCH_S)
@@ -150,7 +152,7 @@ def _run(order: SaturationOrder, site: Site, probe: Probe, say: Say) -> Saturati
     limit_ms = at_percent(normal_ms, 99)
     recovered_s = _await_calm(probe, until_s, limit_ms, say)
     loaded_ms = _delays_ms(probe, since_s, until_s)
-    after = _load(order, site, "after", order.find_seconds, 20)
+    after = _load(order, site, "after", order.find_seconds, _CALM_PER_S)
     probe.pause()
     return SaturationReport(
         saturated_per_s=saturated.answered_per_s,
@@ -179,7 +181,8 @@ def _load(
         port=int(site.gateway.rpartition(":")[2]),
         kind="ours",
         run=f"{run}-{time.time_ns() // 1_000_000:x}",
-        connections=order.connections,
+        # At the calm rate each of these is used within the 5 s for which an idle one is kept.
+        connections=order.connections if rate_per_s != _CALM_PER_S else _CALM_CONNECTIONS,
         seconds=seconds,
         rate_per_s=rate_per_s,
         patience_s=order.patience_s,
