@@ -49,3 +49,8 @@ class EndedError(ClientError):
 
 class UnreachableError(ClientError):
     """No gateway answers, or what answers is none."""
+
+
+def nobody_answers(cause: BaseException) -> UnreachableError:
+    """Where no connection came about."""
+    return UnreachableError(f"no gateway answers ({cause}); is it up? `outcry status` tells")

@@ -11,6 +11,7 @@ from services.client.errors import (
     OutcomeUnknownError,
     UnavailableError,
     UnreachableError,
+    nobody_answers,
 )
 
 URL: Final = "http://127.0.0.1:19080"
@@ -54,7 +55,7 @@ class Manner(msgspec.Struct, frozen=True):
 def failure_of(call: Call[Any], error: httpx.TransportError) -> ClientError:
     """What it means that no answer came."""
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        return UnreachableError(f"no gateway answers ({error}); is it up? `outcry status` tells")
+        return nobody_answers(error)
     if call.command_id:
         return OutcomeUnknownError(call.command_id, f"no answer came ({error!r})")
     return UnreachableError(f"the gateway did not answer ({error!r})")

@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from services.client import calls
 from services.client.calls import NewOrder, Price
-from services.client.errors import ClientError, EndedError, UnreachableError
+from services.client.errors import ClientError, EndedError, UnreachableError, nobody_answers
 from services.client.keys import Proof
 from services.client.messages import Channel, Message
 from services.client.talk import (
@@ -182,9 +182,7 @@ class Stream:
         except InvalidStatus as answer:
             failure = refused(answer.response.status_code, bytes(answer.response.body or b""))
         except (OSError, TimeoutError, WebSocketException) as error:
-            failure = UnreachableError(
-                f"no gateway answers ({error}); is it up? `outcry status` tells"
-            )
+            failure = nobody_answers(error)
         else:
             self._talk.connected()
             self._flush()
