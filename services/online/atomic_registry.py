@@ -20,7 +20,8 @@ from feast.infra.registry.file import FileRegistryStore
 from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.utils import _utc_now
 
-PARTIAL_SUFFIX: Final = ".partial"
+from services.lake.files import PARTIAL_SUFFIX
+
 LEFT_S: Final = 60.0
 """A file that was begun and is older than this, its writer has left behind; writing takes less than
 a second."""
@@ -32,10 +33,8 @@ class AtomicFileRegistryStore(FileRegistryStore):
     def get_registry_proto(self) -> Registry:
         """The registry as it is; an empty one where there is none, so that reading never writes."""
         found = Registry()
-        try:
+        with contextlib.suppress(FileNotFoundError):
             found.ParseFromString(self._filepath.read_bytes())
-        except FileNotFoundError:
-            return found
         return found
 
     def _write_registry(self, registry_proto: Registry) -> None:

@@ -12,11 +12,8 @@ from feast.protos.feast.core.Registry_pb2 import Registry
 from feast.repo_config import RegistryConfig
 
 from services.featuresets import SETS
-from services.online.atomic_registry import (
-    LEFT_S,
-    PARTIAL_SUFFIX,
-    AtomicFileRegistryStore,
-)
+from services.lake.files import PARTIAL_SUFFIX
+from services.online.atomic_registry import LEFT_S, AtomicFileRegistryStore
 from services.online.errors import UnknownServiceError
 from services.online.features import OnlineFeatures
 from services.online.settings import feast_folder
