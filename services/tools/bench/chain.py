@@ -16,10 +16,10 @@ from services.runtime.ports import Outgoing, Record, TopicPartition
 from services.tools.market.population import crowd_controls
 from services.wire.codec import Codec
 from services.wire.messages import Message
-from services.wire.topics import ACCOUNTS, CONTROLS, MATCHING
+from services.wire.topics import ACCOUNTS, CONTROLS, MATCHING, ORDERS
 
-COMMANDS_A_ROUND: Final = 200
-"""How many to enter at once: they come before the answers to the first of them are worked on."""
+_COMMANDS_A_ROUND: Final = 200
+"""They come before the answers to the first of them are worked on."""
 _TIME_MS: Final = 1_700_000_000_000
 _ROUNDS_MAX: Final = 1_000
 """Of settling after each: far more than an order's way has hops."""
@@ -48,6 +48,11 @@ class Chain:
         self._folded: dict[TopicPartition, int] = dict.fromkeys(self._cores, 0)
         controls = [default_genesis("bench"), *crowd_controls(seed)]
         self.enter(CONTROLS.name, 0, [codec.encode_command(CONTROLS.name, c) for c in controls])
+
+    def enter_orders(self, values: Sequence[bytes]) -> None:
+        """All of these, so many at once that answers to the first come after the last of them."""
+        for first in range(0, len(values), _COMMANDS_A_ROUND):
+            self.enter(ORDERS.name, first, values[first : first + _COMMANDS_A_ROUND])
 
     def enter(self, topic: str, offset: int, values: Sequence[bytes | None]) -> None:
         """A batch from outside, and all that follows from it.

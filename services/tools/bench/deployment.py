@@ -9,6 +9,7 @@ import psutil
 
 from services.domain.controls import Genesis
 from services.runtime.registry import load_codec
+from services.tools.bench.servers import process_cpu_s
 from services.tools.market.admit import admit_crowd
 from services.tools.operate.exchange import KafkaExchange
 from services.tools.operate.steps import begin
@@ -38,7 +39,7 @@ class Bench:
     def cpu_seconds(self) -> Mapping[str, float]:
         """User and system time so far of each component, its children included, ended ones too."""
         return {
-            name: sum(_cpu_s(process) for process in family)
+            name: sum(process_cpu_s(process) for process in family)
             for name, family in self._families().items()
         }
 
@@ -59,15 +60,6 @@ class Bench:
                     process = psutil.Process(row.process.pid)
                     found[row.name] = [process, *process.children(recursive=True)]
         return found
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:  # a database session that just ended
-        return 0.0
-    # Of children that ended: a session of the database goes when its client does.
-    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _resident_bytes(process: psutil.Process) -> int:

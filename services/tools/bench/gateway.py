@@ -23,7 +23,13 @@ from rich.table import Table
 
 from services.tools.bench.frame import Say
 from services.tools.bench.gateway_load import Kind, LoadOrder, LoadResult
-from services.tools.bench.servers import Server, free_port, started, wait_until_ok
+from services.tools.bench.servers import (
+    Server,
+    free_port,
+    room_environment,
+    started,
+    wait_until_ok,
+)
 from services.tools.bench.tries import Spread, cell_of, spread_of, try_apart
 from services.tools.stack.deployment import create_topics, register_schemas
 from services.tools.stack.plan import Addresses
@@ -181,11 +187,7 @@ def _bare(home: Path) -> Iterator[Server]:
 def gateway(home: Path, addresses: Addresses, prefix: str, **changes: str) -> Iterator[Server]:
     """`python -m services.gateway` as the stack runs it, which counts requests and refuses none."""
     port = free_port()
-    env = {
-        "OUTCRY_HOME": str(home),
-        "OUTCRY_KAFKA_BOOTSTRAP": addresses.kafka_bootstrap,
-        "OUTCRY_REGISTRY_URL": addresses.registry_url,
-        "OUTCRY_TOPIC_PREFIX": prefix,
+    env = room_environment(home, addresses, prefix) | {
         "OUTCRY_GATEWAY_ACCESS": "open",
         "OUTCRY_GATEWAY_PORT": str(port),
         "OUTCRY_GATEWAY_RATE_OF_ADDRESS_MAX": _UNLIMITED,

@@ -24,7 +24,13 @@ from services.models.vector import inputs_of
 from services.online.features import OnlineFeatures
 from services.online.rows import OnlineRow
 from services.tools.bench.frame import Say
-from services.tools.bench.servers import Server, free_port, started, wait_until_ok
+from services.tools.bench.servers import (
+    Server,
+    free_port,
+    room_environment,
+    started,
+    wait_until_ok,
+)
 from services.tools.stack.deployment import create_topics, register_schemas
 from services.tools.stack.plan import Addresses
 from services.tools.stack.portcheck import free_run_base
@@ -167,11 +173,7 @@ def _write_rows(home: Path) -> None:
 def room(home: Path, addresses: Addresses, prefix: str) -> Iterator[Server]:
     """`python -m services.inference` as the stack runs it."""
     port, metrics_port = free_port(), free_port()
-    env = {
-        "OUTCRY_HOME": str(home),
-        "OUTCRY_KAFKA_BOOTSTRAP": addresses.kafka_bootstrap,
-        "OUTCRY_REGISTRY_URL": addresses.registry_url,
-        "OUTCRY_TOPIC_PREFIX": prefix,
+    env = room_environment(home, addresses, prefix) | {
         "OUTCRY_INFERENCE_PORT": str(port),
         "OUTCRY_METRICS_PORT": str(metrics_port),
         "OUTCRY_LOG_LEVEL": "WARNING",

@@ -24,10 +24,19 @@ from services.runtime.group_offsets import GroupOffsets
 from services.runtime.kafka import KafkaConnection
 from services.runtime.ports import Outgoing, TopicPartition
 from services.runtime.registry import load_codec
-from services.tools.bench.chain import COMMANDS_A_ROUND, Chain
+from services.tools.bench.chain import Chain
 from services.tools.bench.frame import Say
-from services.tools.bench.servers import Server, free_port, is_ok, started, wait_until_ok
-from services.tools.bench.tries import Spread, spread_of
+from services.tools.bench.servers import (
+    Server,
+    end_of,
+    free_port,
+    is_ok,
+    process_cpu_s,
+    room_environment,
+    started,
+    wait_until_ok,
+)
+from services.tools.bench.tries import Spread, cell_of, spread_of
 from services.tools.market.publish import encode
 from services.tools.market.simulator import Crowd
 from services.tools.stack.deployment import create_topics, migrate_database, register_schemas
@@ -38,8 +47,6 @@ from services.wire.codec import Codec
 from services.wire.topics import ACCOUNTS, BY_NAME, MATCHING, ORDERS
 
 INBOXES: Final = {"ingest": ORDERS.name, "risk": ACCOUNTS.name, "matcher": MATCHING.name}
-COMMANDS_MAX: Final = 100_000
-"""Their inbox fits into a transaction, which the broker ends after ten seconds."""
 
 _SETTLED_S: Final = 1.5
 _SETTLE_S_MAX: Final = 60.0
@@ -130,8 +137,7 @@ def make_inboxes(codec: Codec, seed: int, commands: int) -> Mapping[str, Sequenc
     outbound = list(islice(Crowd(seed).commands(), commands))
     values = [encode(codec, one, 0) for one in outbound]
     chain = Chain(codec, seed)
-    for first in range(0, commands, COMMANDS_A_ROUND):
-        chain.enter(ORDERS.name, first, values[first : first + COMMANDS_A_ROUND])
+    chain.enter_orders(values)
     found: dict[str, Sequence[Outgoing]] = {
         "ingest": [
             Outgoing(ORDERS.name, number % ORDERS.partitions, None, value)
@@ -154,7 +160,6 @@ class _Room:
     def __init__(self, stack: Stack, home: Path, prefix: str, room: str, count: int) -> None:
         self._stack, self._home, self._prefix = stack, home, prefix
         self._room, self._count = room, count
-        self._shares_before: list[list[int]] = []
         create_topics(stack.addresses, prefix)
 
     def measure(self, inbox: Sequence[Outgoing], commands: int) -> _Try:
@@ -166,8 +171,7 @@ class _Room:
             for instance, server in enumerate(servers):
                 wait_until_ok(_ready_url(server), self._log_of(instance))
             self._await_settled(servers)
-            self._require_shared()
-            self._shares_before = self._shares()
+            shares = self._require_shared()
             producer = _producer(bootstrap, self._prefix)
             ends = _fill(producer, self._prefix, inbox)
             room_s, kafka_s = sum(one.cpu_s() for one in servers), self._kafka_s()
@@ -177,18 +181,15 @@ class _Room:
             took_s = time.monotonic() - began_s
             room_s = sum(one.cpu_s() for one in servers) - room_s
             kafka_s = self._kafka_s() - kafka_s
-            self._require_all_stayed(servers)
+            self._require_all_stayed(servers, shares)
         return _Try(commands / took_s, room_s / commands * 1e6, kafka_s / commands * 1e6)
 
     @contextmanager
     def _process(self, instance: int) -> Iterator[Server]:
         port = free_port()
-        environment = {
-            "OUTCRY_HOME": str(self._home),
-            "OUTCRY_KAFKA_BOOTSTRAP": self._stack.addresses.kafka_bootstrap,
-            "OUTCRY_REGISTRY_URL": self._stack.addresses.registry_url,
-            "OUTCRY_PG_DSN": self._stack.addresses.pg_dsn,
-            "OUTCRY_TOPIC_PREFIX": self._prefix,
+        addresses = self._stack.addresses
+        environment = room_environment(self._home, addresses, self._prefix) | {
+            "OUTCRY_PG_DSN": addresses.pg_dsn,
             "OUTCRY_INSTANCE": str(instance),
             "OUTCRY_METRICS_PORT": str(port),
         }
@@ -210,15 +211,17 @@ class _Room:
                 since_s = time.monotonic()
             time.sleep(_LOOK_S)
 
-    def _require_shared(self) -> None:
+    def _require_shared(self) -> list[list[int]]:
         """Each process has partitions, or the figure would be of fewer processes than it says."""
-        for instance, shares in enumerate(self._shares()):
+        found = self._shares()
+        for instance, shares in enumerate(found):
             assert shares, f"process {instance} of {self._count} of {self._room} has no partition"
             assert shares[-1], f"process {instance} of {self._count} of {self._room} has none left"
+        return found
 
-    def _require_all_stayed(self, servers: Sequence[Server]) -> None:
+    def _require_all_stayed(self, servers: Sequence[Server], shares: list[list[int]]) -> None:
         """None died or lost its partitions to others while the inbox was drained."""
-        assert self._shares() == self._shares_before, f"{self._room}'s partitions moved meanwhile"
+        assert self._shares() == shares, f"{self._room}'s partitions moved meanwhile"
         for instance, server in enumerate(servers):
             assert is_ok(_ready_url(server)), f"process {instance} of {self._room} is not ready"
 
@@ -239,10 +242,9 @@ class _Room:
             if all(done[at] >= end for at, end in ends.items()):
                 return
             if time.monotonic() > deadline_s:
-                log = self._log_of(0).read_text(encoding="utf-8", errors="replace")[-2_000:]
                 raise TimeoutError(
                     f"{self._room} is not at its inbox's end after {_DRAIN_S_MAX:g} s: {done};"
-                    f" the first process' log ends:\n{log}"
+                    f" the first process' log ends:\n{end_of(self._log_of(0))}"
                 )
             time.sleep(_LOOK_S)
 
@@ -251,8 +253,7 @@ class _Room:
         assert status is not None
         (kafka,) = (row.process for row in status.components if row.name == "kafka")
         assert kafka is not None
-        times = psutil.Process(kafka.pid).cpu_times()
-        return float(times.user + times.system)
+        return process_cpu_s(psutil.Process(kafka.pid))
 
 
 def _ready_url(server: Server) -> str:
@@ -324,13 +325,9 @@ def instances_table(rows: Sequence[InstancesRow]) -> Table:
             f"{row.processes}",
             f"{row.partitions}",
             f"{row.records:,}",
-            _cell(row.commands_per_s, 0),
-            _cell(row.times_of_first, 2),
-            _cell(row.room_us, 0),
-            _cell(row.kafka_us, 0),
+            cell_of(row.commands_per_s, "", 0),
+            cell_of(row.times_of_first, "", 2),
+            cell_of(row.room_us, "", 0),
+            cell_of(row.kafka_us, "", 0),
         )
     return table
-
-
-def _cell(found: Spread, digits: int) -> str:
-    return f"{found.median:,.{digits}f} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]"

@@ -41,6 +41,7 @@ _NORMAL: Final = 1.5
 """Latency is normal again when it is no more than so many times its 99th percentile of before."""
 _CALM_PER_S: Final = 20
 _CALM_CONNECTIONS: Final = 64
+"""At the calm rate each of these is used within the 5 s for which an idle one is kept."""
 _CALM_S: Final = 3.0
 """For so long, that is, at a stretch."""
 _WATCH_S: Final = 180.0
@@ -135,24 +136,24 @@ def _run(order: SaturationOrder, site: Site, probe: Probe, say: Say) -> Saturati
     _await_calm(probe, time.time(), _WARM_MS / _NORMAL, say)
     say(f"calm, for {order.find_seconds:g} s")
     calm_since_s = time.time()
-    calm = _load(order, site, "calm", order.find_seconds, _CALM_PER_S)
+    calm = _calm_load(order, site, "calm")
     calm_until_s = time.time()
     # Once one sent later has traded, those sent before are all told of.
     probe.trade_after(calm_until_s, _WATCH_S)
     normal_ms = _delays_ms(probe, calm_since_s, calm_until_s)
     say(f"at saturation, for {order.find_seconds:g} s")
-    saturated = _load(order, site, "full", order.find_seconds, 0)
+    saturated = _load(order, site, "full", order.find_seconds, 0, order.connections)
     rate_per_s = order.times * saturated.answered_per_s
     _await_calm(probe, time.time(), at_percent(normal_ms, 99), say)
     say(f"{rate_per_s:,.0f} orders/s for {order.seconds:g} s, {order.times:g} times what it took")
     since_s = time.time()
     with _sampled(site) as samples:
-        load = _load(order, site, "over", order.seconds, rate_per_s)
+        load = _load(order, site, "over", order.seconds, rate_per_s, order.connections)
     until_s = time.time()
     limit_ms = at_percent(normal_ms, 99)
     recovered_s = _await_calm(probe, until_s, limit_ms, say)
     loaded_ms = _delays_ms(probe, since_s, until_s)
-    after = _load(order, site, "after", order.find_seconds, _CALM_PER_S)
+    after = _calm_load(order, site, "after")
     probe.pause()
     return SaturationReport(
         saturated_per_s=saturated.answered_per_s,
@@ -170,8 +171,17 @@ def _run(order: SaturationOrder, site: Site, probe: Probe, say: Say) -> Saturati
     )
 
 
+def _calm_load(order: SaturationOrder, site: Site, run: str) -> LoadResult:
+    return _load(order, site, run, order.find_seconds, _CALM_PER_S, _CALM_CONNECTIONS)
+
+
 def _load(
-    order: SaturationOrder, site: Site, run: str, seconds: float, rate_per_s: float
+    order: SaturationOrder,
+    site: Site,
+    run: str,
+    seconds: float,
+    rate_per_s: float,
+    connections: int,
 ) -> LoadResult:
     """Orders that are canceled at once, so that books stay as they are.
 
@@ -181,8 +191,7 @@ def _load(
         port=int(site.gateway.rpartition(":")[2]),
         kind="ours",
         run=f"{run}-{time.time_ns() // 1_000_000:x}",
-        # At the calm rate each of these is used within the 5 s for which an idle one is kept.
-        connections=order.connections if rate_per_s != _CALM_PER_S else _CALM_CONNECTIONS,
+        connections=connections,
         seconds=seconds,
         rate_per_s=rate_per_s,
         patience_s=order.patience_s,

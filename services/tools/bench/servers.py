@@ -14,8 +14,12 @@ from typing import Final
 import msgspec
 import psutil
 
+from services.tools.stack.plan import Addresses
+
 _READY_S: Final = 120.0
 _LAST_S: Final = 10.0
+_LOG_TOLD: Final = 2_000
+"""Characters."""
 _MIB: Final = 1024 * 1024
 
 
@@ -32,19 +36,30 @@ class Server(msgspec.Struct, frozen=True):
         """
         started = psutil.Process(self.pid)
         # The server last: what ends meanwhile is in its time by then.
-        return sum(_cpu_s(each) for each in (*started.children(recursive=True), started))
+        return sum(process_cpu_s(each) for each in (*started.children(recursive=True), started))
 
     def resident_mib(self) -> float:
         """Memory that it holds, in MiB."""
         return float(psutil.Process(self.pid).memory_info().rss) / _MIB
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def process_cpu_s(process: psutil.Process) -> float:
+    """User and system time so far, that of children which ended included; 0: it ended itself."""
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
     return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def room_environment(home: Path, addresses: Addresses, prefix: str) -> dict[str, str]:
+    """What a room that a benchmark starts by itself has to know at least."""
+    return {
+        "OUTCRY_HOME": str(home),
+        "OUTCRY_KAFKA_BOOTSTRAP": addresses.kafka_bootstrap,
+        "OUTCRY_REGISTRY_URL": addresses.registry_url,
+        "OUTCRY_TOPIC_PREFIX": prefix,
+    }
 
 
 def free_port() -> int:
@@ -89,8 +104,12 @@ def wait_until_ok(url: str, log: Path) -> None:
         if is_ok(url):
             return
         time.sleep(0.2)
-    end = log.read_text(encoding="utf-8", errors="replace")[-2_000:]
-    raise TimeoutError(f"{url} does not answer with 200; its log ends:\n{end}")
+    raise TimeoutError(f"{url} does not answer with 200; its log ends:\n{end_of(log)}")
+
+
+def end_of(log: Path) -> str:
+    """What a server said last, for a message."""
+    return log.read_text(encoding="utf-8", errors="replace")[-_LOG_TOLD:]
 
 
 def is_ok(url: str) -> bool:

@@ -11,13 +11,12 @@ from itertools import islice
 import msgspec
 from rich.table import Table
 
-from services.tools.bench.chain import COMMANDS_A_ROUND, Chain, Clock
+from services.tools.bench.chain import Chain, Clock
 from services.tools.bench.frame import Say
 from services.tools.bench.tries import Spread, spread_of
 from services.tools.market.publish import encode
 from services.tools.market.simulator import Crowd
 from services.wire.codec import Codec, local_codec
-from services.wire.topics import ORDERS
 
 
 class StageCost(msgspec.Struct, frozen=True):
@@ -53,8 +52,7 @@ def run_stages_bench(commands: int, seed: int, repeats: int, say: Say) -> list[S
 def _once(codec: Codec, seed: int, values: Sequence[bytes]) -> dict[str, Clock]:
     chain = Chain(codec, seed)
     chain.clocks = {name: Clock() for name in chain.clocks}  # letting the crowd in is no order
-    for first in range(0, len(values), COMMANDS_A_ROUND):
-        chain.enter(ORDERS.name, first, values[first : first + COMMANDS_A_ROUND])
+    chain.enter_orders(values)
     return chain.clocks
 
 

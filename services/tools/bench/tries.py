@@ -31,7 +31,8 @@ def at_percent(values: Sequence[float], percent: int) -> float:
 
 def cell_of(found: Spread, unit: str, digits: int) -> str:
     """As a table shows it."""
-    return f"{found.median:,.{digits}f} {unit} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]"
+    median = f"{found.median:,.{digits}f}"
+    return f"{median}{unit and f' {unit}'} [{found.low:,.{digits}f}, {found.high:,.{digits}f}]"
 
 
 def spell(figure: Spread | None) -> str:
